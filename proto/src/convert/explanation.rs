@@ -1,0 +1,63 @@
+//! Explanations.
+
+use domain::{Claim, Explanation, Origin};
+
+use super::{deployment_id, duration_from, duration_to, enums, required, required_time, timestamp};
+use crate::{Malformed, v1};
+
+pub(crate) fn written_to(explanation: &Explanation) -> v1::ExplanationWritten {
+    use v1::explanation_written::Origin as Wire;
+    v1::ExplanationWritten {
+        event_id: explanation.event_id().to_string(),
+        deployment_id: explanation.deployment_id.to_string(),
+        verdict_number: explanation.verdict_number,
+        verdict: enums::verdict_to(explanation.verdict),
+        headline: explanation.headline.clone(),
+        why: explanation.why.iter().map(claim_to).collect(),
+        what_to_do: explanation.what_to_do.iter().map(claim_to).collect(),
+        uncertain: explanation.uncertain.clone(),
+        origin: Some(match &explanation.origin {
+            Origin::Model { name, digest } => {
+                Wire::Model(v1::ModelOrigin { name: name.clone(), digest: digest.clone() })
+            }
+            Origin::Evidence { because } => Wire::FromEvidence(v1::EvidenceOrigin { because: because.clone() }),
+        }),
+        producer: explanation.producer.clone(),
+        took: Some(duration_to(explanation.took)),
+        written_at: Some(timestamp(explanation.written_at)),
+    }
+}
+
+impl From<Explanation> for v1::ExplanationWritten {
+    fn from(explanation: Explanation) -> Self {
+        written_to(&explanation)
+    }
+}
+
+pub(crate) fn written_from(message: v1::ExplanationWritten) -> Result<Explanation, Malformed> {
+    use v1::explanation_written::Origin as Wire;
+    Ok(Explanation {
+        deployment_id: deployment_id(&message.deployment_id)?,
+        verdict_number: message.verdict_number,
+        verdict: enums::verdict_from("verdict", message.verdict)?,
+        headline: message.headline,
+        why: message.why.into_iter().map(claim_from).collect(),
+        what_to_do: message.what_to_do.into_iter().map(claim_from).collect(),
+        uncertain: message.uncertain,
+        origin: match required("origin", message.origin)? {
+            Wire::Model(model) => Origin::Model { name: model.name, digest: model.digest },
+            Wire::FromEvidence(from) => Origin::Evidence { because: from.because },
+        },
+        producer: message.producer,
+        took: duration_from("took", message.took)?,
+        written_at: required_time("written_at", message.written_at)?,
+    })
+}
+
+fn claim_to(claim: &Claim) -> v1::Claim {
+    v1::Claim { text: claim.text.clone(), evidence: claim.evidence.clone() }
+}
+
+fn claim_from(message: v1::Claim) -> Claim {
+    Claim { text: message.text, evidence: message.evidence }
+}

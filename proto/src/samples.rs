@@ -1,0 +1,232 @@
+//! Old encoded samples must decode for ever: `samples/` holds one message of each kind as some earlier version wrote it.
+//!
+//! A file there is never changed. A new field gets a new sample beside the old one.
+
+use std::time::Duration;
+
+use domain::{
+    Analysis, Category, Cause, Change, Claim, Confidence, Contribution, Deployment, DeploymentId, DiffDigest,
+    DiffReference, Draft, DraftChange, Evidence, Explanation, FileChange, FileChangeKind, Finding, History, Judgement,
+    Missing, MissingInput, Origin, Outcome, OutcomeKind, PolicyStamp, PullRequest, Reached, Reason, Repository, Review,
+    ReviewDecision, Revision, Risk, RiskScore, Said, Severity, Signal, Source, Verdict,
+};
+use time::OffsetDateTime;
+use time::macros::datetime;
+
+use crate::{Event, decode};
+
+const AT: OffsetDateTime = datetime!(2026-11-20 15:30:00.123456 UTC);
+
+fn id() -> DeploymentId {
+    deployment().id
+}
+
+fn draft() -> Draft {
+    Draft {
+        repository: "acme/shop".to_owned(),
+        pull_request: 7,
+        revision: "0123456789abcdef".to_owned(),
+        change: Some(DraftChange::Diff("--- a/x\n+++ b/x\n".to_owned())),
+        title: "Größer".to_owned(),
+        author: "ada".to_owned(),
+        branch: "feature".to_owned(),
+        base_branch: "main".to_owned(),
+        labels: vec!["db".to_owned()],
+        environment: "production".to_owned(),
+        opened_at: Some(AT),
+        deploy_at: Some(AT),
+        commits: Some(0),
+        files_changed: Some(1),
+        history: History { author_changes: Some(0.0), file_reverts: Some(2.0), ..History::default() },
+    }
+}
+
+fn deployment() -> Deployment {
+    let repository = Repository::parse("acme/shop").unwrap();
+    let pull_request = PullRequest::new(7).unwrap();
+    let revision = Revision::parse("0123456789abcdef").unwrap();
+    let file = FileChange {
+        path: "new.sql".to_owned(),
+        old_path: Some("old.sql".to_owned()),
+        kind: FileChangeKind::Renamed,
+        lines_added: 3,
+        lines_deleted: 1,
+        binary: false,
+    };
+    Deployment {
+        id: DeploymentId::derive(&repository, pull_request, &revision),
+        repository,
+        pull_request,
+        revision,
+        title: "Größer".to_owned(),
+        author: "ada".to_owned(),
+        branch: "feature".to_owned(),
+        base_branch: "main".to_owned(),
+        labels: vec!["db".to_owned()],
+        environment: "production".to_owned(),
+        opened_at: None,
+        deploy_at: Some(AT),
+        commits: Some(4),
+        accepted_at: AT,
+        change: Change {
+            diff: Some(DiffReference::Stored { object: "ab".to_owned() }),
+            digest: DiffDigest { sha256: "ab".repeat(32), bytes: 9_000_000 },
+            files: vec![file],
+        },
+        history: History { repository_reverts: Some(1.0), ..History::default() },
+    }
+}
+
+fn found() -> Signal {
+    let finding = Finding {
+        rule_id: "secret.aws.access-key-id".to_owned(),
+        title: "AWS access key".to_owned(),
+        category: Category::Secret,
+        severity: Severity::Critical,
+        confidence: Confidence::High,
+        path: "app.py".to_owned(),
+        line: 3,
+        column: 9,
+        excerpt: "key = \"AKIA…\"".to_owned(),
+        message: "an AWS access key is in the code".to_owned(),
+        remediation: "revoke it".to_owned(),
+        cwe: 798,
+        fingerprint: "0f".repeat(16),
+    };
+    let analysis = Analysis { findings: vec![finding], findings_dropped: 1, files_scanned: 2, lines_scanned: 30 };
+    signal(Source::StaticAnalysis, Said::Findings(analysis))
+}
+
+fn scored() -> Signal {
+    let contribution = Contribution {
+        feature: "files".to_owned(),
+        value: Some(50.0),
+        log_odds: 0.7,
+        words: "changes 50 files".to_owned(),
+    };
+    let score = RiskScore {
+        risk: Risk::new(0.025).unwrap(),
+        base_log_odds: -4.4,
+        contributions: vec![contribution],
+        unknown: vec!["author_changes".to_owned()],
+        provenance: "learned".to_owned(),
+    };
+    signal(Source::MlScoring, Said::Risk(score))
+}
+
+fn gave_up() -> Signal {
+    signal(Source::MlScoring, Said::Unavailable { reason: "no model".to_owned() })
+}
+
+fn signal(source: Source, said: Said) -> Signal {
+    Signal {
+        deployment_id: id(),
+        source,
+        basis: "basis".to_owned(),
+        producer: "0.1.0".to_owned(),
+        raised_at: AT,
+        took: Duration::from_micros(1_500),
+        said,
+    }
+}
+
+fn reached() -> Reached {
+    let evidence = vec![
+        Evidence::Finding {
+            rule_id: "secret.aws.access-key-id".to_owned(),
+            fingerprint: "0f".repeat(16),
+            path: "app.py".to_owned(),
+            line: 3,
+        },
+        Evidence::Risk { probability: 0.025, model: "basis".to_owned() },
+        Evidence::Missing(MissingInput::Signal(Source::MlScoring)),
+    ];
+    let reason = Reason {
+        rule: "findings.block".to_owned(),
+        effect: Verdict::Block,
+        message: "a key".to_owned(),
+        measured: "critical".to_owned(),
+        threshold: "high".to_owned(),
+        evidence,
+    };
+    let missing = Missing { input: MissingInput::Acceptance, why: "never came".to_owned() };
+    Reached {
+        deployment_id: id(),
+        number: 2,
+        judgement: Judgement { verdict: Verdict::Block, reasons: vec![reason], missing: vec![missing] },
+        policy: PolicyStamp { version: "default-1".to_owned(), digest: "cd".repeat(32) },
+        cause: Cause::Late,
+        reached_at: AT,
+        deployment: Some(deployment().without_diff()),
+        signals: vec![found(), gave_up()],
+    }
+}
+
+fn explanation(origin: Origin) -> Explanation {
+    Explanation {
+        deployment_id: id(),
+        verdict_number: 2,
+        verdict: Verdict::Block,
+        headline: "Blocked".to_owned(),
+        why: vec![Claim { text: "A key.".to_owned(), evidence: vec!["S1".to_owned()] }],
+        what_to_do: vec![Claim { text: "Revoke it.".to_owned(), evidence: vec![] }],
+        uncertain: vec!["The past is unknown.".to_owned()],
+        origin,
+        producer: "0.1.0".to_owned(),
+        took: Duration::from_millis(3),
+        written_at: AT,
+    }
+}
+
+fn review() -> Review {
+    Review {
+        deployment_id: id(),
+        verdict_number: 2,
+        decision: ReviewDecision::Rejected,
+        reviewer: "grace".to_owned(),
+        why: "not today".to_owned(),
+        reviewed_at: AT,
+    }
+}
+
+fn outcome() -> Outcome {
+    Outcome {
+        deployment_id: id(),
+        kind: OutcomeKind::RolledBack,
+        detail: "500s".to_owned(),
+        reporter: "argo".to_owned(),
+        occurred_at: AT,
+    }
+}
+
+#[track_caller]
+fn check<E: Event + PartialEq + std::fmt::Debug>(name: &str, expected: &E) {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("samples").join(name);
+    let old = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    assert_eq!(&decode::<E>(None, &old).unwrap(), expected);
+    assert_eq!(&E::from_protobuf(&expected.encode()).unwrap(), expected);
+}
+
+#[test]
+fn what_an_earlier_version_wrote_is_read() {
+    check("submitted-1.bin", &draft());
+    check("accepted-1.bin", &deployment());
+    check("signal-found-1.bin", &found());
+    check("signal-scored-1.bin", &scored());
+    check("signal-gave-up-1.bin", &gave_up());
+    check("verdict-1.bin", &reached());
+    check("explanation-model-1.bin", &explanation(Origin::Model { name: "m".to_owned(), digest: "d".to_owned() }));
+    check("explanation-evidence-1.bin", &explanation(Origin::Evidence { because: "no model".to_owned() }));
+    check("review-1.bin", &review());
+    check("outcome-1.bin", &outcome());
+}
+
+#[test]
+fn an_unspecified_or_unknown_value_is_refused() {
+    let text = format!(r#"{{"deployment_id":"{}","reporter":"argo","occurred_at":"2026-11-20T15:30:00Z"}}"#, id());
+    assert_eq!(Outcome::from_json(text.as_bytes()).unwrap_err().to_string(), "kind: is required");
+    let mut bytes = outcome().encode();
+    // Field 3, the kind, as a varint that no version knows.
+    bytes.extend([0x18, 0x63]);
+    assert_eq!(Outcome::from_protobuf(&bytes).unwrap_err().to_string(), "kind: 99 is not a known value");
+}

@@ -1,0 +1,25 @@
+//! The words of FailSafe: what a deployment, a finding, a signal, a risk, a verdict and an explanation are, and what
+//! must hold of each.
+//!
+//! Pure: no I/O, no async, no clock, no log, and no knowledge of the wire or of the tables.
+
+pub mod deployment;
+pub mod diff;
+pub mod explanation;
+pub mod identity;
+pub mod query;
+pub mod record;
+pub mod signal;
+pub mod submission;
+pub mod verdict;
+
+pub use deployment::{Change, Deployment, DiffDigest, DiffReference, FileChange, FileChangeKind, History};
+pub use explanation::{Claim, Explanation, Origin};
+pub use identity::{DeploymentId, EventId, PullRequest, Repository, Revision};
+pub use query::{Dossier, ListQuery, Page, Place, Progress, Summary};
+pub use record::{Outcome, OutcomeKind, Review, ReviewDecision};
+pub use signal::{
+    Analysis, Category, Confidence, Contribution, Finding, Risk, RiskScore, Said, Severity, Signal, Source,
+};
+pub use submission::{Draft, DraftChange, FieldViolation, GitReference, Submission};
+pub use verdict::{Cause, Evidence, Judgement, Missing, MissingInput, PolicyStamp, Reached, Reason, Verdict};

@@ -1,0 +1,105 @@
+//! What people and tools tell afterwards: reviews and outcomes.
+
+use time::OffsetDateTime;
+
+use crate::identity::{DeploymentId, EventId};
+
+/// A person's decision on a REVIEW, or against a BLOCK.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Review {
+    /// About which deployment.
+    pub deployment_id: DeploymentId,
+    /// About the verdict of which number.
+    pub verdict_number: u32,
+    /// What was decided.
+    pub decision: ReviewDecision,
+    /// By whom.
+    pub reviewer: String,
+    /// Why.
+    pub why: String,
+    /// When.
+    pub reviewed_at: OffsetDateTime,
+}
+
+impl Review {
+    /// The kind of event that carries a review.
+    pub const KIND: &'static str = "review.recorded";
+
+    /// The id of the event that carries this review.
+    #[must_use]
+    pub fn event_id(&self) -> EventId {
+        let number = self.verdict_number.to_string();
+        let at = self.reviewed_at.unix_timestamp_nanos().to_string();
+        EventId::derive(Self::KIND, self.deployment_id, &[&number, &self.reviewer, self.decision.name(), &at])
+    }
+}
+
+/// What a reviewer decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ReviewDecision {
+    /// It may be deployed.
+    Approved,
+    /// It must not.
+    Rejected,
+}
+
+impl ReviewDecision {
+    /// Its name in lowercase.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Approved => "approved",
+            Self::Rejected => "rejected",
+        }
+    }
+}
+
+/// What happened in production.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// To which deployment.
+    pub deployment_id: DeploymentId,
+    /// What happened.
+    pub kind: OutcomeKind,
+    /// Details for people; empty when there are none.
+    pub detail: String,
+    /// Who or what says so.
+    pub reporter: String,
+    /// When it happened.
+    pub occurred_at: OffsetDateTime,
+}
+
+impl Outcome {
+    /// The kind of event that carries an outcome.
+    pub const KIND: &'static str = "outcome.recorded";
+
+    /// The id of the event that carries this outcome.
+    #[must_use]
+    pub fn event_id(&self) -> EventId {
+        let at = self.occurred_at.unix_timestamp_nanos().to_string();
+        EventId::derive(Self::KIND, self.deployment_id, &[self.kind.name(), &self.reporter, &at])
+    }
+}
+
+/// What happened in production.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum OutcomeKind {
+    /// It works.
+    Succeeded,
+    /// It failed and was repaired forward.
+    Failed,
+    /// It failed and was taken back.
+    RolledBack,
+}
+
+impl OutcomeKind {
+    /// Its name in lowercase.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::RolledBack => "rolled_back",
+        }
+    }
+}
