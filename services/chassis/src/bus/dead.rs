@@ -1,0 +1,53 @@
+//! The dead letters: what could not be handled, kept whole, with the reason.
+
+use anyhow::Context;
+use async_nats::header::NATS_MESSAGE_ID;
+use proto::event::dead_subject;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use super::{Bus, Delivery};
+
+/// Why it is dead.
+pub const ERROR: &str = "Failsafe-Error";
+/// Which service gave up.
+pub const SERVICE: &str = "Failsafe-Service";
+/// The subject it had.
+pub const SUBJECT: &str = "Failsafe-Subject";
+/// Its place in the stream.
+pub const SEQUENCE: &str = "Failsafe-Stream-Sequence";
+/// How often it had been delivered.
+pub const DELIVERIES: &str = "Failsafe-Deliveries";
+/// When the service gave up, in RFC 3339.
+pub const AT: &str = "Failsafe-At";
+/// The message id it had.
+pub const MESSAGE_ID: &str = "Failsafe-Message-Id";
+
+impl Bus {
+    /// Writes `delivery` to the dead letters of this service: its bytes, its headers, and why.
+    pub(crate) async fn bury(&self, delivery: &Delivery, error: &str) -> anyhow::Result<()> {
+        let mut headers = delivery.headers();
+        if let Some(id) = delivery.message_id() {
+            headers.insert(MESSAGE_ID, id.to_owned());
+        }
+        // One dead letter per service and event, however often the burial is tried.
+        headers.insert(NATS_MESSAGE_ID, format!("dead:{}:{}", self.service, delivery.stream_sequence));
+        let one_line: String = error.chars().map(|c| if c.is_control() { ' ' } else { c }).take(4_000).collect();
+        headers.insert(ERROR, one_line.as_str());
+        headers.insert(SERVICE, self.service);
+        headers.insert(SUBJECT, delivery.subject());
+        headers.insert(SEQUENCE, delivery.stream_sequence.to_string());
+        headers.insert(DELIVERIES, delivery.deliveries.to_string());
+        headers.insert(AT, OffsetDateTime::now_utc().format(&Rfc3339)?);
+        let subject = dead_subject(self.service);
+        let body = delivery.body().to_vec().into();
+        self.jetstream.publish_with_headers(subject, headers, body).await?.await.context("no acknowledgement")?;
+        tracing::warn!(
+            subject = delivery.subject(),
+            stream.sequence = delivery.stream_sequence,
+            "moved to the dead letters of {}: {one_line}",
+            self.service
+        );
+        Ok(())
+    }
+}

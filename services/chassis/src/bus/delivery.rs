@@ -1,0 +1,127 @@
+//! One event as it arrived, to be acknowledged, put off or rejected.
+
+use std::time::Duration;
+
+use async_nats::header::NATS_MESSAGE_ID;
+use async_nats::jetstream::{AckKind, Message};
+use proto::{Event, Malformed};
+use tracing::Span;
+
+use super::Bus;
+use super::publish::{CONTENT_TYPE, template};
+use crate::trace;
+
+/// One event as it arrived. Dropped without a word, it is delivered again after the wait.
+#[derive(Debug)]
+pub struct Delivery {
+    message: Message,
+    /// Its place in the stream.
+    pub stream_sequence: u64,
+    /// How often it has been delivered, this time included; from 1.
+    pub deliveries: u32,
+}
+
+impl Delivery {
+    pub(crate) fn new(message: Message) -> anyhow::Result<Self> {
+        let info = message.info().map_err(|error| anyhow::anyhow!("not a message of a stream: {error}"))?;
+        let (stream_sequence, delivered) = (info.stream_sequence, info.delivered);
+        Ok(Self { message, stream_sequence, deliveries: u32::try_from(delivered).unwrap_or(u32::MAX).max(1) })
+    }
+
+    /// Its subject.
+    #[must_use]
+    pub fn subject(&self) -> &str {
+        &self.message.subject
+    }
+
+    /// Its body.
+    #[must_use]
+    pub fn body(&self) -> &[u8] {
+        &self.message.payload
+    }
+
+    /// A header.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.message.headers.as_ref()?.get(name).map(async_nats::HeaderValue::as_str)
+    }
+
+    /// The sender's message id; `None` when it gave none.
+    #[must_use]
+    pub fn message_id(&self) -> Option<&str> {
+        self.message.headers.as_ref()?.get(NATS_MESSAGE_ID).map(async_nats::HeaderValue::as_str)
+    }
+
+    pub(crate) fn headers(&self) -> async_nats::HeaderMap {
+        self.message.headers.clone().unwrap_or_default()
+    }
+
+    /// Reads the event, from protobuf or JSON.
+    ///
+    /// # Errors
+    /// The field that is wrong.
+    pub fn decode<E: Event>(&self) -> Result<E, Malformed> {
+        proto::decode(self.header(CONTENT_TYPE), self.body())
+    }
+
+    /// The span in which `service` handles it: a child of the sender's.
+    #[must_use]
+    pub fn span(&self, service: &'static str) -> Span {
+        let span = tracing::info_span!(
+            "process",
+            otel.name = format!("process {}", template(self.subject())),
+            otel.kind = "consumer",
+            otel.status_code = tracing::field::Empty,
+            otel.status_description = tracing::field::Empty,
+            messaging.system = "nats",
+            messaging.operation.name = "process",
+            messaging.operation.type = "process",
+            messaging.destination.name = self.subject(),
+            messaging.destination.template = template(self.subject()),
+            messaging.consumer.group.name = service,
+            messaging.message.id = self.message_id(),
+            messaging.message.body.size = self.body().len(),
+            messaging.nats.stream.sequence = self.stream_sequence,
+            messaging.nats.deliveries = self.deliveries,
+            failsafe.service = service,
+            deployment.id = tracing::field::Empty,
+        );
+        trace::continue_from(&span, self.header(trace::TRACEPARENT));
+        span
+    }
+
+    /// Says that it has been handled.
+    pub async fn acknowledge(&self) {
+        self.answer(AckKind::Ack).await;
+    }
+
+    /// Asks for it again after `wait`.
+    pub async fn put_off(&self, wait: Duration) {
+        self.answer(AckKind::Nak(Some(wait))).await;
+    }
+
+    /// Says that work on it goes on.
+    pub async fn keep(&self) {
+        self.answer(AckKind::Progress).await;
+    }
+
+    /// Moves it to the dead letters of the bus's service, with the error, and asks for no more deliveries.
+    ///
+    /// When the dead letter cannot be written the event is put off instead: it is never lost.
+    pub async fn reject(&self, bus: &Bus, error: &str) {
+        match bus.bury(self, error).await {
+            Ok(()) => self.answer(AckKind::Term).await,
+            Err(failed) => {
+                tracing::error!("cannot write the dead letter of {}: {failed:#}", self.subject());
+                self.put_off(Duration::from_secs(10)).await;
+            }
+        }
+    }
+
+    async fn answer(&self, kind: AckKind) {
+        // An answer that is lost leads to another delivery, which is harmless.
+        if let Err(error) = self.message.ack_with(kind).await {
+            tracing::warn!("cannot answer for {}: {error}", self.subject());
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! Serving: the loop that hands events to a handler and keeps the promises of the bus.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow};
+use async_nats::jetstream::consumer::{AckPolicy, PullConsumer, pull};
+use futures::{FutureExt, Stream, StreamExt, future};
+use proto::Event;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tracing::{Instrument, Span};
+
+use super::{Bus, ConsumerSpec, Delivery, Failure, Outgoing};
+use crate::Shutdown;
+
+/// What a service does with one kind of event.
+pub trait Handler: Send + Sync + 'static {
+    /// The kind of event.
+    type In: Event;
+
+    /// Gives what is to be published because of `event`. Called again with the same event it gives the same again.
+    ///
+    /// # Errors
+    /// Whether the event is worth another try.
+    fn handle(&self, event: Self::In) -> impl Future<Output = Result<Vec<Outgoing>, Failure>> + Send;
+
+    /// What is to be published when the event is given up for good, so that nobody waits for this service.
+    fn give_up(&self, event: &Self::In, error: &str) -> Vec<Outgoing> {
+        let _ = (event, error);
+        Vec::new()
+    }
+}
+
+/// How long a drain waits for what is in flight.
+const DRAIN_MAX: Duration = Duration::from_secs(25);
+/// How long one request for events stays open, and how soon a silent server is noticed.
+const PULL_EXPIRES: Duration = Duration::from_secs(20);
+const PULL_HEARTBEAT: Duration = Duration::from_secs(5);
+
+impl Bus {
+    /// Hands every event of the handler's kind to `handler`, at most `spec.in_flight_max` at a time, until `shutdown` is called;
+    /// then waits for those in flight.
+    ///
+    /// # Errors
+    /// When the consumer cannot be made.
+    pub async fn serve<H: Handler>(&self, spec: ConsumerSpec, handler: H, shutdown: &Shutdown) -> anyhow::Result<()>
+    where
+        H::In: Clone,
+    {
+        let consumer = self.consumer::<H::In>(&spec).await?;
+        let worker = Arc::new(Worker { bus: self.clone(), handler, spec });
+        let permits = Arc::new(Semaphore::new(worker.spec.in_flight_max));
+        while !shutdown.is_called() {
+            let pulled = tokio::select! {
+                () = shutdown.called() => break,
+                pulled = pull_round(&consumer, &permits, &worker) => pulled,
+            };
+            if let Err(error) = pulled {
+                tracing::warn!(service = self.service, "cannot pull events, trying again: {error:#}");
+                tokio::select! {
+                    () = shutdown.called() => break,
+                    () = tokio::time::sleep(Duration::from_secs(1)) => {}
+                }
+            }
+        }
+        let all = u32::try_from(worker.spec.in_flight_max).unwrap_or(u32::MAX);
+        if tokio::time::timeout(DRAIN_MAX, permits.acquire_many(all)).await.is_err() {
+            tracing::warn!(service = self.service, "drained no further: what is in flight will be delivered again");
+        }
+        Ok(())
+    }
+
+    /// The durable consumer of one kind of event.
+    async fn consumer<E: Event>(&self, spec: &ConsumerSpec) -> anyhow::Result<PullConsumer> {
+        let config = pull::Config {
+            durable_name: Some(spec.name.to_owned()),
+            filter_subject: E::filter(),
+            ack_policy: AckPolicy::Explicit,
+            ack_wait: spec.wait_after(1),
+            backoff: spec.backoff.clone(),
+            max_deliver: i64::from(spec.deliveries_max),
+            // For all instances of the service together.
+            max_ack_pending: i64::try_from(spec.in_flight_max * 8).unwrap_or(i64::MAX),
+            ..pull::Config::default()
+        };
+        let made = self.events.create_consumer(config).await;
+        made.with_context(|| format!("cannot make the consumer {}", spec.name))
+    }
+
+    /// Every event of one kind as it arrives, for a service that handles many at once and answers for each by itself.
+    ///
+    /// # Errors
+    /// When the consumer cannot be made.
+    pub async fn deliveries<E: Event>(
+        &self,
+        spec: &ConsumerSpec,
+    ) -> anyhow::Result<impl Stream<Item = Delivery> + Send + Unpin + use<E>> {
+        let consumer = self.consumer::<E>(spec).await?;
+        let messages = consumer
+            .stream()
+            .max_messages_per_batch(spec.in_flight_max)
+            .expires(PULL_EXPIRES)
+            .heartbeat(PULL_HEARTBEAT)
+            .messages()
+            .await?;
+        let service = self.service;
+        Ok(messages.filter_map(move |message| {
+            let delivery = message.map_err(anyhow::Error::from).and_then(Delivery::new);
+            future::ready(delivery.inspect_err(|error| tracing::warn!(service, "cannot pull events: {error:#}")).ok())
+        }))
+    }
+}
+
+/// Asks for as many events as there are free hands, so that none waits in this process while its time runs.
+async fn pull_round<H: Handler>(
+    consumer: &PullConsumer,
+    permits: &Arc<Semaphore>,
+    worker: &Arc<Worker<H>>,
+) -> anyhow::Result<()>
+where
+    H::In: Clone,
+{
+    let mut free: Vec<OwnedSemaphorePermit> = vec![Arc::clone(permits).acquire_owned().await?];
+    while let Ok(permit) = Arc::clone(permits).try_acquire_owned() {
+        free.push(permit);
+    }
+    let batch = consumer.batch().max_messages(free.len()).expires(PULL_EXPIRES).heartbeat(PULL_HEARTBEAT);
+    let mut messages = batch.messages().await?;
+    while let Some(message) = messages.next().await {
+        let delivery = Delivery::new(message.map_err(|error| anyhow!("{error}"))?)?;
+        let permit = free.pop();
+        let worker = Arc::clone(worker);
+        tokio::spawn(async move {
+            let span = delivery.span(worker.bus.service);
+            worker.work(delivery).instrument(span).await;
+            drop(permit);
+        });
+    }
+    Ok(())
+}
+
+struct Worker<H> {
+    bus: Bus,
+    handler: H,
+    spec: ConsumerSpec,
+}
+
+impl<H: Handler> Worker<H>
+where
+    H::In: Clone,
+{
+    async fn work(&self, delivery: Delivery) {
+        let event: H::In = match delivery.decode() {
+            Ok(event) => event,
+            Err(malformed) => {
+                fail_span(&malformed.to_string());
+                return delivery.reject(&self.bus, &malformed.to_string()).await;
+            }
+        };
+        if let Some(id) = event.deployment_id() {
+            Span::current().record("deployment.id", tracing::field::display(id));
+        }
+        let outcome = tokio::select! {
+            outcome = self.handle_and_publish(event.clone()) => outcome,
+            never = self.keep(&delivery) => match never {},
+        };
+        let wait = self.spec.wait_after(delivery.deliveries);
+        match outcome {
+            Ok(()) => delivery.acknowledge().await,
+            Err(failure) => {
+                fail_span(&failure.to_string());
+                let last = delivery.deliveries >= self.spec.deliveries_max;
+                if matches!(failure, Failure::Retry(_)) && !last {
+                    tracing::warn!(
+                        service = self.bus.service,
+                        delivery = delivery.deliveries,
+                        "trying again: {failure}"
+                    );
+                    return delivery.put_off(wait).await;
+                }
+                self.give_up(&event, &delivery, &failure.to_string(), wait).await;
+            }
+        }
+    }
+
+    async fn handle_and_publish(&self, event: H::In) -> Result<(), Failure> {
+        let handled = AssertUnwindSafe(self.handler.handle(event)).catch_unwind().await;
+        let outgoing = handled.unwrap_or_else(|_| Err(Failure::Retry(anyhow!("the handler panicked"))))?;
+        self.publish_all(&outgoing).await.map_err(Failure::Retry)
+    }
+
+    async fn publish_all(&self, outgoing: &[Outgoing]) -> anyhow::Result<()> {
+        future::try_join_all(outgoing.iter().map(|one| self.bus.publish(one))).await.map(|_| ())
+    }
+
+    /// Tells the others first that there is nothing to wait for, then buries the event.
+    async fn give_up(&self, event: &H::In, delivery: &Delivery, error: &str, wait: Duration) {
+        let outgoing = self.handler.give_up(event, error);
+        if let Err(failed) = self.publish_all(&outgoing).await {
+            tracing::error!(service = self.bus.service, "cannot say that it was given up: {failed:#}");
+            return delivery.put_off(wait).await;
+        }
+        delivery.reject(&self.bus, error).await;
+    }
+
+    /// Sends progress while the handler works, so that a slow event is not delivered twice.
+    async fn keep(&self, delivery: &Delivery) -> std::convert::Infallible {
+        let every = self.spec.wait_after(1) / 3;
+        loop {
+            tokio::time::sleep(every).await;
+            delivery.keep().await;
+        }
+    }
+}
+
+fn fail_span(error: &str) {
+    let span = Span::current();
+    span.record("otel.status_code", "ERROR");
+    span.record("otel.status_description", error);
+}

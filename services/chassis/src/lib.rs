@@ -1,0 +1,18 @@
+//! The process every service runs in: settings, telemetry, the bus, health and shutdown.
+//!
+//! The only crate that knows NATS and OpenTelemetry. It knows how events travel, and nothing of what they mean.
+
+pub mod bus;
+pub mod health;
+pub mod settings;
+pub mod shutdown;
+pub mod telemetry;
+pub mod trace;
+
+mod process;
+
+pub use bus::{Ask, Bus, ConsumerSpec, Delivery, Failure, Handler, Outgoing, Refusal, RefusalCode};
+pub use health::{Health, State};
+pub use process::{Process, main, table_of};
+pub use settings::Settings;
+pub use shutdown::Shutdown;

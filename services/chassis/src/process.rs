@@ -1,0 +1,117 @@
+//! One service as a process: start, run, drain, stop.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{CommandFactory, FromArgMatches, Parser};
+use serde::de::DeserializeOwned;
+
+use crate::{Bus, Health, Settings, Shutdown, State, telemetry};
+
+/// What a service is given when it starts.
+#[derive(Clone, Debug)]
+pub struct Process {
+    /// The service's name.
+    pub service: &'static str,
+    /// The connection to NATS.
+    pub bus: Bus,
+    /// All settings.
+    pub settings: Settings,
+    /// Tells when to end.
+    pub shutdown: Shutdown,
+    /// To be kept true by the service.
+    pub health: Health,
+}
+
+impl Process {
+    /// Connects `service` and has it answer for its health.
+    ///
+    /// # Errors
+    /// When the settings are wrong, or the bus cannot be used.
+    pub async fn start(service: &'static str, settings: Settings, shutdown: Shutdown) -> anyhow::Result<Self> {
+        let bus = Bus::connect(&settings.table("nats")?, service, &shutdown).await?;
+        let health = Health::default();
+        bus.answer_health(health.clone(), shutdown.clone()).await?;
+        Ok(Self { service, bus, settings, shutdown, health })
+    }
+}
+
+/// The table of `service` in the settings: `static-analysis` has `[static_analysis]`.
+#[must_use]
+pub fn table_of(service: &str) -> String {
+    service.replace('-', "_")
+}
+
+/// Runs one service as a process of its own; see `--help`.
+///
+/// Exits 0 after a drain, 1 after an error, which is logged in one line.
+pub fn main<C, F>(service: &'static str, run: impl FnOnce(Process, C) -> F) -> ExitCode
+where
+    C: DeserializeOwned + Default,
+    F: Future<Output = anyhow::Result<()>>,
+{
+    let command = Arguments::command().name(service).version(env!("CARGO_PKG_VERSION"));
+    let arguments = Arguments::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit());
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("{service}: cannot start the runtime: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    runtime.block_on(async {
+        let telemetry = match telemetry::start(service, "info") {
+            Ok(telemetry) => telemetry,
+            Err(error) => {
+                eprintln!("{service}: cannot start telemetry: {error:#}");
+                return ExitCode::FAILURE;
+            }
+        };
+        let ended = run_until_signal(service, arguments, run).await;
+        if let Err(error) = &ended {
+            tracing::error!(service, "{service} ends: {error:#}");
+        }
+        telemetry.stop().await;
+        if ended.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    })
+}
+
+async fn run_until_signal<C, F>(
+    service: &'static str,
+    arguments: Arguments,
+    run: impl FnOnce(Process, C) -> F,
+) -> anyhow::Result<()>
+where
+    C: DeserializeOwned + Default,
+    F: Future<Output = anyhow::Result<()>>,
+{
+    // reqwest and sqlx are built without a provider of their own.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let settings = Settings::load(arguments.config.as_deref())?;
+    if arguments.check_health {
+        let bus = Bus::connect(&settings.table("nats")?, service, &Shutdown::default()).await?;
+        return match bus.ask_health(service).await {
+            State::Serving => Ok(()),
+            State::NotServing(why) => Err(anyhow::anyhow!("not serving: {why}")),
+        };
+    }
+    let config: C = settings.table(&table_of(service))?;
+    let process = Process::start(service, settings, Shutdown::on_signals()?).await?;
+    let bus = process.bus.clone();
+    tracing::info!(service, version = env!("CARGO_PKG_VERSION"), "{service} is up");
+    let ended = run(process, config).await;
+    bus.flush().await.context("cannot flush the bus")?;
+    ended
+}
+
+/// One service of FailSafe as a process of its own. `failsafe up` runs all services at once.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// Settings in TOML; FAILSAFE__TABLE__KEY variables go over them.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Ask the running service how it is: exit 0 when it serves, 1 when not.
+    #[arg(long)]
+    check_health: bool,
+}
