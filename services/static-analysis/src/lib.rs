@@ -1,0 +1,125 @@
+//! The Law: hard violations in a diff.
+//!
+//! Consumes accepted deployments, publishes signals with the findings of the rules. Looks at the lines of the diff and at
+//! nothing else; what the findings mean for the deployment is the decision's business.
+
+pub mod config;
+pub mod engine;
+mod kept;
+mod new_side;
+mod paths;
+mod redact;
+pub mod rules;
+mod source;
+mod windows;
+
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod sample;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, anyhow};
+use chassis::{Bus, ConsumerSpec, Failure, Handler, Outgoing, Process, State};
+use domain::{Analysis, Deployment, Said, Signal, Source};
+use time::OffsetDateTime;
+
+pub use config::Config;
+pub use engine::Law;
+
+/// The service's name.
+pub const SERVICE: &str = Source::StaticAnalysis.name();
+
+/// Judges deployments until the process is to end.
+///
+/// # Errors
+/// When a setting is wrong, or the bus cannot be used.
+pub async fn run(process: Process, config: Config) -> anyhow::Result<()> {
+    anyhow::ensure!(config.in_flight_max > 0, "static_analysis.in_flight_max must be at least 1");
+    let law = Law::new(&config).map_err(|error| anyhow!("static_analysis.{error}"))?;
+    tracing::info!(rules = rules::ALL.len(), basis = law.digest(), "judging by {} rules", rules::ALL.len());
+    let spec = ConsumerSpec {
+        name: SERVICE,
+        backoff: [30, 60, 120, 300].map(Duration::from_secs).to_vec(),
+        deliveries_max: 5,
+        in_flight_max: config.in_flight_max,
+    };
+    let judging = Judging { law: Arc::new(law), bus: process.bus.clone() };
+    process.health.set(State::Serving);
+    process.bus.serve(spec, judging, &process.shutdown).await
+}
+
+/// Judges deployments by one law.
+struct Judging {
+    law: Arc<Law>,
+    bus: Bus,
+}
+
+impl Handler for Judging {
+    type In = Deployment;
+
+    async fn handle(&self, deployment: Deployment) -> Result<Vec<Outgoing>, Failure> {
+        let change = &deployment.change;
+        let diff = change.diff.as_ref().ok_or_else(|| Failure::Reject(anyhow!("the acceptance carries no diff")))?;
+        let text = self.bus.load_diff(diff, &change.digest).await?;
+        let started = Instant::now();
+        let law = Arc::clone(&self.law);
+        let judged = tokio::task::spawn_blocking(move || judge(&law, &text)).await;
+        let analysis = judged.context("a rule failed on this diff").map_err(Failure::Reject)??;
+        tracing::info!(
+            deployment.id = %deployment.id,
+            findings = analysis.findings.len(),
+            lines = analysis.lines_scanned,
+            "judged deployment {}: {} findings in {} files",
+            deployment.id,
+            analysis.findings.len(),
+            analysis.files_scanned
+        );
+        let signal = signal(&self.law, &deployment, Said::Findings(analysis), started.elapsed());
+        Ok(vec![Outgoing::new(&signal)])
+    }
+
+    fn give_up(&self, deployment: &Deployment, error: &str) -> Vec<Outgoing> {
+        let said = Said::Unavailable { reason: error.to_owned() };
+        vec![Outgoing::new(&signal(&self.law, deployment, said, Duration::ZERO))]
+    }
+}
+
+/// What the law says about the diff. A diff that cannot be read is never one without findings.
+fn judge(law: &Law, text: &str) -> Result<Analysis, Failure> {
+    let diff = domain::diff::parse(text).context("the diff cannot be read").map_err(Failure::Reject)?;
+    Ok(law.scan(&diff))
+}
+
+fn signal(law: &Law, deployment: &Deployment, said: Said, took: Duration) -> Signal {
+    Signal {
+        deployment_id: deployment.id,
+        source: Source::StaticAnalysis,
+        basis: law.digest().to_owned(),
+        producer: env!("CARGO_PKG_VERSION").to_owned(),
+        raised_at: OffsetDateTime::now_utc(),
+        took,
+        said,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_diff_is_judged_and_a_text_that_is_none_is_refused() {
+        let law = Law::new(&Config::default()).unwrap();
+        let diff = "diff --git a/db/migrations/7_a.up.sql b/db/migrations/7_a.up.sql\nnew file mode 100644\n--- /dev/null\n\
+                    +++ b/db/migrations/7_a.up.sql\n@@ -0,0 +1,2 @@\n+DROP TABLE a;\n+DROP TABLE b;\n";
+        let analysis = judge(&law, diff).unwrap();
+        let ids: Vec<_> = analysis.findings.iter().map(|finding| (finding.rule_id.as_str(), finding.line)).collect();
+        let (table, rollback) = ("migration.sql.drop-table", "migration.rollback.missing");
+        assert_eq!(ids, [(rollback, 1), (table, 1), (table, 2)]);
+        assert_eq!((analysis.files_scanned, analysis.lines_scanned, analysis.findings_dropped), (1, 2, 0));
+        assert!(matches!(judge(&law, "no diff"), Err(Failure::Reject(_))));
+        assert!(matches!(judge(&law, &diff.replace("+1,2", "+1,3")), Err(Failure::Reject(_))));
+    }
+}

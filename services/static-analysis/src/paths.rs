@@ -1,0 +1,100 @@
+//! What a path says about a file, by its folders and its name alone.
+
+/// True for a file known as a test, a fixture or an example: what is found there weighs less, and is not hidden.
+pub(crate) fn is_test(path: &str) -> bool {
+    const FOLDERS: &[&str] = &[
+        "test",
+        "tests",
+        "testing",
+        "testdata",
+        "test-data",
+        "test_data",
+        "__tests__",
+        "__mocks__",
+        "spec",
+        "specs",
+        "e2e",
+        "fixture",
+        "fixtures",
+        "__fixtures__",
+        "mock",
+        "mocks",
+        "example",
+        "examples",
+        "sample",
+        "samples",
+        "testsuite",
+    ];
+    let lower = path.to_ascii_lowercase();
+    let (folders, name) = lower.rsplit_once('/').unwrap_or(("", &lower));
+    if folders.split('/').any(|folder| FOLDERS.contains(&folder)) {
+        return true;
+    }
+    let (stem, extension) = name.rsplit_once('.').unwrap_or((name, ""));
+    name.starts_with("test_")
+        || [".example", ".sample", ".template", ".dist"].iter().any(|word| name.contains(word))
+        || name == "conftest.py"
+        // Migrations begin with a number, and are no tests whatever they are called.
+        || !name.starts_with(|c: char| c.is_ascii_digit())
+            && [".test", ".tests", ".spec", "_test", "_tests", "_spec"].iter().any(|end| stem.ends_with(end))
+        || (matches!(extension, "java" | "kt" | "cs" | "swift" | "php")
+            && (stem.ends_with("test") || stem.ends_with("tests")))
+}
+
+/// The file's name without its folders.
+pub(crate) fn name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}
+
+/// The folder the file is in, without a slash at the end; empty at the top.
+pub(crate) fn folder(path: &str) -> &str {
+    path.rsplit_once('/').map_or("", |(folder, _)| folder)
+}
+
+/// The file's extension as written, empty when it has none.
+pub(crate) fn extension(path: &str) -> &str {
+    name(path).rsplit_once('.').map_or("", |(_, extension)| extension)
+}
+
+/// True when one of the file's folders has this name.
+pub(crate) fn has_folder(path: &str, wanted: &str) -> bool {
+    folder(path).split('/').any(|folder| folder.eq_ignore_ascii_case(wanted))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_test_is_known_by_its_folder_or_its_name() {
+        for path in [
+            "tests/it/main.rs",
+            "src/test/java/A.java",
+            "pkg/x_test.go",
+            "web/a.spec.ts",
+            "test_pay.py",
+            "a/testdata/k.pem",
+            "app/src/UserTest.java",
+            ".env.example",
+            "config.sample.yml",
+            "spec/models/user_spec.rb",
+        ] {
+            assert!(is_test(path), "{path}");
+        }
+        for path in
+            ["src/latest.rs", "contest/main.go", "src/attestation/a.rs", "db/migrate/1_add_test.rb", "src/protest.rs"]
+        {
+            assert!(!is_test(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_path_has_parts() {
+        assert_eq!(
+            (folder("a/b/c.up.sql"), name("a/b/c.up.sql"), extension("a/b/c.up.sql")),
+            ("a/b", "c.up.sql", "sql")
+        );
+        assert_eq!((folder("Makefile"), name("Makefile"), extension("Makefile")), ("", "Makefile", ""));
+        assert!(has_folder("db/Migrations/1.sql", "migrations") && !has_folder("db/migrations", "migrations"));
+    }
+}

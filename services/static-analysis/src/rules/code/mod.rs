@@ -1,0 +1,17 @@
+//! Code and operations: what a program should not do in production.
+
+use crate::source::{Syntax, code_only};
+
+pub mod eval_of_input;
+pub mod sql_concatenation;
+pub mod test_skipped;
+pub mod tls_verification_off;
+
+/// One line without its comments and strings, with the syntax of its file; `None` for a file that is no program, and for a
+/// line inside a block comment.
+fn code_of(path: &str, line: &str) -> Option<(Syntax, String)> {
+    let syntax = Syntax::of(path)?;
+    let start = line.trim_start();
+    let in_comment = start.starts_with("* ") || start == "*" || start.starts_with("<!--");
+    (!in_comment).then(|| (syntax, code_only(line, syntax)))
+}

@@ -1,0 +1,213 @@
+//! The rules: what a rule is, and the list of all of them. A rule is one file with its tests below it, and one line in
+//! [`ALL`].
+//!
+//! Pure: a rule knows the diff and nothing else. What becomes of its hits (order, limits, redaction, fingerprints) is the
+//! engine's.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use domain::diff::{Diff, FileDiff, Hunk, LineKind};
+use domain::{Category, Confidence, FileChange, Severity};
+
+pub mod code;
+pub mod infrastructure;
+pub mod migration;
+pub mod secret;
+
+/// One static rule.
+#[derive(Debug)]
+pub struct Rule {
+    /// `<category>.<family>.<what>`, such as `secret.aws.access-key-id`. Never reused for another meaning.
+    pub id: &'static str,
+    /// What it finds, in a few words.
+    pub title: &'static str,
+    /// How bad its findings are, unless a hit says otherwise.
+    pub severity: Severity,
+    /// How sure it is, unless a hit says otherwise.
+    pub confidence: Confidence,
+    /// What sort of rule it is.
+    pub category: Category,
+    /// Common Weakness Enumeration id; 0 when none fits.
+    pub cwe: u32,
+    /// The check runs only where an added line holds one of these, in whatever case (ASCII). For a line check that is the
+    /// line itself; a file or change check with none always runs.
+    pub keywords: &'static [&'static str],
+    /// How to mend what it finds.
+    pub remediation: &'static str,
+    /// Where the facts come from: the provider's own documentation first.
+    pub references: &'static [&'static str],
+    /// How it looks.
+    pub check: Check,
+}
+
+/// How much of a change a rule has to see.
+#[derive(Clone, Copy, Debug)]
+pub enum Check {
+    /// One added line.
+    Line(fn(&AddedLine<'_>) -> Vec<Hit>),
+    /// One file of the diff, with all its hunks.
+    File {
+        /// Whether the file is of the rule's sort; asked before anything else.
+        applies: fn(&FileChange) -> bool,
+        /// What is wrong in it.
+        check: fn(&FileDiff<'_>) -> Vec<FileHit>,
+    },
+    /// The whole change: each hit with the number of its file in [`Diff::files`].
+    Change(fn(&Diff<'_>) -> Vec<(usize, FileHit)>),
+}
+
+/// An added line, and where it stands.
+#[derive(Clone, Copy, Debug)]
+pub struct AddedLine<'a> {
+    /// Its file.
+    pub file: &'a FileDiff<'a>,
+    /// Its hunk.
+    pub hunk: &'a Hunk<'a>,
+    /// Its number in [`Hunk::lines`].
+    pub index: usize,
+    /// Its text; of a very long line, the part looked at.
+    pub text: &'a str,
+}
+
+impl<'a> AddedLine<'a> {
+    /// The path of its file.
+    #[must_use]
+    pub fn path(&self) -> &'a str {
+        &self.file.change.path
+    }
+
+    /// The lines below it that are in the file after the change, as far as its hunk goes.
+    pub fn below(&self) -> impl Iterator<Item = &'a str> {
+        self.hunk.lines[self.index + 1..].iter().filter(|line| line.kind != LineKind::Removed).map(|line| line.text)
+    }
+}
+
+/// What a check found in one line. Not `Debug`: it may quote the secret.
+pub struct Hit {
+    /// The bytes of the line (or of the part looked at) that it is about.
+    pub range: Range<usize>,
+    /// The bytes of the line that must never be shown.
+    pub secret: Option<Range<usize>>,
+    /// What tells this hit from another of the same rule in the same file; the text of `range` when `None`.
+    pub content: Option<String>,
+    /// Instead of the rule's own.
+    pub severity: Option<Severity>,
+    /// Instead of the rule's own.
+    pub confidence: Option<Confidence>,
+    /// What is wrong, in one sentence that does not quote the line.
+    pub message: Cow<'static, str>,
+}
+
+impl Hit {
+    /// A hit at `range`.
+    pub fn at(range: Range<usize>, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { range, secret: None, content: None, severity: None, confidence: None, message: message.into() }
+    }
+
+    /// A hit at `secret`, which must not be shown.
+    pub fn secret(secret: Range<usize>, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { secret: Some(secret.clone()), ..Self::at(secret, message) }
+    }
+
+    /// The same, as bad as `severity`.
+    #[must_use]
+    pub fn severity(self, severity: Severity) -> Self {
+        Self { severity: Some(severity), ..self }
+    }
+
+    /// The same, as sure as `confidence`.
+    #[must_use]
+    pub fn confidence(self, confidence: Confidence) -> Self {
+        Self { confidence: Some(confidence), ..self }
+    }
+}
+
+/// What a check found in a file.
+pub struct FileHit {
+    /// Hunk and line (their numbers in [`FileDiff::hunks`] and [`Hunk::lines`]); `None` when it is about the whole file.
+    pub line: Option<(usize, usize)>,
+    /// What was found there.
+    pub hit: Hit,
+}
+
+impl FileHit {
+    /// A hit about a line as a whole, without its indentation.
+    pub fn on_line(file: &FileDiff<'_>, hunk: usize, line: usize, message: impl Into<Cow<'static, str>>) -> Self {
+        let text = file.hunks[hunk].lines[line].text;
+        let start = text.len() - text.trim_start().len();
+        Self { line: Some((hunk, line)), hit: Hit::at(start..text.trim_end().len().max(start), message) }
+    }
+
+    /// A hit about a file as a whole.
+    pub fn on_file(message: impl Into<Cow<'static, str>>) -> Self {
+        Self { line: None, hit: Hit::at(0..0, message) }
+    }
+
+    /// The same, as bad as `severity`.
+    #[must_use]
+    pub fn severity(self, severity: Severity) -> Self {
+        Self { hit: self.hit.severity(severity), ..self }
+    }
+
+    /// The same, as sure as `confidence`.
+    #[must_use]
+    pub fn confidence(self, confidence: Confidence) -> Self {
+        Self { hit: self.hit.confidence(confidence), ..self }
+    }
+}
+
+/// Every rule. Where two of them see one secret the earlier speaks, so the particular stand before the general.
+pub static ALL: &[&Rule] = &[
+    &secret::aws_access_key_id::RULE,
+    &secret::aws_secret_access_key::RULE,
+    &secret::github_token::RULE,
+    &secret::slack_token::RULE,
+    &secret::stripe_live_key::RULE,
+    &secret::private_key_pem::RULE,
+    &secret::url_password::RULE,
+    &secret::connection_string_password::RULE,
+    &secret::generic_assignment::RULE,
+    &migration::rollback_missing::RULE,
+    &migration::drop_table::RULE,
+    &migration::drop_column::RULE,
+    &migration::index_without_concurrently::RULE,
+    &infrastructure::docker_pipe_to_shell::RULE,
+    &infrastructure::docker_root_user::RULE,
+    &infrastructure::kubernetes_privileged::RULE,
+    &infrastructure::kubernetes_host_namespace::RULE,
+    &infrastructure::terraform_open_ingress::RULE,
+    &infrastructure::terraform_public_acl::RULE,
+    &infrastructure::github_untrusted_checkout::RULE,
+    &code::tls_verification_off::RULE,
+    &code::eval_of_input::RULE,
+    &code::sql_concatenation::RULE,
+    &code::test_skipped::RULE,
+];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn every_rule_is_complete_and_has_an_id_of_its_own() {
+        let mut seen = HashSet::new();
+        for rule in ALL {
+            let id = rule.id;
+            assert!(seen.insert(id), "{id} twice");
+            let parts: Vec<_> = id.split('.').collect();
+            let plain = |part: &&str| part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+            assert!(parts.len() == 3 && parts.iter().all(plain), "{id} is not <category>.<family>.<what>");
+            assert_eq!(parts[0], rule.category.name(), "{id} is of another category");
+            assert!(!rule.title.is_empty() && !rule.title.ends_with('.'), "{id}: title");
+            assert!(rule.remediation.ends_with('.'), "{id}: remediation");
+            assert!(!rule.references.is_empty(), "{id}: no reference");
+            assert!(rule.references.iter().all(|link| link.starts_with("https://")), "{id}: reference");
+            assert!(rule.keywords.iter().all(|keyword| keyword.len() > 1 && keyword.is_ascii()), "{id}: keywords");
+            let line = matches!(rule.check, Check::Line(_));
+            assert!(!line || !rule.keywords.is_empty(), "{id}: a line check needs keywords");
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! A password in a connection string of the `key=value;` form that ODBC and ADO.NET use, or an account key in Azure's.
+
+use std::sync::LazyLock;
+
+use domain::{Category, Confidence, Severity};
+use regex::Regex;
+
+use super::{ROTATE, is_placeholder};
+use crate::rules::{AddedLine, Check, Hit, Rule};
+
+/// The rule.
+pub static RULE: Rule = Rule {
+    id: "secret.connection-string.password",
+    title: "Password in a connection string",
+    severity: Severity::High,
+    confidence: Confidence::Medium,
+    category: Category::Secret,
+    cwe: 798,
+    keywords: &["password=", "pwd=", "password =", "pwd =", "accountkey=", "sharedaccesskey="],
+    remediation: ROTATE,
+    references: &[
+        "https://learn.microsoft.com/en-us/dotnet/framework/data/adonet/connection-string-syntax",
+        "https://learn.microsoft.com/en-us/azure/storage/common/storage-configure-connection-string",
+    ],
+    check: Check::Line(check),
+};
+
+static PASSWORD: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(
+        r#"(?ix) (?: ^ | [;"'`\s(>,] ) (?: password | pwd | accountkey | sharedaccesskey ) \s? = \s?
+        (?: \{ ((?:[^}]|\}\})+) \} | "([^"]+)" | '([^']+)' | ([^;"'`\s<>]+) )"#,
+    )
+    .expect("the pattern is tested")
+});
+/// Bytes of a password.
+const LENGTH: std::ops::RangeInclusive<usize> = 4..=120;
+/// Another part of such a string: without one it is an ordinary assignment.
+static OTHER_PART: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(
+        r"(?i)(?:^|[;\x22'`\s(>,])(?:server|data source|host|hostname|addr|address|dsn|driver|user id|uid|username|database|initial catalog|accountname|endpoint)\s?=\s?[^;]+;",
+    )
+    .expect("the pattern is tested")
+});
+
+/// A service on the same machine, or the emulator's account that Microsoft publishes with its key.
+static LOCAL: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"(?i)=\s?(?:tcp:)?(?:localhost|127\.0\.0\.1|\(localdb\)|devstoreaccount1|\.)(?:[\\,:;]|$)")
+        .expect("the pattern is tested")
+});
+
+fn check(line: &AddedLine<'_>) -> Vec<Hit> {
+    if !OTHER_PART.is_match(line.text) {
+        return Vec::new();
+    }
+    let mut hits = Vec::new();
+    for captures in PASSWORD.captures_iter(line.text) {
+        let Some(password) = captures.iter().skip(1).flatten().next() else { continue };
+        let lower = password.as_str().to_ascii_lowercase();
+        let weak =
+            matches!(lower.as_str(), "password" | "secret" | "test" | "root" | "postgres" | "admin" | "null" | "none");
+        let format = ["%s", "{0}", "{1}", "{2}", "\" +", "\"+"].iter().any(|sign| lower.contains(sign));
+        if LENGTH.contains(&password.len()) && !weak && !format && !is_placeholder(password.as_str()) {
+            let hit = Hit::secret(password.range(), "the connection string holds a password");
+            hits.push(if LOCAL.is_match(line.text) { hit.severity(Severity::Low) } else { hit });
+        }
+    }
+    hits
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample;
+
+    #[test]
+    fn a_password_in_a_connection_string_is_found() {
+        sample::finds(
+            &RULE,
+            "web.config",
+            &[
+                (concat!("\"Server=db.acme.io;Database=shop;User Id=app;Password=q7Zp2m", "W9xKd4;\""), Severity::High),
+                (concat!("DSN=Production;Uid=app;Pwd={q7Zp;2m", "W9xKd4};"), Severity::High),
+                (concat!("Server=localhost,1433;User Id=sa;Password=q7Zp2m", "W9xKd4;"), Severity::Low),
+                (concat!("Host=pg.acme.io;Username=app;Password='q7Zp2m", "W9;xKd4';"), Severity::High),
+                (
+                    concat!(
+                        "AccountName=acme;AccountKey=q7ZpW2mW9xKd4LrT8vBnC3sYhGj",
+                        "E5uXaQ0FiOw==;EndpointSuffix=core.windows.net"
+                    ),
+                    Severity::High,
+                ),
+            ],
+        );
+    }
+
+    #[test]
+    fn placeholders_and_plain_assignments_are_not() {
+        sample::finds_nothing(
+            &RULE,
+            "web.config",
+            &[
+                "Server=db;User Id=app;Password=${DB_PASSWORD};",
+                "Server=db;User Id=app;Password=<password>;",
+                "Server=db;User Id=app;Password=password;",
+                "DSN=Production;Pwd={XXXXXXXX};",
+                "password = read_password()",
+                "Server={0};Password={1};",
+            ],
+        );
+    }
+}

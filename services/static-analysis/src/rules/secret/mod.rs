@@ -1,0 +1,138 @@
+//! Credentials in the code, and how to tell a real one from what stands in for one.
+
+pub mod aws_access_key_id;
+pub mod aws_secret_access_key;
+pub mod connection_string_password;
+pub mod generic_assignment;
+pub mod github_token;
+pub mod private_key_pem;
+pub mod slack_token;
+pub mod stripe_live_key;
+pub mod url_password;
+
+/// What to do about any credential that has been in a repository.
+pub(crate) const ROTATE: &str = "Revoke it at its provider and issue a new one: it stays in the history. Keep the new one in a secret store or the environment.";
+
+/// Words that people write where a secret would stand. None is likely in a random one.
+const STAND_INS: &[&str] = &[
+    "example",
+    "sample",
+    "placeholder",
+    "changeme",
+    "change_me",
+    "change-me",
+    "replaceme",
+    "replace_me",
+    "replace-me",
+    "your_",
+    "your-",
+    "yourpass",
+    "yoursecret",
+    "yourtoken",
+    "yourkey",
+    "dummy",
+    "redacted",
+    "xxxx",
+    "notreal",
+    "not-a-real",
+    "not_a_real",
+    "lorem",
+    "foobar",
+    "insert_",
+    "insert-",
+    "todo",
+    "****",
+    "....",
+    "----",
+    "____",
+    "abcdefgh",
+    "12345678",
+    "01234567",
+    "qwertyui",
+    "deadbeef",
+    "fakefake",
+    "fake_",
+    "fake-",
+    "<",
+    ">",
+];
+
+/// True for what stands in for a secret: an obvious placeholder, one character over and over, or a reference to where the
+/// secret really is.
+pub(crate) fn is_placeholder(value: &str) -> bool {
+    let lower = value.to_ascii_lowercase();
+    STAND_INS.iter().any(|word| lower.contains(word)) || is_monotonous(&lower) || is_reference(value)
+}
+
+/// True when the value is fetched from elsewhere: `${VAR}`, `$VAR`, `$(…)`, `{{ … }}`, `%(…)s`, `%VAR%`, `#{…}`.
+pub(crate) fn is_reference(value: &str) -> bool {
+    ["${", "$(", "{{", "}}", "%(", "#{", "<%"].iter().any(|sign| value.contains(sign))
+        || value.starts_with(['$', '@', '&', '!'])
+        || (value.len() > 2 && value.starts_with('%') && value.ends_with('%'))
+        || (value.starts_with('{') && value.ends_with('}'))
+}
+
+/// True when few different characters make up the value.
+fn is_monotonous(value: &str) -> bool {
+    let mut seen = [false; 256];
+    for byte in value.bytes() {
+        seen[usize::from(byte)] = true;
+    }
+    let different = seen.iter().filter(|seen| **seen).count();
+    different <= 2 || (value.len() >= 16 && different <= 5)
+}
+
+/// Shannon's entropy of the value's bytes, in bits for each.
+pub(crate) fn entropy(value: &str) -> f64 {
+    let mut counts = [0_u32; 256];
+    for byte in value.bytes() {
+        counts[usize::from(byte)] += 1;
+    }
+    #[expect(clippy::cast_precision_loss, reason = "a line is shorter than 2^52 bytes")]
+    let length = value.len() as f64;
+    let share = |count: &u32| f64::from(*count) / length;
+    counts.iter().filter(|count| **count > 0).map(share).map(|p| -p * p.log2()).sum()
+}
+
+/// True when the value has capital letters, small letters and digits.
+pub(crate) fn is_mixed(value: &str) -> bool {
+    let has = |class: fn(&u8) -> bool| value.as_bytes().iter().any(class);
+    has(u8::is_ascii_uppercase) && has(u8::is_ascii_lowercase) && has(u8::is_ascii_digit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_stands_in_for_a_secret_is_known() {
+        for value in [
+            "AKIAIOSFODNN7EXAMPLE",
+            "xxxxxxxxxxxx",
+            "<your-key>",
+            "${DB_PASSWORD}",
+            "$(cat key)",
+            "changeme",
+            "aaaaaaaaaaaa",
+            "{{ vault.key }}",
+            "YOUR_API_KEY",
+            "1234567890",
+            "%(password)s",
+            "********",
+            "@Microsoft.KeyVault(x)",
+            "aabbaabb",
+        ] {
+            assert!(is_placeholder(value), "{value}");
+        }
+        for value in ["q7Zp2mW9xKd4", "hunter2hunter3", "S3cure!Pa55", "wJalrXUtnFEMIbPxRfiCY"] {
+            assert!(!is_placeholder(value), "{value}");
+        }
+    }
+
+    #[test]
+    fn entropy_is_in_bits_for_each_character() {
+        assert!(entropy("aaaa").abs() < 1e-9);
+        assert!((entropy("abcd") - 2.0).abs() < 1e-9);
+        assert!(entropy("") == 0.0);
+    }
+}

@@ -1,0 +1,206 @@
+//! Program text without its comments and strings, so that a check that looks for words sees code only. Not a parser: it
+//! knows how comments, strings and here-documents begin and end, and nothing else.
+
+/// How a language writes comments and strings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Syntax {
+    Python,
+    Ruby,
+    JavaScript,
+    /// Go, Java, C#, Kotlin, Rust, C, PHP and the like.
+    Braces,
+    Hcl,
+}
+
+impl Syntax {
+    /// The syntax of the file, by its extension.
+    pub(crate) fn of(path: &str) -> Option<Self> {
+        match crate::paths::extension(path).to_ascii_lowercase().as_str() {
+            "py" | "pyi" => Some(Self::Python),
+            "rb" | "rake" => Some(Self::Ruby),
+            "js" | "jsx" | "mjs" | "cjs" | "ts" | "tsx" | "mts" | "cts" | "vue" | "svelte" => Some(Self::JavaScript),
+            "go" | "java" | "kt" | "kts" | "scala" | "cs" | "rs" | "c" | "cc" | "cpp" | "h" | "hpp" | "swift"
+            | "php" => Some(Self::Braces),
+            "tf" | "hcl" => Some(Self::Hcl),
+            _ => None,
+        }
+    }
+
+    fn line_comments(self) -> &'static [&'static str] {
+        match self {
+            Self::Python | Self::Ruby => &["#"],
+            Self::JavaScript | Self::Braces => &["//"],
+            Self::Hcl => &["#", "//"],
+        }
+    }
+
+    fn has_block_comments(self) -> bool {
+        matches!(self, Self::JavaScript | Self::Braces | Self::Hcl)
+    }
+
+    fn is_quote(self, byte: u8) -> bool {
+        match self {
+            Self::Python | Self::Ruby => matches!(byte, b'"' | b'\''),
+            Self::JavaScript => matches!(byte, b'"' | b'\'' | b'`'),
+            // A lone quote is a lifetime in Rust, and a character is no string worth blanking.
+            Self::Braces => matches!(byte, b'"' | b'`'),
+            Self::Hcl => byte == b'"',
+        }
+    }
+}
+
+/// `text` with everything in comments, and everything between quotes, turned into blanks. Same length, same lines.
+pub(crate) fn code_only(text: &str, syntax: Syntax) -> String {
+    let mut code = text.as_bytes().to_vec();
+    let mut at = 0;
+    while at < text.len() {
+        let rest = &text.as_bytes()[at..];
+        let (skip, blank) = if syntax.line_comments().iter().any(|sign| rest.starts_with(sign.as_bytes())) {
+            let end = line_end(rest);
+            (end, 0..end)
+        } else if syntax.has_block_comments() && rest.starts_with(b"/*") {
+            let end = find(&rest[2..], b"*/").map_or(rest.len(), |found| found + 4);
+            (end, 0..end)
+        } else if syntax.is_quote(rest[0]) {
+            string(rest, syntax)
+        } else if let Some(inner) = heredoc(rest, syntax) {
+            (inner.end, inner)
+        } else {
+            (1, 0..0)
+        };
+        for byte in &mut code[at + blank.start..at + blank.end] {
+            if *byte != b'\n' {
+                *byte = b' ';
+            }
+        }
+        at += skip;
+    }
+    // Blanked ranges begin and end at ASCII signs, so that no character is cut.
+    String::from_utf8(code).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+}
+
+/// How long the string at the beginning of `rest` is, and what is between its quotes.
+fn string(rest: &[u8], syntax: Syntax) -> (usize, std::ops::Range<usize>) {
+    let quote = rest[0];
+    let triple = [quote; 3];
+    if syntax == Syntax::Python && rest.starts_with(&triple) {
+        let end = find(&rest[3..], &triple).map_or(rest.len(), |found| found + 3);
+        return ((end + 3).min(rest.len()), 3..end);
+    }
+    // Ruby's strings and templates go over lines; others end with theirs, so that a lone quote does no harm below it.
+    let over_lines = quote == b'`' || syntax == Syntax::Ruby;
+    let mut at = 1;
+    while at < rest.len() {
+        match rest[at] {
+            b'\\' if !(quote == b'`' && syntax == Syntax::Braces) => at += 1,
+            b'\n' if !over_lines => return (at, 1..at),
+            byte if byte == quote => return (at + 1, 1..at),
+            _ => {}
+        }
+        at += 1;
+    }
+    (rest.len(), 1..rest.len())
+}
+
+/// The body of the here-document that begins with `rest` (`<<~SQL`, `<<EOF`), from the end of this line.
+fn heredoc(rest: &[u8], syntax: Syntax) -> Option<std::ops::Range<usize>> {
+    if !matches!(syntax, Syntax::Ruby | Syntax::Hcl) || !rest.starts_with(b"<<") {
+        return None;
+    }
+    let sign = &rest[2..];
+    let sign = sign.strip_prefix(b"~").or(sign.strip_prefix(b"-")).unwrap_or(sign);
+    let sign = sign.strip_prefix(b"'").or(sign.strip_prefix(b"\"")).unwrap_or(sign);
+    let length = sign.iter().take_while(|b| b.is_ascii_uppercase() || **b == b'_').count();
+    if length == 0 {
+        return None;
+    }
+    let tag = &sign[..length];
+    let start = line_end(rest);
+    let mut at = start;
+    while at < rest.len() {
+        let line_start = at + 1;
+        let end = line_start.min(rest.len()) + line_end(&rest[line_start.min(rest.len())..]);
+        if rest.get(line_start..end)?.trim_ascii() == tag {
+            return Some(start..end);
+        }
+        at = end;
+    }
+    Some(start..rest.len())
+}
+
+fn line_end(bytes: &[u8]) -> usize {
+    bytes.iter().position(|b| *b == b'\n').unwrap_or(bytes.len())
+}
+
+fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
+    bytes.windows(wanted.len()).position(|window| window == wanted)
+}
+
+/// Where the bracket that opens at `open` closes, in text without strings and comments; `None` when it does not.
+pub(crate) fn closing(code: &str, open: usize) -> Option<usize> {
+    let mut depth = 0_usize;
+    for (at, byte) in code.bytes().enumerate().skip(open) {
+        match byte {
+            b'(' | b'[' | b'{' => depth += 1,
+            b')' | b']' | b'}' => {
+                depth = depth.checked_sub(1)?;
+                if depth == 0 {
+                    return Some(at);
+                }
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
+/// The arguments in `list`, the text between a call's parentheses, at the commas that are not in brackets.
+pub(crate) fn arguments(list: &str) -> Vec<&str> {
+    let mut depth = 0_i32;
+    let mut parts = list.split(|c: char| {
+        depth += match c {
+            '(' | '[' | '{' => 1,
+            ')' | ']' | '}' => -1,
+            _ => 0,
+        };
+        c == ',' && depth == 0
+    });
+    let mut arguments: Vec<_> = parts.by_ref().map(str::trim).collect();
+    if arguments.last().is_some_and(|last| last.is_empty()) {
+        arguments.pop();
+    }
+    arguments
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(syntax: Syntax, text: &str, expected: &str) {
+        let got = code_only(text, syntax);
+        assert_eq!(got, expected);
+        assert_eq!(got.len(), text.len());
+    }
+
+    #[test]
+    fn comments_and_strings_are_blank() {
+        check(Syntax::Python, "a = 'x' # y\nb", "a = ' '    \nb");
+        check(Syntax::Python, "\"\"\"a\nb\"\"\"c", "\"\"\" \n \"\"\"c");
+        check(Syntax::Python, "a = 'it\nb = 'x'", "a = '  \nb = ' '");
+        check(Syntax::JavaScript, "a /* b */ `c\n${d}` // e", "a         ` \n    `     ");
+        check(Syntax::JavaScript, r#""a\"b" c"#, r#""    " c"#);
+        check(Syntax::Ruby, "x <<~SQL, 1\n  drop\nSQL\ny", "x <<~SQL, 1\n      \n   \ny");
+        check(Syntax::Hcl, "a = \"b\" # c\nd { // e", "a = \" \"    \nd {     ");
+        check(Syntax::Braces, "fn f<'a>(x: &'a str) { \"é\" }", "fn f<'a>(x: &'a str) { \"  \" }");
+        check(Syntax::Hcl, "<<EOF\nnever closed", "<<EOF\n            ");
+    }
+
+    #[test]
+    fn brackets_and_arguments_are_matched() {
+        assert_eq!(closing("f(a, (b), [c])d", 1), Some(13));
+        assert_eq!(closing("f(a", 1), None);
+        assert_eq!(arguments("a, f(b, c), [d, e], k=1,"), ["a", "f(b, c)", "[d, e]", "k=1"]);
+        assert_eq!(arguments(" "), [""; 0]);
+    }
+}
