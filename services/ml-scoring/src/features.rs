@@ -1,0 +1,185 @@
+//! The features: what the model looks at in a deployment, each with its definition, in one table.
+//!
+//! Pure. Must not know the model's weights, nor where a deployment comes from. The rows of the training data and live
+//! deployments become [`Measures`] first, and one table makes features of both, so that training sees what serving sees.
+
+mod measures;
+pub mod paths;
+mod table;
+
+pub use measures::Measures;
+pub use table::FEATURES;
+pub(crate) use table::grouped;
+
+/// One feature: a number that the model looks at, or the knowledge that it is not known.
+#[derive(Debug)]
+pub struct Feature {
+    /// Its name in model files, contributions and metrics.
+    pub name: &'static str,
+    /// Whether it is read off the change or known from the past.
+    pub group: Group,
+    /// How it is squeezed before it is standardised.
+    pub transform: Transform,
+    /// Its unit.
+    pub unit: &'static str,
+    /// What it is, in one sentence.
+    pub definition: &'static str,
+    value: fn(&Measures) -> Option<f64>,
+    words: fn(f64) -> String,
+}
+
+impl Feature {
+    /// A value of this feature in words that follow "this deployment": "changes 50 files".
+    #[must_use]
+    pub fn in_words(&self, value: f64) -> String {
+        (self.words)(value)
+    }
+
+    /// The index in [`FEATURES`] of the feature of that name, if there is one.
+    #[must_use]
+    pub fn index_of(name: &str) -> Option<usize> {
+        FEATURES.iter().position(|feature| feature.name == name)
+    }
+}
+
+/// Where the value of a feature comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Group {
+    /// The change itself: the diff and what the sender says of the pull request.
+    Change,
+    /// The past of the touched files, the author and the repository.
+    History,
+}
+
+/// How a value is squeezed before it is standardised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Transform {
+    /// Not at all: shares, and 0 or 1.
+    Identity,
+    /// ln(1 + x): counts and durations.
+    Log1p,
+    /// ln(x): rates that are never 0.
+    Ln,
+}
+
+impl Transform {
+    /// The transformed `value`.
+    #[must_use]
+    pub fn apply(self, value: f64) -> f64 {
+        match self {
+            Self::Identity => value,
+            Self::Log1p => value.ln_1p(),
+            Self::Ln => value.ln(),
+        }
+    }
+}
+
+/// The value of every feature of one deployment, in the order of [`FEATURES`]; `None` where it is not known.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Features {
+    values: [Option<f64>; FEATURES.len()],
+    revert: bool,
+}
+
+impl Features {
+    /// The features of what was measured.
+    #[must_use]
+    pub fn of(measures: &Measures) -> Self {
+        let mut values = [None; FEATURES.len()];
+        for (value, feature) in values.iter_mut().zip(&FEATURES) {
+            *value = (feature.value)(measures).filter(|value| value.is_finite());
+        }
+        Self { values, revert: measures.revert }
+    }
+
+    /// The value at `index` of [`FEATURES`]; `None` when it is not known.
+    #[must_use]
+    pub const fn value(&self, index: usize) -> Option<f64> {
+        self.values[index]
+    }
+
+    /// The value of the feature of that name; `None` when it is not known or there is no such feature.
+    #[must_use]
+    pub fn named(&self, name: &str) -> Option<f64> {
+        Feature::index_of(name).and_then(|index| self.values[index])
+    }
+
+    /// True when the deployment takes an earlier one back. No model learns from such deployments: there are none in the
+    /// training data.
+    #[must_use]
+    pub const fn is_revert(&self) -> bool {
+        self.revert
+    }
+
+    /// True when anything of the past is known.
+    #[must_use]
+    pub fn history_is_known(&self) -> bool {
+        self.values.iter().zip(&FEATURES).any(|(value, feature)| feature.group == Group::History && value.is_some())
+    }
+
+    /// The same deployment to somebody who knows nothing of the past.
+    #[must_use]
+    pub fn without_history(&self) -> Self {
+        let mut masked = self.clone();
+        for (value, feature) in masked.values.iter_mut().zip(&FEATURES) {
+            if feature.group == Group::History {
+                *value = None;
+            }
+        }
+        masked
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn the_table_is_documented_and_its_names_are_unique() {
+        let names: HashSet<_> = FEATURES.iter().map(|feature| feature.name).collect();
+        assert_eq!(names.len(), FEATURES.len());
+        for feature in &FEATURES {
+            assert!(feature.definition.ends_with('.') && !feature.unit.is_empty(), "{}", feature.name);
+            for value in [0.0, 0.5, 1.0, 2.0, 1234.0] {
+                assert!(!feature.in_words(value).is_empty(), "{}", feature.name);
+            }
+        }
+    }
+
+    #[test]
+    fn a_rate_is_estimated_and_never_zero() {
+        for feature in FEATURES.iter().filter(|feature| feature.transform == Transform::Ln) {
+            let history = domain::History {
+                repository_deployments: Some(0.0),
+                repository_reverts: Some(0.0),
+                author_changes: Some(0.0),
+                author_reverts: Some(0.0),
+                ..domain::History::default()
+            };
+            let value = (feature.value)(&Measures { history, ..Measures::default() });
+            assert!(value.is_some_and(|value| value > 0.0), "{}", feature.name);
+        }
+    }
+
+    #[test]
+    fn an_infinite_measure_is_unknown() {
+        let history = domain::History { file_reverts: Some(f64::INFINITY), ..domain::History::default() };
+        let features = Features::of(&Measures { history, ..Measures::default() });
+        assert_eq!(features.named("file_reverts"), None);
+        assert!(!features.history_is_known());
+    }
+
+    #[test]
+    fn masking_forgets_the_past_and_nothing_else() {
+        let history =
+            domain::History { file_reverts: Some(2.0), lines_before: Some(9.0), ..domain::History::default() };
+        let known = Features::of(&Measures { files: 3.0, history, ..Measures::default() });
+        let masked = known.without_history();
+        assert!(known.history_is_known() && !masked.history_is_known());
+        assert_eq!(masked.named("files_changed"), Some(3.0));
+        assert_eq!(masked, Features::of(&Measures { files: 3.0, ..Measures::default() }));
+    }
+}

@@ -1,0 +1,127 @@
+//! The Intuition: the probability that a deployment fails.
+//!
+//! Consumes accepted deployments, publishes signals with a calibrated risk and what each feature adds to it. Looks at what
+//! would change and at what the sender knows of the past; never at the lines of the diff, which are the Law's.
+
+pub mod calibration;
+pub mod config;
+pub mod features;
+pub mod metrics;
+pub mod model;
+pub mod rows;
+pub mod score;
+pub mod train;
+
+#[cfg(test)]
+mod samples;
+
+use std::time::{Duration, Instant};
+
+use chassis::{ConsumerSpec, Failure, Handler, Outgoing, Process, State};
+use domain::{Deployment, Said, Signal, Source};
+use time::OffsetDateTime;
+
+pub use config::Config;
+pub use features::{Features, Measures};
+pub use model::{Model, basis};
+pub use score::score;
+pub use train::train;
+
+/// The service's name.
+pub const SERVICE: &str = Source::MlScoring.name();
+
+/// Scores deployments until the process is to end.
+///
+/// # Errors
+/// When the model cannot be used, or the bus cannot be.
+pub async fn run(process: Process, config: Config) -> anyhow::Result<()> {
+    anyhow::ensure!(config.in_flight_max > 0, "ml_scoring.in_flight_max must be at least 1");
+    let model = config.model()?;
+    tracing::info!(model = model.basis(), "scoring with a model that was {}", model.file().provenance);
+    let spec = ConsumerSpec {
+        name: SERVICE,
+        backoff: [30, 60, 120, 300].map(Duration::from_secs).to_vec(),
+        deliveries_max: 5,
+        in_flight_max: config.in_flight_max,
+    };
+    process.health.set(State::Serving);
+    process.bus.serve(spec, Scoring { model }, &process.shutdown).await
+}
+
+/// Scores deployments with one model.
+struct Scoring {
+    model: Model,
+}
+
+impl Scoring {
+    fn signal(&self, deployment: &Deployment, said: Said, took: Duration) -> Signal {
+        Signal {
+            deployment_id: deployment.id,
+            source: Source::MlScoring,
+            basis: self.model.basis().to_owned(),
+            producer: env!("CARGO_PKG_VERSION").to_owned(),
+            raised_at: OffsetDateTime::now_utc(),
+            took,
+            said,
+        }
+    }
+}
+
+impl Handler for Scoring {
+    type In = Deployment;
+
+    async fn handle(&self, deployment: Deployment) -> Result<Vec<Outgoing>, Failure> {
+        let started = Instant::now();
+        let score = score(&self.model, &Features::of(&Measures::of(&deployment)));
+        tracing::info!(
+            deployment.id = %deployment.id,
+            risk = score.risk.probability(),
+            unknown = score.unknown.len(),
+            "scored deployment {}: {}",
+            deployment.id,
+            score.risk
+        );
+        Ok(vec![Outgoing::new(&self.signal(&deployment, Said::Risk(score), started.elapsed()))])
+    }
+
+    fn give_up(&self, deployment: &Deployment, error: &str) -> Vec<Outgoing> {
+        let said = Said::Unavailable { reason: error.to_owned() };
+        vec![Outgoing::new(&self.signal(deployment, said, Duration::ZERO))]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::FileChangeKind;
+
+    use super::*;
+
+    fn deployment() -> Deployment {
+        samples::deployment(vec![samples::file("src/a.rs", FileChangeKind::Modified, 20, 3)])
+    }
+
+    #[track_caller]
+    fn only_signal(outgoing: &[Outgoing]) -> Signal {
+        assert_eq!(outgoing.len(), 1);
+        assert_eq!(outgoing[0].subject, format!("failsafe.v1.signal.raised.{}", deployment().id));
+        proto::decode(None, &outgoing[0].body).unwrap()
+    }
+
+    #[tokio::test]
+    async fn an_accepted_deployment_leads_to_a_signal_with_its_risk() {
+        let scoring = Scoring { model: Model::shipped() };
+        let first = scoring.handle(deployment()).await.unwrap();
+        let signal = only_signal(&first);
+        assert_eq!((signal.source, signal.basis.as_str()), (Source::MlScoring, Model::shipped().basis()));
+        let expected = score(&Model::shipped(), &Features::of(&Measures::of(&deployment())));
+        assert_eq!(signal.said, Said::Risk(expected));
+        let again = scoring.handle(deployment()).await.unwrap();
+        assert_eq!(first[0].message_id, again[0].message_id);
+    }
+
+    #[test]
+    fn who_gives_up_says_so() {
+        let signal = only_signal(&Scoring { model: Model::shipped() }.give_up(&deployment(), "no luck"));
+        assert_eq!(signal.said, Said::Unavailable { reason: "no luck".to_owned() });
+    }
+}

@@ -1,0 +1,188 @@
+//! Scoring: what a model expects of one deployment, and what each feature adds to that.
+//!
+//! Pure. A score is told relative to the typical deployment of the training data, whose features are all at their mean.
+
+use domain::{Contribution, Risk, RiskScore};
+
+use crate::features::{FEATURES, Features};
+use crate::metrics::logistic;
+use crate::model::Model;
+
+/// Name of the contribution that stands for the lack of any history.
+pub const HISTORY_UNKNOWN: &str = "history";
+
+/// Name of the contribution that says of a revert that nothing was learnt about reverts.
+pub const REVERT: &str = "revert";
+
+/// What `model` expects of the deployment with these `features`.
+#[must_use]
+pub fn score(model: &Model, features: &Features) -> RiskScore {
+    let weights = &model.file().weights;
+    let line = model.calibration(features);
+    let base_log_odds = model.file().calibration.history_known.at(weights.intercept);
+    let mut contributions = Vec::with_capacity(weights.features.len() + 2);
+    let mut unknown = Vec::new();
+    for weight in &weights.features {
+        let feature = &FEATURES[weight.feature];
+        match features.value(weight.feature) {
+            Some(value) => contributions.push(Contribution {
+                feature: feature.name.to_owned(),
+                value: Some(value),
+                log_odds: line.slope * weight.coefficient * weight.standardised(value),
+                words: feature.in_words(value),
+            }),
+            None => unknown.push(feature.name.to_owned()),
+        }
+    }
+    if !features.history_is_known() {
+        contributions.push(Contribution {
+            feature: HISTORY_UNKNOWN.to_owned(),
+            value: None,
+            log_odds: line.at(weights.intercept + weights.history_unknown) - base_log_odds,
+            words: "unknown: the history of the files, the author and the repository".to_owned(),
+        });
+    }
+    if features.is_revert() {
+        contributions.push(Contribution {
+            feature: REVERT.to_owned(),
+            value: Some(1.0),
+            log_odds: 0.0,
+            words: "takes an earlier change back: the model learnt from none such, and judges it like any other"
+                .to_owned(),
+        });
+    }
+    contributions.sort_by(|a, b| b.log_odds.abs().total_cmp(&a.log_odds.abs()));
+    let log_odds = base_log_odds + contributions.iter().map(|c| c.log_odds).sum::<f64>();
+    RiskScore {
+        risk: Risk::new(logistic(log_odds)).expect("a sound model and finite features make a probability"),
+        base_log_odds,
+        contributions,
+        unknown,
+        provenance: model.file().provenance.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::{FileChangeKind, History};
+
+    use super::*;
+    use crate::features::Measures;
+    use crate::samples::{deployment, file};
+
+    fn history() -> History {
+        History {
+            lines_before: Some(900.0),
+            prior_authors: Some(4.0),
+            file_age_days: Some(20.0),
+            last_changes: Some(3.0),
+            author_changes: Some(120.0),
+            author_recent_changes: Some(60.0),
+            author_subsystem_changes: Some(30.0),
+            file_changes_max: Some(40.0),
+            file_changes_mean: Some(12.0),
+            file_reverts: Some(3.0),
+            author_reverts: Some(2.0),
+            repository_reverts_14d: Some(1.0),
+            repository_deployments_24h: Some(5.0),
+            repository_deployments: Some(2_000.0),
+            repository_reverts: Some(25.0),
+        }
+    }
+
+    fn fifty_files_with_a_migration() -> Measures {
+        let mut files: Vec<_> =
+            (0..49).map(|i| file(&format!("app/models/m{i}.rb"), FileChangeKind::Modified, 12, 4)).collect();
+        files.push(file("db/migrate/20260306_orders.rb", FileChangeKind::Added, 9, 0));
+        Measures::of(&deployment(files))
+    }
+
+    fn one_file_of_documentation() -> Measures {
+        Measures::of(&deployment(vec![file("docs/guide.md", FileChangeKind::Modified, 3, 1)]))
+    }
+
+    fn scored(measures: &Measures) -> RiskScore {
+        score(&Model::shipped(), &Features::of(measures))
+    }
+
+    #[test]
+    fn contributions_sum_to_the_score() {
+        let known = Measures { history: history(), fix: Some(true), ..fifty_files_with_a_migration() };
+        let partly = Measures {
+            history: History { file_reverts: Some(9.0), ..History::default() },
+            revert: true,
+            ..one_file_of_documentation()
+        };
+        for measures in [Measures::default(), known, partly, fifty_files_with_a_migration()] {
+            let features = Features::of(&measures);
+            let score = scored(&measures);
+            let sum = score.base_log_odds + score.contributions.iter().map(|c| c.log_odds).sum::<f64>();
+            let p = score.risk.probability();
+            assert!((sum - (p / (1.0 - p)).ln()).abs() < 1e-9, "{score:?}");
+            assert!((sum - Model::shipped().log_odds(&features)).abs() < 1e-9, "{score:?}");
+            let strengths: Vec<f64> = score.contributions.iter().map(|c| c.log_odds.abs()).collect();
+            assert!(strengths.is_sorted_by(|a, b| a >= b), "{strengths:?}");
+        }
+    }
+
+    #[test]
+    fn the_probability_is_that_of_failure() {
+        // About one deployment in a hundred fails: a flipped class would say 0.99.
+        for measures in [one_file_of_documentation(), fifty_files_with_a_migration()] {
+            let p = scored(&measures).risk.probability();
+            assert!((0.0001..0.2).contains(&p), "{p}");
+        }
+    }
+
+    #[test]
+    fn a_large_change_with_a_migration_is_riskier_than_a_page_of_documentation() {
+        for history in [History::default(), history()] {
+            let large = scored(&Measures { history: history.clone(), ..fifty_files_with_a_migration() });
+            let small = scored(&Measures { history, ..one_file_of_documentation() });
+            assert!(large.risk.probability() > 2.0 * small.risk.probability(), "{large:?} {small:?}");
+        }
+    }
+
+    #[test]
+    fn what_was_reverted_before_is_riskier_than_what_never_was() {
+        let at = |reverts: f64| {
+            let history = History { file_reverts: Some(reverts), ..history() };
+            scored(&Measures { history, ..fifty_files_with_a_migration() }).risk.probability()
+        };
+        assert!(at(0.0) < at(1.0) && at(1.0) < at(5.0));
+    }
+
+    #[test]
+    fn without_history_the_score_says_so() {
+        let score = scored(&fifty_files_with_a_migration());
+        for name in ["lines_before", "file_reverts", "author_revert_rate", "repository_revert_rate", "commits", "fix"] {
+            assert!(score.unknown.iter().any(|unknown| unknown == name), "{name}: {:?}", score.unknown);
+        }
+        let contribution = score.contributions.iter().find(|c| c.feature == HISTORY_UNKNOWN).unwrap();
+        assert_eq!(contribution.value, None);
+        assert!(contribution.words.starts_with("unknown: "));
+        assert!(score.contributions.iter().all(|c| !score.unknown.contains(&c.feature)));
+
+        let known = scored(&Measures { history: history(), ..fifty_files_with_a_migration() });
+        assert!(known.contributions.iter().all(|c| c.feature != HISTORY_UNKNOWN));
+        assert!(known.unknown.iter().all(|name| ["commits", "lead_hours", "fix", "bot"].contains(&name.as_str())));
+    }
+
+    #[test]
+    fn one_unknown_value_counts_as_its_mean() {
+        let known = Measures { history: history(), ..fifty_files_with_a_migration() };
+        let without = Measures { history: History { file_age_days: None, ..history() }, ..known.clone() };
+        let (known, without) = (scored(&known), scored(&without));
+        let age = known.contributions.iter().find(|c| c.feature == "file_age_days").unwrap().log_odds;
+        let log_odds = |score: &RiskScore| (score.risk.probability() / (1.0 - score.risk.probability())).ln();
+        assert!((log_odds(&known) - age - log_odds(&without)).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_revert_is_named_and_adds_nothing() {
+        let plain = scored(&fifty_files_with_a_migration());
+        let revert = scored(&Measures { revert: true, ..fifty_files_with_a_migration() });
+        assert_eq!(plain.risk, revert.risk);
+        assert!(revert.contributions.iter().any(|c| c.feature == REVERT && c.log_odds == 0.0));
+    }
+}

@@ -1,0 +1,289 @@
+//! Training: from rows of the past to a model.
+//!
+//! Pure but for reading its rows. Nothing is split at random, and nothing is weighted by class: the first flatters the
+//! result, the second ruins the calibration. The same rows give the same bytes on the same machine.
+
+use std::io::Read;
+
+use anyhow::{Context, bail, ensure};
+use linfa::DatasetBase;
+use linfa::traits::Fit;
+use linfa_logistic::LogisticRegression;
+use ndarray::{Array1, Array2, ArrayView2, ShapeBuilder};
+use time::OffsetDateTime;
+
+use crate::calibration::calibrate;
+use crate::features::{FEATURES, Features, grouped};
+use crate::metrics::{Metrics, Predicted, log_loss, logistic};
+use crate::model::{Calibration, FORMAT, HeldOut, Line, Model, ModelFile, Training, Weight, Weights};
+use crate::rows::Rows;
+
+/// With fewer failures than this there is nothing to learn.
+pub const FAILURES_MIN: usize = 30;
+
+/// Share of each service's deployments that the measured model learns from; it is measured on the rest.
+const EARLIER_SHARE: f64 = 0.7;
+
+/// Within the earlier part: learn up to the first share, try on what follows up to the second.
+const FORWARD: [(f64, f64); 3] = [(0.55, 0.7), (0.7, 0.85), (0.85, 1.0)];
+
+/// Penalties to choose from, the strongest first, so that each solution is near to the next one's.
+const ALPHAS: [f64; 5] = [400.0, 200.0, 100.0, 50.0, 25.0];
+
+/// Trains the model `version` from rows as CSV, plain or gzipped.
+///
+/// First the earlier part of each service's deployments alone: the penalty that does best on its own later deployments,
+/// the calibration on the same, and how good the result is on the part that was held back. Then, with that penalty, all.
+///
+/// # Errors
+/// When the rows cannot be read, when too few failed, or when the solver does not converge.
+pub fn train(version: &str, rows: impl Read) -> anyhow::Result<Model> {
+    let (rows, sha256) = Rows::read(rows)?;
+    ensure!(
+        rows.failures() >= FAILURES_MIN && rows.len() >= 2 * rows.failures(),
+        "{} of {} rows failed: at least {FAILURES_MIN} are needed, and at most half of the rows",
+        rows.failures(),
+        rows.len()
+    );
+    let (earlier, later) = (rows.between(0.0, EARLIER_SHARE), rows.between(EARLIER_SHARE, 1.0));
+    let Chosen { alpha, mut tried, nearby } = choose_alpha(&earlier)?;
+    let measured = fit(&earlier, alpha, Some(&nearby))?.weights;
+    let held_out = hold_out(&measured, tried.calibration(), &later)?;
+    tried.add(&measured, &later);
+    let weights = fit(&rows, alpha, Some(&nearby))?.weights;
+    let training = Training {
+        sha256,
+        rows: rows.len(),
+        failures: rows.failures(),
+        services: rows.projects(),
+        first: day(rows.iter().map(|row| row.time).min())?,
+        last: day(rows.iter().map(|row| row.time).max())?,
+        alpha,
+    };
+    Model::new(ModelFile {
+        format: FORMAT,
+        version: version.to_owned(),
+        provenance: provenance(&training),
+        training,
+        held_out,
+        calibration: tried.calibration(),
+        weights,
+    })
+    .context("the trained model")
+}
+
+fn provenance(training: &Training) -> String {
+    format!(
+        "learned from {} deployments of {}, {} of them reverted within 30 days",
+        grouped(training.rows as f64),
+        if training.services == 1 { "1 service".to_owned() } else { format!("{} services", training.services) },
+        grouped(training.failures as f64),
+    )
+}
+
+fn day(time: Option<i64>) -> anyhow::Result<String> {
+    let time = OffsetDateTime::from_unix_timestamp(time.unwrap_or_default()).context("a row's time")?;
+    Ok(time.date().to_string())
+}
+
+/// Predictions of deployments that the predicting model did not learn from.
+#[derive(Default)]
+struct Tried {
+    known: Vec<Predicted>,
+    unknown: Vec<Predicted>,
+}
+
+impl Tried {
+    fn add(&mut self, weights: &Weights, rows: &Rows) {
+        for row in rows.iter() {
+            let predicted =
+                |features: &Features| Predicted { log_odds: weights.log_odds(features), failed: row.failed };
+            self.known.push(predicted(&row.features));
+            self.unknown.push(predicted(&row.features.without_history()));
+        }
+    }
+
+    fn log_loss(&self) -> f64 {
+        log_loss(&self.known) + log_loss(&self.unknown)
+    }
+
+    fn calibration(&self) -> Calibration {
+        Calibration { history_known: rounded_line(&self.known), history_unknown: rounded_line(&self.unknown) }
+    }
+}
+
+fn rounded_line(predicted: &[Predicted]) -> Line {
+    let line = calibrate(predicted);
+    Line { intercept: rounded(line.intercept), slope: rounded(line.slope) }
+}
+
+/// A penalty and what came of trying it.
+struct Chosen {
+    alpha: f64,
+    /// Its predictions of later deployments.
+    tried: Tried,
+    /// Its last solution, for the next to start from.
+    nearby: Solution,
+}
+
+/// The penalty that does best on later deployments within `rows`.
+fn choose_alpha(rows: &Rows) -> anyhow::Result<Chosen> {
+    let mut tried: Vec<Tried> = ALPHAS.iter().map(|_| Tried::default()).collect();
+    let mut solutions: [Option<Solution>; ALPHAS.len()] = [const { None }; ALPHAS.len()];
+    for (until, end) in FORWARD {
+        let (past, future) = (rows.between(0.0, until), rows.between(until, end));
+        for index in 0..ALPHAS.len() {
+            // The same penalty on the fold before, else the neighbouring penalty on this one.
+            let start =
+                solutions[index].as_ref().or(index.checked_sub(1).and_then(|before| solutions[before].as_ref()));
+            let fitted = fit(&past, ALPHAS[index], start)?;
+            tried[index].add(&fitted.weights, &future);
+            solutions[index] = Some(fitted.solution);
+        }
+    }
+    let all = ALPHAS.into_iter().zip(tried).zip(solutions);
+    let best = all.min_by(|((_, a), _), ((_, b), _)| a.log_loss().total_cmp(&b.log_loss()));
+    let ((alpha, tried), nearby) = best.context("there is a penalty to choose")?;
+    Ok(Chosen { alpha, tried, nearby: nearby.context("the penalty was tried")? })
+}
+
+/// How good `weights` are on `later` deployments.
+fn hold_out(weights: &Weights, calibration: Calibration, later: &Rows) -> anyhow::Result<HeldOut> {
+    let mut tried = Tried::default();
+    tried.add(weights, later);
+    let metrics = |predicted: &[Predicted], line: Line| {
+        let honest: Vec<_> = predicted.iter().map(|p| Predicted { log_odds: line.at(p.log_odds), ..*p }).collect();
+        Metrics::of(&honest).map(Metrics::rounded).context("none of the held-out rows failed")
+    };
+    Ok(HeldOut {
+        earlier_share: EARLIER_SHARE,
+        rows: later.len(),
+        failures: later.failures(),
+        history_known: metrics(&tried.known, calibration.history_known)?,
+        history_unknown: metrics(&tried.unknown, calibration.history_unknown)?,
+    })
+}
+
+struct Fitted {
+    weights: Weights,
+    solution: Solution,
+}
+
+/// Learns from every row twice: once with its past, once without, so that one model scores both honestly.
+fn fit(rows: &Rows, alpha: f64, start: Option<&Solution>) -> anyhow::Result<Fitted> {
+    let mut features = standardise(rows);
+    let count = rows.len();
+    // Column by column in memory: the solver's gradient reads it so.
+    let mut design = Array2::zeros((2 * count, FEATURES.len() + 1).f());
+    for (index, row) in rows.iter().enumerate() {
+        for (offset, seen) in [(0, &row.features), (count, &row.features.without_history())] {
+            for (column, weight) in features.iter().enumerate() {
+                let value = seen.value(weight.feature).map_or(0.0, |value| weight.standardised(value));
+                design[(offset + index, column)] = value;
+            }
+        }
+        design[(count + index, FEATURES.len())] = 1.0;
+    }
+    let failed: Vec<bool> = rows.iter().chain(rows.iter()).map(|row| row.failed).collect();
+    let solution = solve(design.view(), &failed, alpha, start)?;
+    for (weight, coefficient) in features.iter_mut().zip(&solution.coefficients) {
+        weight.coefficient = rounded(*coefficient);
+    }
+    let weights = Weights {
+        intercept: rounded(solution.intercept),
+        history_unknown: rounded(solution.coefficients[FEATURES.len()]),
+        features,
+    };
+    Ok(Fitted { weights, solution })
+}
+
+/// Mean and scale of every feature where it is known; no coefficients yet.
+fn standardise(rows: &Rows) -> Vec<Weight> {
+    let one = |feature: usize| {
+        let transform = FEATURES[feature].transform;
+        let values = || rows.iter().filter_map(|row| row.features.value(feature)).map(|value| transform.apply(value));
+        let count = values().count().max(1) as f64;
+        let mean = rounded(values().sum::<f64>() / count);
+        let variance = values().map(|value| (value - mean).powi(2)).sum::<f64>() / count;
+        // A feature that never varies cannot be learnt from; any scale will do.
+        let scale = Some(rounded(variance.sqrt())).filter(|scale| *scale > 0.0).unwrap_or(1.0);
+        Weight { feature, transform, mean, scale, coefficient: 0.0 }
+    };
+    (0..FEATURES.len()).map(one).collect()
+}
+
+/// What a logistic regression found.
+#[derive(Clone, Debug)]
+struct Solution {
+    intercept: f64,
+    coefficients: Vec<f64>,
+}
+
+/// Fits P(failed) = logistic(intercept + records * coefficients), penalised by alpha/2 * |coefficients|^2.
+///
+/// linfa models the class that is more frequent, and reports success when it did not converge: hence the sign that is
+/// looked up, and the gradient that is computed here once more.
+fn solve(
+    records: ArrayView2<'_, f64>,
+    failed: &[bool],
+    alpha: f64,
+    start: Option<&Solution>,
+) -> anyhow::Result<Solution> {
+    const GRADIENT_TOLERANCE: f64 = 1e-3;
+    let targets = Array1::from_vec(failed.to_vec());
+    let failures = failed.iter().filter(|failed| **failed).count();
+    let mut regression =
+        LogisticRegression::default().alpha(alpha).gradient_tolerance(GRADIENT_TOLERANCE).max_iterations(1_000);
+    if let Some(start) = start {
+        // In linfa's terms.
+        let sign = if failures < failed.len() - failures { -1.0 } else { 1.0 };
+        let parameters = start.coefficients.iter().chain([&start.intercept]).map(|parameter| sign * parameter);
+        regression = regression.initial_params(parameters.collect());
+    }
+    let fitted = regression.fit(&DatasetBase::new(records, targets.view())).context("linfa's logistic regression")?;
+    let sign = if fitted.labels().pos.class { 1.0 } else { -1.0 };
+    let solution = Solution {
+        intercept: sign * fitted.intercept(),
+        coefficients: fitted.params().iter().map(|parameter| sign * parameter).collect(),
+    };
+    let gradient = gradient_max(records, failed, alpha, &solution);
+    if gradient.is_nan() || gradient > 10.0 * GRADIENT_TOLERANCE {
+        bail!("the solver did not converge: the gradient is {gradient:e} at alpha {alpha}");
+    }
+    Ok(solution)
+}
+
+/// The largest component of the gradient of the penalised loss.
+fn gradient_max(records: ArrayView2<'_, f64>, failed: &[bool], alpha: f64, solution: &Solution) -> f64 {
+    let coefficients = Array1::from_vec(solution.coefficients.clone());
+    let mut surplus = records.dot(&coefficients) + solution.intercept;
+    for (surplus, failed) in surplus.iter_mut().zip(failed) {
+        *surplus = logistic(*surplus) - f64::from(u8::from(*failed));
+    }
+    let gradient = records.t().dot(&surplus) + coefficients * alpha;
+    gradient.iter().map(|component| component.abs()).fold(surplus.sum().abs(), f64::max)
+}
+
+/// To six decimals, so that a model can be read, and the last bits of a machine's arithmetic do not show in it.
+fn rounded(number: f64) -> f64 {
+    (number * 1e6).round() / 1e6 + 0.0
+}
+
+impl Metrics {
+    fn rounded(self) -> Self {
+        Self {
+            auc: rounded(self.auc),
+            average_precision: rounded(self.average_precision),
+            top_5_percent: rounded(self.top_5_percent),
+            top_10_percent: rounded(self.top_10_percent),
+            top_20_percent: rounded(self.top_20_percent),
+            calibration_error: rounded(self.calibration_error),
+            predicted_over_observed: rounded(self.predicted_over_observed),
+            brier_skill: rounded(self.brier_skill),
+            log_loss: rounded(self.log_loss),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
