@@ -1,0 +1,48 @@
+//! Settings of the decision service.
+
+use serde::Deserialize;
+
+use crate::policy::Policy;
+
+/// `[decision]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Milliseconds from the first word of a deployment to a verdict, whatever is missing by then.
+    pub deadline_ms: u64,
+    /// Milliseconds between two looks for deployments past their deadline.
+    pub sweep_ms: u64,
+    /// Most events joined in one transaction.
+    pub batch_max: usize,
+    /// How the verdict is reached.
+    pub policy: Policy,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { deadline_ms: 60_000, sweep_ms: 1_000, batch_max: 256, policy: Policy::default() }
+    }
+}
+
+/// `[database]`: where the audit trail is.
+#[derive(Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DatabaseSettings {
+    /// Address of the PostgreSQL database, 15 or newer.
+    pub url: String,
+    /// Most connections of one process.
+    pub connections_max: u32,
+}
+
+impl Default for DatabaseSettings {
+    fn default() -> Self {
+        Self { url: "postgres://failsafe@127.0.0.1:5432/failsafe".to_owned(), connections_max: 10 }
+    }
+}
+
+impl std::fmt::Debug for DatabaseSettings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The address may hold a password.
+        f.debug_struct("DatabaseSettings").field("connections_max", &self.connections_max).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,134 @@
+//! The decision service: joins the signals of each deployment, reaches the verdict and keeps the audit trail.
+//!
+//! Reads `deployment.accepted`, `signal.raised`, `explanation.written`, `review.recorded` and `outcome.recorded`; writes
+//! `verdict.reached`; answers `get_deployment` and `list_deployments`. It must not know how the signals come about.
+
+pub mod config;
+pub mod incoming;
+pub mod policy;
+pub mod store;
+
+mod batch;
+mod relay;
+
+use std::time::Duration;
+
+use anyhow::Context;
+use chassis::{Process, Refusal, RefusalCode, State};
+use domain::{DeploymentId, ListQuery};
+use proto::Malformed;
+use proto::question::{GetDeployment, ListDeployments};
+
+pub use config::Config;
+use config::DatabaseSettings;
+use store::Store;
+
+/// The service's name.
+pub const SERVICE: &str = "decision";
+
+/// How long to wait before PostgreSQL is tried again at the start.
+const DATABASE_RETRY: Duration = Duration::from_millis(500);
+/// How many overdue deployments are decided in one transaction.
+const SWEEP_MAX: i64 = 100;
+
+/// Runs the service until it is told to end.
+///
+/// # Errors
+/// When the settings are wrong, or the bus or the database cannot be used.
+pub async fn run(process: Process, config: Config) -> anyhow::Result<()> {
+    config.policy.check()?;
+    anyhow::ensure!(config.batch_max > 0, "decision.batch_max must be at least 1");
+    let Some(store) = open(&process, &config).await? else { return Ok(()) };
+    answer(&process, &store).await?;
+    process.health.set(State::Serving);
+    let wake = relay::Wake::default();
+    tokio::try_join!(
+        batch::run(&process, &store, &config, &wake),
+        relay::run(&process, &store, &wake),
+        sweep(&process, &store, &config, &wake),
+    )?;
+    Ok(())
+}
+
+/// Opens the store, waiting for a PostgreSQL that is not there yet; `None` when the service is told to end meanwhile.
+async fn open(process: &Process, config: &Config) -> anyhow::Result<Option<Store>> {
+    let settings: DatabaseSettings = process.settings.table("database")?;
+    let mut told = false;
+    loop {
+        let opened = Store::open(&settings, config.policy.clone(), Duration::from_millis(config.deadline_ms)).await;
+        let error = match opened {
+            Ok(store) => return Ok(Some(store)),
+            Err(error) if error.downcast_ref::<sqlx::Error>().is_some_and(store::is_passing) => error,
+            Err(error) => return Err(error),
+        };
+        process.health.set(State::NotServing(format!("{error:#}")));
+        if !told {
+            tracing::warn!(service = SERVICE, "waiting for PostgreSQL: {error:#}");
+            told = true;
+        }
+        tokio::select! {
+            () = tokio::time::sleep(DATABASE_RETRY) => {}
+            () = process.shutdown.called() => return Ok(None),
+        }
+    }
+}
+
+async fn answer(process: &Process, store: &Store) -> anyhow::Result<()> {
+    let (bus, shutdown) = (&process.bus, &process.shutdown);
+    let asked = store.clone();
+    bus.answer(shutdown.clone(), move |question: GetDeployment| {
+        let store = asked.clone();
+        async move {
+            let id = DeploymentId::try_from(question).map_err(|malformed| invalid(&malformed))?;
+            let dossier = store.dossier(id).await.map_err(|error| away(&error))?;
+            dossier.map(Into::into).ok_or_else(|| Refusal {
+                code: RefusalCode::NotFound,
+                field: String::new(),
+                message: format!("there is no deployment {id}"),
+            })
+        }
+    })
+    .await
+    .context("cannot answer get_deployment")?;
+    let asked = store.clone();
+    bus.answer(shutdown.clone(), move |question: ListDeployments| {
+        let store = asked.clone();
+        async move {
+            let query = ListQuery::try_from(question).map_err(|malformed| invalid(&malformed))?;
+            store.list(&query).await.map(Into::into).map_err(|error| away(&error))
+        }
+    })
+    .await
+    .context("cannot answer list_deployments")
+}
+
+fn invalid(malformed: &Malformed) -> Refusal {
+    Refusal { code: RefusalCode::Invalid, field: malformed.field.clone(), message: malformed.problem.clone() }
+}
+
+/// What the asker learns of a failed look-up; the detail stays in the log.
+fn away(error: &sqlx::Error) -> Refusal {
+    tracing::error!(service = SERVICE, "a look-up failed: {error:#}");
+    let message = "the audit trail cannot be read now".to_owned();
+    Refusal { code: RefusalCode::Unavailable, field: String::new(), message }
+}
+
+/// Decides what is past its deadline, again and again. Safe with any number of replicas.
+async fn sweep(process: &Process, store: &Store, config: &Config, wake: &relay::Wake) -> anyhow::Result<()> {
+    let every = Duration::from_millis(config.sweep_ms.max(10));
+    while !process.shutdown.is_called() {
+        match store.sweep(SWEEP_MAX).await {
+            Ok(0) => {}
+            Ok(_) => {
+                wake.call();
+                continue;
+            }
+            Err(error) => tracing::warn!(service = SERVICE, "cannot look for overdue deployments: {error:#}"),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(every) => {}
+            () = process.shutdown.called() => break,
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,5 @@
+//! The decision service as a process of its own.
+
+fn main() -> std::process::ExitCode {
+    chassis::main(decision::SERVICE, decision::run)
+}

@@ -1,0 +1,144 @@
+//! Look-ups: one deployment with everything, or a page of many.
+
+use domain::{
+    Deployment, DeploymentId, Dossier, Explanation, ListQuery, Outcome, Page, Place, Progress, Reached, Review, Risk,
+    Signal, Summary, Verdict,
+};
+use sqlx::postgres::PgRow;
+use sqlx::{QueryBuilder, Row};
+use uuid::Uuid;
+
+use super::Store;
+use super::decide::decode;
+
+/// The newest deployment of the same pull request, if it is newer than `d`.
+const SUPERSEDED_BY: &str = "(SELECT newer.deployment_id FROM deployments newer
+     WHERE newer.repository = d.repository AND newer.pull_request = d.pull_request AND newer.accepted_at > d.accepted_at
+     ORDER BY newer.accepted_at DESC LIMIT 1) AS superseded_by";
+const EXPLAINED: &str = "EXISTS (SELECT FROM explanations x
+     WHERE x.deployment_id = d.deployment_id AND x.verdict_number = d.verdict_number) AS explained";
+
+impl Store {
+    /// Everything that is known of one deployment; `None` when nothing is.
+    ///
+    /// # Errors
+    /// When PostgreSQL is away.
+    pub async fn dossier(&self, id: DeploymentId) -> Result<Option<Dossier>, sqlx::Error> {
+        let mut query = QueryBuilder::new("SELECT d.facts, d.deadline_at, d.verdict_number, ");
+        query.push(EXPLAINED).push(", ").push(SUPERSEDED_BY);
+        query.push(" FROM deployments d WHERE d.deployment_id = ").push_bind(id.uuid());
+        let Some(row) = query.build().fetch_optional(&self.pool).await? else { return Ok(None) };
+        let facts: Option<&[u8]> = row.try_get("facts")?;
+        let mut dossier = Dossier {
+            deployment: facts.map(decode::<Deployment>).transpose()?,
+            progress: progress(&row)?,
+            signals: Vec::new(),
+            verdicts: Vec::new(),
+            explanations: Vec::new(),
+            reviews: Vec::new(),
+            outcomes: Vec::new(),
+            superseded_by: superseded_by(&row)?,
+            deadline_at: row.try_get("deadline_at")?,
+        };
+        // A signal that another of its source has replaced is left out; so are acceptances, whose facts are above.
+        let events = sqlx::query(
+            "SELECT e.kind, e.body FROM events e
+             WHERE e.deployment_id = $1 AND e.kind <> $2
+                 AND (e.kind <> $3 OR EXISTS (SELECT FROM signals s WHERE s.event_id = e.event_id))
+             ORDER BY e.position",
+        )
+        .bind(id.uuid())
+        .bind(Deployment::KIND)
+        .bind(Signal::KIND)
+        .fetch_all(&self.pool)
+        .await?;
+        for event in events {
+            let body: &[u8] = event.try_get("body")?;
+            match event.try_get::<&str, _>("kind")? {
+                Signal::KIND => dossier.signals.push(decode(body)?),
+                Reached::KIND => {
+                    let reached = decode::<Reached>(body)?;
+                    dossier.verdicts.push(Reached { deployment: None, signals: Vec::new(), ..reached });
+                }
+                Explanation::KIND => dossier.explanations.push(decode(body)?),
+                Review::KIND => dossier.reviews.push(decode(body)?),
+                Outcome::KIND => dossier.outcomes.push(decode(body)?),
+                _ => {}
+            }
+        }
+        dossier.signals.sort_by_key(|signal| signal.source);
+        dossier.verdicts.sort_by_key(|reached| std::cmp::Reverse(reached.number));
+        dossier.explanations.sort_by_key(|explanation| std::cmp::Reverse(explanation.verdict_number));
+        Ok(Some(dossier))
+    }
+
+    /// A page of deployments, newest first.
+    ///
+    /// # Errors
+    /// When PostgreSQL is away.
+    pub async fn list(&self, query: &ListQuery) -> Result<Page, sqlx::Error> {
+        let mut sql = QueryBuilder::new(
+            "SELECT d.deployment_id, d.repository, d.pull_request, d.revision, d.title, d.author, d.received_at, d.risk,
+                 d.verdict, d.verdict_number, ",
+        );
+        sql.push(EXPLAINED).push(", ").push(SUPERSEDED_BY).push(" FROM deployments d WHERE true");
+        if let Some(repository) = &query.repository {
+            sql.push(" AND d.repository = ").push_bind(repository);
+        }
+        if let Some(pull_request) = query.pull_request {
+            sql.push(" AND d.pull_request = ").push_bind(i32::try_from(pull_request).unwrap_or(i32::MAX));
+        }
+        if let Some(verdict) = query.verdict {
+            sql.push(" AND d.verdict = ").push_bind(verdict.name());
+        }
+        if let Some(since) = query.since {
+            sql.push(" AND d.received_at >= ").push_bind(since);
+        }
+        if let Some(until) = query.until {
+            sql.push(" AND d.received_at < ").push_bind(until);
+        }
+        if let Some(place) = query.behind {
+            sql.push(" AND (d.received_at, d.deployment_id) < (").push_bind(place.received_at);
+            sql.push(", ").push_bind(place.id.uuid()).push(")");
+        }
+        let wanted = i64::from(query.page_size);
+        sql.push(" ORDER BY d.received_at DESC, d.deployment_id DESC LIMIT ").push_bind(wanted + 1);
+        let rows = sql.build().fetch_all(&self.pool).await?;
+        let mut deployments = rows.iter().map(summary).collect::<Result<Vec<_>, _>>()?;
+        let more = deployments.len() > query.page_size as usize;
+        deployments.truncate(query.page_size as usize);
+        let last = deployments.last().map(|last| Place { received_at: last.received_at, id: last.id });
+        Ok(Page { next: last.filter(|_| more), deployments })
+    }
+}
+
+fn summary(row: &PgRow) -> Result<Summary, sqlx::Error> {
+    let text = |column: &str| row.try_get::<Option<String>, _>(column).map(Option::unwrap_or_default);
+    let verdict = row.try_get::<Option<&str>, _>("verdict")?.and_then(Verdict::from_name);
+    let number = row.try_get::<i32, _>("verdict_number")?.cast_unsigned();
+    Ok(Summary {
+        id: DeploymentId::from_uuid(row.try_get("deployment_id")?),
+        repository: text("repository")?,
+        pull_request: row.try_get::<Option<i32>, _>("pull_request")?.unwrap_or(0).cast_unsigned(),
+        revision: text("revision")?,
+        title: text("title")?,
+        author: text("author")?,
+        received_at: row.try_get("received_at")?,
+        progress: progress(row)?,
+        verdict: verdict.map(|verdict| (verdict, number)),
+        risk: row.try_get::<Option<f64>, _>("risk")?.and_then(|risk| Risk::new(risk).ok()),
+        superseded_by: superseded_by(row)?,
+    })
+}
+
+fn progress(row: &PgRow) -> Result<Progress, sqlx::Error> {
+    Ok(match (row.try_get::<i32, _>("verdict_number")?, row.try_get("explained")?) {
+        (0, _) => Progress::AwaitingSignals,
+        (_, false) => Progress::Decided,
+        (_, true) => Progress::Explained,
+    })
+}
+
+fn superseded_by(row: &PgRow) -> Result<Option<DeploymentId>, sqlx::Error> {
+    Ok(row.try_get::<Option<Uuid>, _>("superseded_by")?.map(DeploymentId::from_uuid))
+}

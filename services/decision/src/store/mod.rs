@@ -1,0 +1,87 @@
+//! The audit trail in PostgreSQL: the only place in FailSafe that speaks SQL.
+
+mod answers;
+mod decide;
+mod join;
+mod outbox;
+mod rederive;
+
+use std::time::Duration;
+
+use anyhow::Context;
+use sqlx::PgPool;
+use sqlx::postgres::PgPoolOptions;
+
+use crate::config::DatabaseSettings;
+use crate::policy::Policy;
+
+pub use outbox::Waiting;
+pub use rederive::Rederived;
+
+/// The audit trail, and the policy by which it decides.
+#[derive(Clone, Debug)]
+pub struct Store {
+    pool: PgPool,
+    policy: Policy,
+    policy_text: String,
+    policy_digest: String,
+    deadline: Duration,
+}
+
+impl Store {
+    /// Connects, and brings the tables up to date. A server that is not there yet is not waited for.
+    ///
+    /// # Errors
+    /// When the database cannot be reached or its tables cannot be brought up to date.
+    pub async fn open(settings: &DatabaseSettings, policy: Policy, deadline: Duration) -> anyhow::Result<Self> {
+        let pool = PgPoolOptions::new()
+            .max_connections(settings.connections_max)
+            .acquire_timeout(Duration::from_secs(5))
+            .connect(&settings.url)
+            .await
+            .context("cannot reach PostgreSQL")?;
+        sqlx::migrate!("../../migrations").run(&pool).await.context("cannot bring the tables up to date")?;
+        let store = Self { pool, policy_text: policy.text(), policy_digest: policy.stamp().digest, policy, deadline };
+        store.remember_policy().await.context("cannot store the policy")?;
+        Ok(store)
+    }
+
+    /// Whether PostgreSQL answers.
+    ///
+    /// # Errors
+    /// Why it does not.
+    pub async fn ping(&self) -> Result<(), sqlx::Error> {
+        sqlx::query("SELECT 1").execute(&self.pool).await.map(|_| ())
+    }
+
+    async fn remember_policy(&self) -> Result<(), sqlx::Error> {
+        sqlx::query("INSERT INTO policies (digest, version, body) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING")
+            .bind(&self.policy_digest)
+            .bind(&self.policy.version)
+            .bind(&self.policy_text)
+            .execute(&self.pool)
+            .await
+            .map(|_| ())
+    }
+}
+
+/// Whether `error` says that PostgreSQL is away or busy, so that the same statement may succeed later.
+///
+/// Codes: PostgreSQL, appendix A, classes 08 (connection), 40 (rollback), 53 (resources), 55 (not in state), 57 (operator).
+#[must_use]
+pub fn is_passing(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Database(database) => {
+            let code = database.code();
+            let class = code.as_deref().and_then(|code| code.get(..2)).unwrap_or("");
+            matches!(class, "08" | "40" | "53" | "55" | "57" | "58" | "XX")
+        }
+        sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::Protocol(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed => true,
+        _ => false,
+    }
+}

@@ -1,0 +1,56 @@
+//! Reaching a stored verdict again from stored rows alone: the proof that the trail suffices.
+
+use anyhow::{Context, bail};
+use domain::{Deployment, DeploymentId, Signal};
+use proto::{Event, judgement_bytes};
+use sqlx::Row;
+use uuid::Uuid;
+
+use super::Store;
+use super::decide::decode;
+use crate::policy::{Inputs, Policy};
+
+/// A judgement as it was stored, and as it comes out again. The two are equal, byte for byte.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rederived {
+    /// As it was stored.
+    pub stored: Vec<u8>,
+    /// As the same policy gives it for the same signals.
+    pub again: Vec<u8>,
+}
+
+impl Store {
+    /// Reaches verdict `number` of `deployment` again from the events and the policy that it names, and nothing else.
+    ///
+    /// # Errors
+    /// When there is no such verdict, or PostgreSQL is away.
+    pub async fn rederive(&self, deployment: DeploymentId, number: u32) -> anyhow::Result<Rederived> {
+        let row = sqlx::query(
+            "SELECT v.inputs, v.judgement, p.body FROM verdicts v JOIN policies p ON p.digest = v.policy_digest
+             WHERE v.deployment_id = $1 AND v.number = $2",
+        )
+        .bind(deployment.uuid())
+        .bind(number.cast_signed())
+        .fetch_optional(&self.pool)
+        .await?
+        .with_context(|| format!("there is no verdict {number} of {deployment}"))?;
+        let inputs: Vec<Uuid> = row.try_get("inputs")?;
+        let policy = Policy::from_text(row.try_get("body")?).context("the stored policy cannot be read")?;
+        let (mut accepted, mut signals) = (false, Vec::new());
+        let events = sqlx::query("SELECT kind, body FROM events WHERE event_id = ANY($1)")
+            .bind(&inputs)
+            .fetch_all(&self.pool)
+            .await?;
+        anyhow::ensure!(events.len() == inputs.len(), "an event that the verdict rests on is gone");
+        for event in events {
+            match event.try_get::<&str, _>("kind")? {
+                Deployment::KIND => accepted = true,
+                <Signal as Event>::KIND => signals.push(decode::<Signal>(event.try_get("body")?)?),
+                other => bail!("a verdict cannot rest on an event of kind {other}"),
+            }
+        }
+        signals.sort_by_key(|signal| signal.source);
+        let judgement = policy.judge(Inputs { accepted, signals: &signals });
+        Ok(Rederived { stored: row.try_get("judgement")?, again: judgement_bytes(&judgement) })
+    }
+}
