@@ -1,0 +1,203 @@
+//! What holds for every call, before and behind what it does: its span in the caller's trace, its deadline, the limit on calls
+//! at a time, and the status that it ended with.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use chassis::trace;
+use futures::future::BoxFuture;
+use http_body::{Frame, SizeHint};
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+use tonic::body::Body;
+use tonic::codegen::{Service, http};
+use tonic::server::NamedService;
+use tonic::{Code, Status};
+use tracing::{Instrument, Span};
+
+use crate::{SERVICE, status};
+
+type Request = http::Request<Body>;
+type Response = http::Response<Body>;
+
+/// When the client's patience ends, as an extension of its request; absent when it did not say.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Deadline(pub(crate) Instant);
+
+/// A gRPC service with its calls watched over.
+#[derive(Clone, Debug)]
+pub(crate) struct Door<S> {
+    inner: S,
+    permits: Arc<Semaphore>,
+    limit: Duration,
+    request_bytes_max: usize,
+}
+
+impl<S> Door<S> {
+    pub(crate) fn new(inner: S, config: &crate::Config) -> Self {
+        let permits = Arc::new(Semaphore::new(config.concurrency_max.min(Semaphore::MAX_PERMITS)));
+        Self { inner, permits, limit: config.deadline(), request_bytes_max: config.request_bytes_max() }
+    }
+}
+
+impl<S: NamedService> NamedService for Door<S> {
+    const NAME: &'static str = S::NAME;
+}
+
+impl<S> Service<Request> for Door<S>
+where
+    S: Service<Request, Response = Response, Error = Infallible>,
+    S::Future: Send + 'static,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response, Infallible>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request) -> Self::Future {
+        let span = span_of(&request);
+        let patience = request.headers().get("grpc-timeout").and_then(|text| timeout_of(text.to_str().ok()?));
+        if let Some(patience) = patience {
+            request.extensions_mut().insert(Deadline(Instant::now() + patience));
+        }
+        let limit = patience.map_or(self.limit, |patience| patience.min(self.limit));
+        let ending = Ending { span: span.clone(), code: None };
+        // Before the request is read, so that the limit is one on memory too.
+        let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else {
+            let busy = status::exhausted("GATEWAY_BUSY", "the gateway answers as many calls as it may: try again");
+            return Box::pin(async { Ok(ending.refuse(busy)) });
+        };
+        let request_bytes_max = self.request_bytes_max;
+        let answering = self.inner.call(request).instrument(span);
+        Box::pin(async move {
+            let Ok(answered) = tokio::time::timeout(limit, answering).await else {
+                return Ok(ending.refuse(status::too_late(limit)));
+            };
+            drop(permit);
+            let Ok(response) = answered;
+            Ok(match Status::from_header_map(response.headers()) {
+                Some(refusal) => ending.refuse(status::of_unread(refusal, request_bytes_max)),
+                None => response.map(|inner| Body::new(Told { inner, ending })),
+            })
+        })
+    }
+}
+
+fn span_of(request: &Request) -> Span {
+    let method = request.uri().path().trim_start_matches('/');
+    let span = tracing::info_span!(
+        "call",
+        otel.name = method,
+        otel.kind = "server",
+        otel.status_code = tracing::field::Empty,
+        failsafe.service = SERVICE,
+        rpc.system.name = "grpc",
+        rpc.method = method,
+        rpc.response.status_code = tracing::field::Empty,
+        deployment.id = tracing::field::Empty,
+    );
+    let parent = request.headers().get(trace::TRACEPARENT).and_then(|parent| parent.to_str().ok());
+    trace::continue_from(&span, parent);
+    span
+}
+
+/// Reads `grpc-timeout`: up to eight digits and a unit, by the specification of gRPC over HTTP/2.
+fn timeout_of(text: &str) -> Option<Duration> {
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    if digits.len() > 8 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let count: u64 = digits.parse().ok()?;
+    Some(match unit {
+        "H" => Duration::from_secs(count * 3_600),
+        "M" => Duration::from_secs(count * 60),
+        "S" => Duration::from_secs(count),
+        "m" => Duration::from_millis(count),
+        "u" => Duration::from_micros(count),
+        "n" => Duration::from_nanos(count),
+        _ => return None,
+    })
+}
+
+/// Writes into the span how its call ended, whenever that is. A call that is dropped was cancelled by its client.
+struct Ending {
+    span: Span,
+    code: Option<Code>,
+}
+
+impl Ending {
+    fn refuse(mut self, status: Status) -> Response {
+        self.code = Some(status.code());
+        status.into_http()
+    }
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        let code = self.code.unwrap_or(Code::Cancelled);
+        self.span.record("rpc.response.status_code", status::name(code));
+        if status::is_ours(code) {
+            self.span.record("otel.status_code", "ERROR");
+        }
+    }
+}
+
+/// The body of an answer, whose trailers tell how the call ended.
+struct Told {
+    inner: Body,
+    ending: Ending,
+}
+
+impl http_body::Body for Told {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let span = self.ending.span.clone();
+        let polled = span.in_scope(|| Pin::new(&mut self.inner).poll_frame(cx));
+        if let Poll::Ready(Some(Ok(frame))) = &polled
+            && let Some(status) = frame.trailers_ref().and_then(Status::from_header_map)
+        {
+            self.ending.code = Some(status.code());
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, expected: Option<Duration>) {
+        assert_eq!(timeout_of(text), expected, "{text:?}");
+    }
+
+    #[test]
+    fn a_deadline_is_digits_and_a_unit() {
+        check("1H", Some(Duration::from_secs(3_600)));
+        check("2M", Some(Duration::from_secs(120)));
+        check("10S", Some(Duration::from_secs(10)));
+        check("99999999m", Some(Duration::from_millis(99_999_999)));
+        check("5u", Some(Duration::from_micros(5)));
+        check("5n", Some(Duration::from_nanos(5)));
+        for wrong in ["", "S", "10", "10s", "+1S", "-1S", "123456789S", "1 S", "1ß"] {
+            check(wrong, None);
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! `failsafe.v1.DeploymentService`: each call checks its request, asks the bus, and answers.
+
+use std::sync::Arc;
+
+use chassis::{Bus, Outgoing, Shutdown, trace};
+use domain::{DeploymentId, DiffDigest, Draft, DraftChange, ListQuery};
+use proto::question::Question;
+use proto::v1;
+use proto::v1::deployment_service_server::DeploymentService;
+use tokio::sync::Semaphore;
+use tonic::{Code, Request, Response, Status};
+use tracing::Span;
+
+use crate::call::Deadline;
+use crate::submission::{self, Checked};
+use crate::watch::{Stages, Watch};
+use crate::{Config, status};
+
+/// What the headers of an event take of the server's limit, at most.
+const HEADERS_BYTES_MAX: usize = 16 * 1024;
+/// Longer diffs are read on a thread of their own, so that no other call waits for them.
+const QUICK_BYTES_MAX: usize = 256 * 1024;
+
+/// The front door.
+pub(crate) struct Deployments {
+    bus: Bus,
+    shutdown: Shutdown,
+    watches: Arc<Semaphore>,
+    config: Config,
+}
+
+impl Deployments {
+    pub(crate) fn new(bus: Bus, shutdown: Shutdown, config: Config) -> Self {
+        let watches = Arc::new(Semaphore::new(config.watches_max.min(Semaphore::MAX_PERMITS)));
+        Self { bus, shutdown, watches, config }
+    }
+
+    /// Asks the audit trail. Without a connection it is said at once: a question is cheap to repeat.
+    async fn ask<Q: Question>(&self, question: &Q) -> Result<Response<Q::Answer>, Status> {
+        self.must_be_connected()?;
+        self.bus.ask(question).await.map(Response::new).map_err(|ask| {
+            let status = status::unanswered(&ask);
+            if status.code() == Code::Unavailable {
+                tracing::warn!("cannot ask the audit trail: {ask}");
+            }
+            status
+        })
+    }
+
+    fn must_be_connected(&self) -> Result<(), Status> {
+        if self.bus.is_connected() { Ok(()) } else { Err(status::bus_away()) }
+    }
+
+    /// Checks a draft without holding up other calls.
+    async fn check(&self, draft: Draft) -> Result<Checked, Status> {
+        let diff_bytes_max = self.config.diff_bytes_max;
+        let is_long = matches!(&draft.change, Some(DraftChange::Diff(diff)) if diff.len() > QUICK_BYTES_MAX);
+        let checked = if is_long {
+            let checking = tokio::task::spawn_blocking(move || submission::check(draft, diff_bytes_max));
+            checking.await.map_err(|error| {
+                tracing::error!("the check of a submission failed: {error}");
+                Status::unknown("the submission could not be checked")
+            })?
+        } else {
+            submission::check(draft, diff_bytes_max)
+        };
+        checked.map_err(|violations| status::invalid(&violations))
+    }
+
+    /// The event that carries `draft`. A diff that would not pass the server's limit goes to the object store first.
+    async fn pack(&self, mut draft: Draft) -> Result<Outgoing, Status> {
+        let bytes_max = self.bus.payload_max().saturating_sub(HEADERS_BYTES_MAX);
+        let outgoing = Outgoing::new(&draft);
+        if outgoing.body.len() <= bytes_max {
+            return Ok(outgoing);
+        }
+        if let Some(DraftChange::Diff(diff)) = &draft.change {
+            let digest = DiffDigest::of(diff);
+            let object = self.bus.store_diff(diff).await.map_err(|failure| {
+                tracing::warn!("cannot store a diff: {failure}");
+                status::bus_away()
+            })?;
+            draft.change = Some(DraftChange::Stored { object, digest });
+        }
+        let outgoing = Outgoing::new(&draft);
+        match outgoing.body.len() {
+            bytes if bytes <= bytes_max => Ok(outgoing),
+            bytes => Err(Status::resource_exhausted(format!(
+                "without its diff the submission has {bytes} bytes, and the message bus takes at most {bytes_max}"
+            ))),
+        }
+    }
+}
+
+#[tonic::async_trait]
+impl DeploymentService for Deployments {
+    async fn submit_deployment(
+        &self,
+        request: Request<v1::SubmitDeploymentRequest>,
+    ) -> Result<Response<v1::SubmitDeploymentResponse>, Status> {
+        let draft = Draft::try_from(request.into_inner()).map_err(status::malformed)?;
+        let Checked { id, draft } = self.check(draft).await?;
+        Span::current().record("deployment.id", tracing::field::display(id));
+        let (repository, pull_request) = (draft.repository.clone(), draft.pull_request);
+        let outgoing = Outgoing { deployment_id: Some(id), ..self.pack(draft).await? };
+        self.bus.publish(&outgoing).await.map_err(|error| {
+            tracing::warn!(deployment.id = %id, "cannot publish a submission: {error:#}");
+            status::bus_away()
+        })?;
+        tracing::info!(deployment.id = %id, repository, pull_request, "{repository}#{pull_request} submitted");
+        let trace_id = trace::id_of(&Span::current()).unwrap_or_default();
+        Ok(Response::new(v1::SubmitDeploymentResponse { deployment_id: id.to_string(), trace_id }))
+    }
+
+    async fn get_deployment(
+        &self,
+        request: Request<v1::GetDeploymentRequest>,
+    ) -> Result<Response<v1::GetDeploymentResponse>, Status> {
+        let id = id_of(request.get_ref().clone())?;
+        let question = v1::GetDeploymentRequest { deployment_id: id.to_string() };
+        self.ask(&question).await
+    }
+
+    async fn list_deployments(
+        &self,
+        request: Request<v1::ListDeploymentsRequest>,
+    ) -> Result<Response<v1::ListDeploymentsResponse>, Status> {
+        let question = request.into_inner();
+        ListQuery::try_from(question.clone()).map_err(status::malformed)?;
+        self.ask(&question).await
+    }
+
+    type WatchDeploymentStream = Stages;
+
+    async fn watch_deployment(&self, request: Request<v1::WatchDeploymentRequest>) -> Result<Response<Stages>, Status> {
+        let deadline = request.extensions().get::<Deadline>().map(|deadline| deadline.0);
+        let deployment_id = request.into_inner().deployment_id;
+        let deployment = id_of(v1::GetDeploymentRequest { deployment_id })?;
+        let permit = Arc::clone(&self.watches).try_acquire_owned().map_err(|_| {
+            status::exhausted("GATEWAY_BUSY", "as many deployments are watched as may be at a time: try again")
+        })?;
+        self.must_be_connected()?;
+        let watch = Watch {
+            bus: self.bus.clone(),
+            deployment,
+            idle: self.config.watch_idle(),
+            deadline,
+            shutdown: self.shutdown.clone(),
+            permit,
+        };
+        watch.begin().await.map(Response::new).map_err(|error| {
+            tracing::warn!(deployment.id = %deployment, "cannot begin a watch: {error:#}");
+            status::bus_away()
+        })
+    }
+}
+
+/// The deployment that a call is about.
+fn id_of(request: v1::GetDeploymentRequest) -> Result<DeploymentId, Status> {
+    let id = DeploymentId::try_from(request).map_err(status::malformed)?;
+    Span::current().record("deployment.id", tracing::field::display(id));
+    Ok(id)
+}
