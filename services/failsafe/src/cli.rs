@@ -1,0 +1,236 @@
+//! What can be typed: commands, flags and their help.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use chassis::Settings;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use proto::v1;
+
+/// FailSafe decides whether a deployment may go to production.
+///
+/// Three kinds of judgement meet: static rules over the diff, a calibrated probability of failure, and an explanation in words.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run everything in this one process until Ctrl-C, with a NATS and a PostgreSQL of its own.
+    Up(Running),
+    /// Run each service as a process of its own until Ctrl-C: the programs that lie beside this one.
+    Services(Running),
+    /// Show what FailSafe does: three deployments, from the diff to the explained verdict; nothing is left behind.
+    Demo(Demo),
+    /// Submit a deployment to a running FailSafe.
+    #[command(after_help = EXIT_CODES)]
+    Submit(Submit),
+    /// Show what is known of one deployment.
+    #[command(after_help = EXIT_CODES)]
+    Status(One),
+    /// List deployments, newest first.
+    List(List),
+    /// Follow one deployment until it is explained: each stage as it happens.
+    Watch(One),
+    /// Work with the model of the risk.
+    #[command(subcommand)]
+    Model(Model),
+}
+
+impl Command {
+    /// Whether it asks a running FailSafe: then 1 and 2 are verdicts, and a failure exits with another code.
+    pub(crate) const fn is_question(&self) -> bool {
+        matches!(self, Self::Submit(_) | Self::Status(_) | Self::List(_) | Self::Watch(_))
+    }
+}
+
+const EXIT_CODES: &str =
+    "Exit codes (of submit only with --wait):\n  0  ALLOW\n  1  BLOCK\n  2  REVIEW\n  3  an error, or no verdict yet";
+
+/// Where things run.
+#[derive(Args, Debug)]
+pub(crate) struct Running {
+    /// Where the private NATS and PostgreSQL keep their data from run to run.
+    #[arg(long, value_name = "DIR", default_value = ".failsafe")]
+    pub(crate) data_dir: PathBuf,
+    /// A NATS server with JetStream, instead of a private one.
+    #[arg(long, value_name = "URL", env = "FAILSAFE__NATS__URL", hide_env_values = true)]
+    pub(crate) nats_url: Option<String>,
+    /// A PostgreSQL database, instead of a private one.
+    #[arg(long, value_name = "URL", env = "FAILSAFE__DATABASE__URL", hide_env_values = true)]
+    pub(crate) database_url: Option<String>,
+    /// Where to listen for gRPC [default: 127.0.0.1:50051].
+    #[arg(long, value_name = "ADDR:PORT", env = "FAILSAFE__GATEWAY__LISTEN")]
+    pub(crate) listen: Option<SocketAddr>,
+    /// Settings in TOML; FAILSAFE__TABLE__KEY variables go over them, and these flags over both.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+impl Running {
+    /// The settings file, the environment, and these flags over both.
+    pub(crate) fn settings(&self) -> anyhow::Result<Settings> {
+        let mut settings = Settings::load(self.config.as_deref())?;
+        let flags = [
+            ("nats.url", self.nats_url.clone()),
+            ("database.url", self.database_url.clone()),
+            ("gateway.listen", self.listen.map(|address| address.to_string())),
+        ];
+        for (key, value) in flags {
+            if let Some(value) = value {
+                settings = settings.with(key, value);
+            }
+        }
+        Ok(settings)
+    }
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Demo {
+    /// Keep running afterwards until Ctrl-C, so that the printed addresses can be tried.
+    #[arg(long)]
+    pub(crate) stay: bool,
+}
+
+/// How to reach FailSafe, and how to answer.
+#[derive(Args, Debug)]
+pub(crate) struct Asking {
+    /// Address of the gateway.
+    #[arg(long, value_name = "URL", env = "FAILSAFE_SERVER", default_value = "http://127.0.0.1:50051")]
+    pub(crate) server: String,
+    /// How to print what is answered; JSON is the proto3 form of the gRPC reply.
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    pub(crate) output: Output,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Output {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Submit {
+    /// The repository's path on its forge, such as acme/shop.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) repository: String,
+    /// The pull request's number.
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) pull_request: u32,
+    /// The unified diff, as `git diff` prints it; `-` reads the standard input.
+    #[arg(long, value_name = "FILE", default_value = "-")]
+    pub(crate) diff: PathBuf,
+    /// The head commit; without it the digest of the diff stands in.
+    #[arg(long, value_name = "COMMIT", default_value = "")]
+    pub(crate) revision: String,
+    /// The pull request's title.
+    #[arg(long, default_value = "")]
+    pub(crate) title: String,
+    /// The author's name on the forge.
+    #[arg(long, value_name = "NAME", default_value = "")]
+    pub(crate) author: String,
+    /// Where it would be deployed to: production, staging.
+    #[arg(long, value_name = "NAME", default_value = "")]
+    pub(crate) environment: String,
+    /// Wait for the verdict and its explanation, and exit with the verdict's code.
+    #[arg(long)]
+    pub(crate) wait: bool,
+    /// How long to wait, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 120, requires = "wait")]
+    pub(crate) timeout: u64,
+    #[command(flatten)]
+    pub(crate) asking: Asking,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct One {
+    /// The deployment's id, as `submit` and `list` print it.
+    #[arg(value_name = "ID")]
+    pub(crate) deployment_id: String,
+    #[command(flatten)]
+    pub(crate) asking: Asking,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct List {
+    /// Only of this repository.
+    #[arg(long, value_name = "PATH", default_value = "")]
+    pub(crate) repository: String,
+    /// Only of this pull request.
+    #[arg(long, value_name = "NUMBER", default_value_t = 0, hide_default_value = true, requires = "repository")]
+    pub(crate) pull_request: u32,
+    /// Only those whose latest verdict is this one.
+    #[arg(long, value_enum, ignore_case = true)]
+    pub(crate) verdict: Option<VerdictName>,
+    /// Most deployments to list.
+    #[arg(long, value_name = "COUNT", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) limit: u32,
+    /// Where to go on: the token that the page before ended with.
+    #[arg(long, value_name = "TOKEN", default_value = "")]
+    pub(crate) page_token: String,
+    #[command(flatten)]
+    pub(crate) asking: Asking,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum VerdictName {
+    Allow,
+    Review,
+    Block,
+}
+
+impl From<VerdictName> for v1::Verdict {
+    fn from(name: VerdictName) -> Self {
+        match name {
+            VerdictName::Allow => Self::Allow,
+            VerdictName::Review => Self::Review,
+            VerdictName::Block => Self::Block,
+        }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Model {
+    /// Train a model from the outcomes of past deployments, and say how good it is on those that were held back.
+    Train(Train),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Train {
+    /// Where to write the model; name the file in the setting ml_scoring.model_path to use it.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: PathBuf,
+    /// The past deployments as CSV, plain or gzipped.
+    #[arg(long, value_name = "FILE", default_value = "services/ml-scoring/data/deploy_prs.csv.gz")]
+    pub(crate) data: PathBuf,
+    /// The model's name for itself.
+    #[arg(long, value_name = "NAME", default_value = "own-1")]
+    pub(crate) name: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn flags_go_over_the_settings_file() {
+        let cli = Cli::parse_from(["failsafe", "up", "--nats-url", "nats://there:4222", "--listen", "127.0.0.1:7"]);
+        let Command::Up(running) = cli.command else { panic!("{cli:?}") };
+        let settings = running.settings().unwrap();
+        let gateway: gateway::Config = settings.table("gateway").unwrap();
+        assert_eq!(gateway.listen.port(), 7);
+        assert!(settings.has("nats.url"));
+    }
+}

@@ -1,0 +1,156 @@
+//! Asking a running FailSafe by gRPC, with errors in words.
+
+use std::time::Duration;
+
+use anyhow::{Context, anyhow};
+use proto::v1;
+use proto::v1::deployment_service_client::DeploymentServiceClient;
+use proto::v1::watch_deployment_response::Stage;
+use tokio::time::Instant;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Status};
+use tonic_types::StatusExt;
+
+use crate::addresses::program;
+
+/// How long the connection may take.
+const CONNECT_MAX: Duration = Duration::from_secs(5);
+/// How long a call may take; a watch must only begin within this time.
+const CALL_MAX: Duration = Duration::from_secs(60);
+/// The longest answer.
+const ANSWER_BYTES_MAX: usize = 64 << 20;
+/// How long the audit trail may be behind what a watcher has seen.
+const BEHIND_MAX: Duration = Duration::from_secs(10);
+/// Between two looks at the audit trail.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// A connection to a gateway.
+#[derive(Clone, Debug)]
+pub(crate) struct Client(DeploymentServiceClient<Channel>);
+
+/// When the stages of a deployment were seen, counted from when it was submitted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Times {
+    /// The first verdict.
+    pub(crate) verdict: Option<Duration>,
+    /// The last explanation.
+    pub(crate) explanation: Option<Duration>,
+}
+
+impl Client {
+    /// Connects to `server`, such as `http://127.0.0.1:50051`.
+    ///
+    /// # Errors
+    /// When nobody is there.
+    pub(crate) async fn connect(server: &str) -> anyhow::Result<Self> {
+        let address = if server.contains("://") { server.to_owned() } else { format!("http://{server}") };
+        let endpoint = Endpoint::from_shared(address);
+        let endpoint = endpoint.with_context(|| format!("{server:?} is no address such as http://127.0.0.1:50051"))?;
+        let channel = endpoint.connect_timeout(CONNECT_MAX).connect().await;
+        let channel = channel.map_err(|error| {
+            let cause = innermost(&error);
+            let program = program();
+            anyhow!(
+                "cannot reach FailSafe at {server} ({cause}): start it by `{program} up`, or name another by --server"
+            )
+        })?;
+        Ok(Self(DeploymentServiceClient::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX)))
+    }
+
+    /// Submits a deployment.
+    pub(crate) async fn submit(
+        &mut self,
+        request: v1::SubmitDeploymentRequest,
+    ) -> anyhow::Result<v1::SubmitDeploymentResponse> {
+        let submitted = self.0.submit_deployment(limited(request)).await;
+        submitted.map(tonic::Response::into_inner).map_err(|status| in_words(&status))
+    }
+
+    /// Everything that is known of one deployment.
+    pub(crate) async fn get(&mut self, deployment_id: &str) -> anyhow::Result<v1::GetDeploymentResponse> {
+        let request = v1::GetDeploymentRequest { deployment_id: deployment_id.to_owned() };
+        let found = self.0.get_deployment(limited(request)).await;
+        found.map(tonic::Response::into_inner).map_err(|status| in_words(&status))
+    }
+
+    /// A page of deployments.
+    pub(crate) async fn list(
+        &mut self,
+        request: v1::ListDeploymentsRequest,
+    ) -> anyhow::Result<v1::ListDeploymentsResponse> {
+        let listed = self.0.list_deployments(limited(request)).await;
+        listed.map(tonic::Response::into_inner).map_err(|status| in_words(&status))
+    }
+
+    /// Tells `on_stage` each stage of a deployment, until its latest verdict is explained.
+    pub(crate) async fn watch(
+        &mut self,
+        deployment_id: &str,
+        mut on_stage: impl FnMut(&v1::WatchDeploymentResponse),
+    ) -> anyhow::Result<()> {
+        let request = v1::WatchDeploymentRequest { deployment_id: deployment_id.to_owned() };
+        let watched = self.0.watch_deployment(request).await;
+        let mut stages = watched.map_err(|status| in_words(&status))?.into_inner();
+        while let Some(stage) = stages.message().await.map_err(|status| in_words(&status))? {
+            on_stage(&stage);
+        }
+        Ok(())
+    }
+
+    /// Watches a deployment that was submitted at `submitted` until it is explained, at most for `limit`; notes the
+    /// stages in `times` as they come, so that they are known when the limit is reached, too.
+    pub(crate) async fn follow(
+        &mut self,
+        deployment_id: &str,
+        submitted: Instant,
+        limit: Duration,
+        times: &mut Times,
+    ) -> anyhow::Result<()> {
+        let watching = self.watch(deployment_id, |response| match &response.stage {
+            Some(Stage::Verdict(_)) if times.verdict.is_none() => times.verdict = Some(submitted.elapsed()),
+            Some(Stage::Explanation(_)) => times.explanation = Some(submitted.elapsed()),
+            _ => {}
+        });
+        let watched = tokio::time::timeout_at(submitted + limit, watching).await;
+        watched.unwrap_or_else(|_| Err(anyhow!("not explained within {} s", limit.as_secs())))
+    }
+
+    /// What is known of a deployment that a watcher saw explained: the audit trail may be a moment behind.
+    pub(crate) async fn explained(&mut self, deployment_id: &str) -> anyhow::Result<v1::GetDeploymentResponse> {
+        let limit = Instant::now() + BEHIND_MAX;
+        loop {
+            let found = self.get(deployment_id).await?;
+            if found.progress() == v1::Progress::Explained || Instant::now() > limit {
+                return Ok(found);
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+}
+
+fn limited<T>(message: T) -> tonic::Request<T> {
+    let mut request = tonic::Request::new(message);
+    request.set_timeout(CALL_MAX);
+    request
+}
+
+/// What a client needs to know of an error: for a wrong request each field, else the sentence of the server.
+fn in_words(status: &Status) -> anyhow::Error {
+    let violations = status.get_details_bad_request().map(|details| details.field_violations).unwrap_or_default();
+    if status.code() == Code::InvalidArgument && !violations.is_empty() {
+        let fields = violations.iter().map(|violation| format!("{} {}", violation.field, violation.description));
+        return anyhow!("refused: {}", fields.collect::<Vec<_>>().join("; "));
+    }
+    match status.code() {
+        Code::NotFound | Code::InvalidArgument => anyhow!("{}", status.message()),
+        code => anyhow!("{} ({})", status.message(), code.description()),
+    }
+}
+
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}

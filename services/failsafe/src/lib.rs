@@ -1,0 +1,78 @@
+//! Everything in one process, and the command line that people use.
+//!
+//! Knows every service by its `run` and its settings, and the front door by its generated client. It must not know how
+//! anything is judged, and judges nothing itself.
+
+mod addresses;
+mod cli;
+mod client;
+mod demo;
+mod engine;
+mod model;
+mod questions;
+mod report;
+mod servers;
+mod services;
+mod terminal;
+mod up;
+
+use std::process::ExitCode;
+
+use chassis::telemetry;
+use clap::Parser;
+
+use cli::{Cli, Command};
+
+/// What a wrong command line and a failed question exit with: 1 and 2 are verdicts.
+const TROUBLE: u8 = 3;
+
+/// Runs the command line; see `failsafe --help`.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let is_wrong = error.use_stderr();
+            // Nobody is left to tell when this fails.
+            let _ = error.print();
+            return if is_wrong { ExitCode::from(TROUBLE) } else { ExitCode::SUCCESS };
+        }
+    };
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("failsafe: cannot start the runtime: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let on_failure = if cli.command.is_question() { TROUBLE } else { 1 };
+    let ended = runtime.block_on(run(cli.command));
+    // Whatever did not end in its time must not keep the program.
+    runtime.shutdown_background();
+    ended.unwrap_or_else(|error| {
+        eprintln!("failsafe: {error:#}");
+        ExitCode::from(on_failure)
+    })
+}
+
+async fn run(command: Command) -> anyhow::Result<ExitCode> {
+    // reqwest and sqlx are built without a provider of their own.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    match command {
+        Command::Up(options) => with_telemetry("info", up::run(options)).await,
+        Command::Services(options) => with_telemetry("info", services::run(options)).await,
+        Command::Demo(options) => with_telemetry("warn", demo::run(options)).await,
+        Command::Submit(options) => questions::submit(options).await,
+        Command::Status(options) => questions::status(options).await,
+        Command::List(options) => questions::list(options).await,
+        Command::Watch(options) => questions::watch(options).await,
+        Command::Model(cli::Model::Train(options)) => model::train(&options).map(|()| ExitCode::SUCCESS),
+    }
+}
+
+async fn with_telemetry(level: &str, run: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<ExitCode> {
+    let telemetry = telemetry::start("failsafe", level)?;
+    let ended = run.await;
+    telemetry.stop().await;
+    ended.map(|()| ExitCode::SUCCESS)
+}

@@ -1,0 +1,55 @@
+//! The risk, and the features that moved it.
+
+use proto::v1;
+
+use super::percent;
+use crate::terminal::{Look, Sheet};
+
+/// How many features are shown.
+const FEATURES_MAX: usize = 5;
+/// A feature that moves the odds by less is not shown.
+const LOG_ODDS_MIN: f64 = 0.05;
+
+pub(super) fn print(sheet: &mut Sheet, known: &v1::GetDeploymentResponse) {
+    let Some(signal) = known.signals.iter().find(|signal| signal.source() == v1::Source::MlScoring) else { return };
+    sheet.space();
+    let score = match &signal.said {
+        Some(v1::signal::Said::RiskScore(score)) => score,
+        Some(v1::signal::Said::Unavailable(unavailable)) => {
+            sheet.item(2, (Look::Bold, "Risk unknown"), Look::Plain, &unavailable.reason);
+            return;
+        }
+        _ => return,
+    };
+    let typical = 1.0 / (1.0 + (-score.base_log_odds).exp());
+    let words = format!("that it fails, where {} is typical", percent(typical));
+    sheet.item(2, (Look::Bold, &format!("Risk {}", percent(score.risk))), Look::Plain, &words);
+    let matter = |contribution: &&v1::Contribution| contribution.log_odds.abs() >= LOG_ODDS_MIN;
+    let shown: Vec<_> = score.contributions.iter().filter(matter).take(FEATURES_MAX).collect();
+    for contribution in &shown {
+        let look = if contribution.log_odds > 0.0 { Look::Doubtful } else { Look::Good };
+        sheet.item(4, (look, &factor(contribution.log_odds)), Look::Plain, &contribution.words);
+    }
+    let rest = score.contributions.len() - shown.len();
+    if rest > 0 {
+        let log_odds: f64 = score.contributions.iter().map(|contribution| contribution.log_odds).sum::<f64>()
+            - shown.iter().map(|contribution| contribution.log_odds).sum::<f64>();
+        let words = if rest == 1 { "one other".to_owned() } else { format!("all {rest} others together") };
+        sheet.item(4, (Look::Dim, &factor(log_odds)), Look::Dim, &words);
+    }
+    let mut model = format!("model {}", signal.basis);
+    if !score.provenance.is_empty() {
+        model.push_str(&format!(", {}", score.provenance));
+    }
+    if !score.unknown.is_empty() {
+        let count = score.unknown.len();
+        model
+            .push_str(&format!("; {count} of its features {} not known here", if count == 1 { "was" } else { "were" }));
+    }
+    sheet.paragraph(4, Look::Dim, &model);
+}
+
+/// By how much the odds of a failure are multiplied.
+fn factor(log_odds: f64) -> String {
+    format!("×{:<4.2}", log_odds.exp())
+}

@@ -1,0 +1,61 @@
+//! `failsafe up`: everything in this process, until it is told to end.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use chassis::{Settings, Shutdown};
+use tokio::net::TcpListener;
+
+use crate::addresses;
+use crate::cli::Running;
+use crate::engine::Engine;
+use crate::servers::{Servers, step};
+use crate::terminal::say;
+
+/// Runs everything until it is told to end.
+pub(crate) async fn run(options: Running) -> anyhow::Result<()> {
+    let shutdown = Shutdown::on_signals()?;
+    let settings = options.settings()?;
+    let listener = listen(settings.table::<gateway::Config>("gateway")?.listen).await?;
+    let folder = data_folder(&options.data_dir, &settings)?;
+    let (servers, settings) = Servers::start(&folder, settings).await?;
+    let ended = serve(&settings, listener, &shutdown, &servers).await;
+    let stopped = servers.stop().await;
+    ended.and(stopped)
+}
+
+async fn serve(
+    settings: &Settings,
+    listener: TcpListener,
+    shutdown: &Shutdown,
+    servers: &Servers,
+) -> anyhow::Result<()> {
+    let address = listener.local_addr()?;
+    let mut engine =
+        step("starting six services", Engine::start(settings, listener, shutdown), |_| String::new()).await?;
+    say(&format!("\nFailSafe is up. Ctrl-C drains and stops all of it.\n\n{}\n", addresses::lines(address, servers)));
+    let ended = engine.run().await;
+    engine.drain().await;
+    ended
+}
+
+/// Listens on `address`.
+///
+/// # Errors
+/// Says what to do when the address is taken.
+pub(crate) async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| {
+        format!("cannot listen on {address}: choose another address by --listen, such as --listen 127.0.0.1:50052")
+    })
+}
+
+/// The data folder, made when a private server needs it.
+pub(crate) fn data_folder(named: &Path, settings: &Settings) -> anyhow::Result<PathBuf> {
+    let folder = std::path::absolute(named)?;
+    if !(settings.has("nats.url") && settings.has("database.url")) {
+        std::fs::create_dir_all(&folder)
+            .with_context(|| format!("cannot make {}: choose another folder by --data-dir", folder.display()))?;
+    }
+    Ok(folder)
+}
