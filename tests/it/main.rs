@@ -1,0 +1,11 @@
+//! FailSafe as its users meet it: real servers, real processes, real protocols.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod crash;
+mod diffs;
+mod join;
+mod layers;
+mod pipeline;
+mod refusals;
+mod trace;

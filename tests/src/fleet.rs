@@ -1,0 +1,186 @@
+//! All of FailSafe as it runs in production: a NATS server, a PostgreSQL, and each service as its own process.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use async_nats::jetstream;
+use embedded::{Nats, Postgres};
+use proto::question::health_subject;
+use proto::v1::deployment_service_client::DeploymentServiceClient;
+use sqlx::PgPool;
+use tempfile::TempDir;
+use tokio::process::{Child, Command};
+use tonic::transport::Channel;
+
+use crate::eventually;
+
+/// Every service, in the order of the flow.
+pub const SERVICES: [&str; 6] = ["gateway", "ingest", "static-analysis", "ml-scoring", "decision", "llm-explainer"];
+
+/// All of FailSafe, each service a process.
+#[derive(Debug)]
+pub struct Fleet {
+    children: BTreeMap<&'static str, Child>,
+    environment: Vec<(String, String)>,
+    gateway: String,
+    /// The NATS server, to be killed and restarted.
+    pub nats: Nats,
+    /// The PostgreSQL server, to be killed and restarted.
+    pub postgres: Postgres,
+    folder: TempDir,
+}
+
+impl Fleet {
+    /// Starts the servers and every service, and waits until all serve. `environment` goes over the defaults.
+    pub async fn start(environment: &[(&str, &str)]) -> Self {
+        let mut fleet = Self::servers(environment).await;
+        for service in SERVICES {
+            fleet.spawn(service);
+        }
+        for service in SERVICES {
+            fleet.serving(service).await;
+        }
+        fleet
+    }
+
+    /// Starts the servers alone.
+    pub async fn servers(environment: &[(&str, &str)]) -> Self {
+        let folder = embedded::temporary_folder().expect("a temporary folder");
+        let (nats, postgres) = tokio::join!(Nats::start(folder.path()), Postgres::start(folder.path()));
+        let (nats, postgres) = (nats.expect("a NATS server"), postgres.expect("a PostgreSQL"));
+        let gateway = free_address();
+        let mut all = vec![
+            ("FAILSAFE__NATS__URL".to_owned(), nats.url().to_owned()),
+            ("FAILSAFE__DATABASE__URL".to_owned(), postgres.url().to_owned()),
+            ("FAILSAFE__GATEWAY__LISTEN".to_owned(), gateway.clone()),
+            // Nothing listens there: the explanations are written from the evidence.
+            ("FAILSAFE__LLM_EXPLAINER__OLLAMA_URL".to_owned(), "http://127.0.0.1:9".to_owned()),
+        ];
+        all.extend(environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        Self { children: BTreeMap::new(), environment: all, gateway, nats, postgres, folder }
+    }
+
+    /// Starts one service as a process.
+    pub fn spawn(&mut self, service: &'static str) {
+        let log = self.log(service);
+        let log = File::options().create(true).append(true).open(&log).expect("a log file");
+        let mut command = Command::new(binary(service));
+        command.kill_on_drop(true).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        for (name, _) in
+            std::env::vars().filter(|(name, _)| name.starts_with("FAILSAFE__") || name.starts_with("OTEL_"))
+        {
+            command.env_remove(name);
+        }
+        let child = command.envs(self.environment.iter().map(|(name, value)| (name, value))).spawn();
+        self.children.insert(service, child.expect("the service starts"));
+    }
+
+    /// Waits until `service` says that it serves.
+    pub async fn serving(&mut self, service: &'static str) {
+        let client = self.bus().await;
+        eventually(&format!("{service} serves"), async || {
+            if let Some(Ok(Some(status))) = self.children.get_mut(service).map(Child::try_wait) {
+                panic!("{service} ended with {status}:\n{}", self.tail(service));
+            }
+            let reply = client.request(health_subject(service), "".into()).await.ok()?;
+            (reply.payload == "SERVING").then_some(())
+        })
+        .await;
+    }
+
+    /// Ends one service with SIGKILL.
+    pub async fn kill(&mut self, service: &'static str) {
+        let mut child = self.children.remove(service).expect("the service runs");
+        child.kill().await.expect("the service is killed");
+    }
+
+    /// Asks one service to end, with SIGTERM, and gives its exit code once it has.
+    pub async fn terminate(&mut self, service: &'static str) -> Option<i32> {
+        let mut child = self.children.remove(service).expect("the service runs");
+        let pid = child.id().expect("the service runs").to_string();
+        let sent = Command::new("kill").args(["-TERM", &pid]).status().await.expect("kill runs");
+        assert!(sent.success());
+        child.wait().await.expect("the service ends").code()
+    }
+
+    /// What one service logged so far.
+    #[must_use]
+    pub fn logged(&self, service: &str) -> String {
+        fs::read_to_string(self.log(service)).unwrap_or_default()
+    }
+
+    fn log(&self, service: &str) -> PathBuf {
+        self.folder.path().join(format!("{service}.log"))
+    }
+
+    fn tail(&self, service: &str) -> String {
+        let logged = self.logged(service);
+        let lines: Vec<&str> = logged.lines().collect();
+        lines[lines.len().saturating_sub(20)..].join("\n")
+    }
+
+    /// The folder that is gone with the fleet.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The address of the gateway, as `host:port`.
+    #[must_use]
+    pub fn gateway(&self) -> &str {
+        &self.gateway
+    }
+
+    /// A channel to the gateway.
+    pub fn channel(&self) -> Channel {
+        Channel::from_shared(format!("http://{}", self.gateway)).expect("an address").connect_lazy()
+    }
+
+    /// A gRPC client.
+    pub fn client(&self) -> DeploymentServiceClient<Channel> {
+        DeploymentServiceClient::new(self.channel()).max_encoding_message_size(256 << 20)
+    }
+
+    /// A NATS client.
+    pub async fn bus(&self) -> async_nats::Client {
+        async_nats::connect(self.nats.url()).await.expect("NATS answers")
+    }
+
+    /// A JetStream context.
+    pub async fn jetstream(&self) -> jetstream::Context {
+        jetstream::new(self.bus().await)
+    }
+
+    /// A connection pool of the audit trail's database.
+    pub async fn database(&self) -> PgPool {
+        PgPool::connect(self.postgres.url()).await.expect("PostgreSQL answers")
+    }
+}
+
+impl Drop for Fleet {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            for service in SERVICES {
+                eprintln!("--- the last words of {service}:\n{}", self.tail(service));
+            }
+        }
+    }
+}
+
+/// The path of one of FailSafe's own programs.
+#[must_use]
+pub fn binary(name: &str) -> PathBuf {
+    let test = std::env::current_exe().expect("a test has a path");
+    let folder = test.parent().and_then(Path::parent).expect("tests lie in target/<profile>/deps");
+    let path = folder.join(name);
+    assert!(path.is_file(), "{} is missing: run `cargo build --workspace --bins` first", path.display());
+    path
+}
+
+fn free_address() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("a bound address").to_string()
+}

@@ -1,0 +1,11 @@
+//! Real servers, and the services as real processes, for the tests: all on free ports, in a folder of their own, gone on drop.
+
+#![expect(clippy::expect_used, clippy::missing_panics_doc, reason = "a test that cannot be set up has failed")]
+
+mod fleet;
+mod receiver;
+mod wait;
+
+pub use fleet::{Fleet, SERVICES, binary};
+pub use receiver::{Receiver, Span};
+pub use wait::eventually;

@@ -1,0 +1,123 @@
+//! A real OTLP/gRPC receiver that keeps the spans it is sent.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{TraceService, TraceServiceServer};
+use opentelemetry_proto::tonic::collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse};
+use opentelemetry_proto::tonic::common::v1::KeyValue;
+use opentelemetry_proto::tonic::common::v1::any_value::Value;
+use tokio::net::TcpListener;
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::{Request, Response, Status};
+
+/// A span as it was received.
+#[derive(Clone, Debug)]
+pub struct Span {
+    /// `service.name` of the process that sent it.
+    pub service: String,
+    /// Its name.
+    pub name: String,
+    /// Trace id, 32 hexadecimal digits.
+    pub trace_id: String,
+    /// Its own id, 16 hexadecimal digits.
+    pub span_id: String,
+    /// The id of its parent; empty for a root.
+    pub parent_id: String,
+    /// Its kind, as numbered by OTLP: 2 server, 3 client, 4 producer, 5 consumer.
+    pub kind: i32,
+    attributes: Vec<KeyValue>,
+}
+
+impl Span {
+    /// The text of an attribute.
+    #[must_use]
+    pub fn attribute(&self, key: &str) -> Option<String> {
+        let found = self.attributes.iter().find(|attribute| attribute.key == key)?;
+        text(found)
+    }
+}
+
+fn text(attribute: &KeyValue) -> Option<String> {
+    match attribute.value.as_ref()?.value.as_ref()? {
+        Value::StringValue(text) => Some(text.clone()),
+        Value::IntValue(number) => Some(number.to_string()),
+        Value::BoolValue(truth) => Some(truth.to_string()),
+        _ => None,
+    }
+}
+
+/// A running receiver.
+#[derive(Debug)]
+pub struct Receiver {
+    address: String,
+    spans: Arc<Mutex<Vec<Span>>>,
+    server: tokio::task::JoinHandle<()>,
+}
+
+impl Receiver {
+    /// Starts on a free port.
+    pub async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = format!("http://{}", listener.local_addr().expect("a bound address"));
+        let spans = Arc::default();
+        let service = TraceServiceServer::new(Collector(Arc::clone(&spans)));
+        let server = tokio::spawn(async move {
+            let incoming = TcpListenerStream::new(listener);
+            let served = tonic::transport::Server::builder().add_service(service).serve_with_incoming(incoming);
+            served.await.expect("the receiver serves");
+        });
+        Self { address, spans, server }
+    }
+
+    /// What `OTEL_EXPORTER_OTLP_ENDPOINT` is to be.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// The spans of one trace received so far.
+    #[must_use]
+    pub fn trace(&self, trace_id: &str) -> Vec<Span> {
+        let spans = self.spans.lock().unwrap_or_else(PoisonError::into_inner);
+        spans.iter().filter(|span| span.trace_id == trace_id).cloned().collect()
+    }
+}
+
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+#[derive(Debug)]
+struct Collector(Arc<Mutex<Vec<Span>>>);
+
+#[tonic::async_trait]
+impl TraceService for Collector {
+    async fn export(
+        &self,
+        request: Request<ExportTraceServiceRequest>,
+    ) -> Result<Response<ExportTraceServiceResponse>, Status> {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for resource_spans in request.into_inner().resource_spans {
+            let resource = resource_spans.resource.unwrap_or_default();
+            let name = resource.attributes.iter().find(|attribute| attribute.key == "service.name").and_then(text);
+            for span in resource_spans.scope_spans.into_iter().flat_map(|scope| scope.spans) {
+                kept.push(Span {
+                    service: name.clone().unwrap_or_default(),
+                    name: span.name,
+                    trace_id: hex(&span.trace_id),
+                    span_id: hex(&span.span_id),
+                    parent_id: hex(&span.parent_span_id),
+                    kind: span.kind,
+                    attributes: span.attributes,
+                });
+            }
+        }
+        Ok(Response::new(ExportTraceServiceResponse::default()))
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
