@@ -1,0 +1,49 @@
+# What people do here; `just` alone lists it.
+
+[private]
+default:
+    @just --list --unsorted
+
+# Install what is missing, build, and show three deployments from the diff to the verdict
+demo *ARGUMENTS:
+    deploy/bootstrap demo {{ARGUMENTS}}
+
+# Install what is missing, build, and run all tests
+test:
+    deploy/bootstrap test
+
+# Formatting, clippy and documentation: what CI runs before the tests
+check:
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets --locked -- -D warnings
+    RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --locked
+
+# All that has to pass before a merge
+ci:
+    .ci/run
+
+# Everything in one process, with its data in .failsafe/
+up *ARGUMENTS:
+    cargo build --workspace --bins --locked
+    cargo run --quiet -- up {{ARGUMENTS}}
+
+# The same with each service as a process of its own, on one NATS and one PostgreSQL
+services *ARGUMENTS:
+    cargo build --workspace --bins --locked
+    cargo run --quiet -- services {{ARGUMENTS}}
+
+# Everything in containers, with Jaeger (http://127.0.0.1:16686) and Ollama
+containers:
+    docker compose up --build --wait
+
+# How fast a diff is read and judged
+bench *ARGUMENTS:
+    cargo bench --workspace --bench '*' -- {{ARGUMENTS}}
+
+# Train the model that comes with FailSafe anew, from services/ml-scoring/data
+train:
+    cargo run --release --package ml-scoring --example train
+
+# Licences, advisories and sources of the dependencies (cargo install cargo-deny)
+deny:
+    cargo deny --config deploy/deny.toml check
