@@ -46,4 +46,4 @@ train:
 
 # Licences, advisories and sources of the dependencies (cargo install cargo-deny)
 deny:
-    cargo deny --config deploy/deny.toml check
+    cargo deny check --config deploy/deny.toml

@@ -3,9 +3,11 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod crash;
+mod deploy;
 mod diffs;
 mod join;
 mod layers;
 mod pipeline;
+mod program;
 mod refusals;
 mod trace;

@@ -180,7 +180,9 @@ pub fn binary(name: &str) -> PathBuf {
     path
 }
 
-fn free_address() -> String {
+/// A free port on the loopback.
+#[must_use]
+pub fn free_address() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.local_addr().expect("a bound address").to_string()
 }

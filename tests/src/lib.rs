@@ -6,6 +6,6 @@ mod fleet;
 mod receiver;
 mod wait;
 
-pub use fleet::{Fleet, SERVICES, binary};
+pub use fleet::{Fleet, SERVICES, binary, free_address};
 pub use receiver::{Receiver, Span};
 pub use wait::eventually;

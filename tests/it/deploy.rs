@@ -1,0 +1,97 @@
+//! What people run FailSafe with, where it cannot be run here: containers, sample settings, the workflow.
+
+use std::fs;
+use std::path::Path;
+
+use harness::SERVICES;
+use serde_json::Value;
+
+fn read(path: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)).unwrap()
+}
+
+/// A YAML file, its merge keys applied.
+fn yaml(path: &str) -> Value {
+    let mut value: serde_yaml_ng::Value = serde_yaml_ng::from_str(&read(path)).unwrap();
+    value.apply_merge().unwrap();
+    serde_json::to_value(value).unwrap()
+}
+
+#[test]
+fn compose_has_one_container_per_service_and_orders_the_start_by_health() {
+    let compose = yaml("docker-compose.yml");
+    let containers = compose["services"].as_object().unwrap();
+    for service in SERVICES {
+        let container = &containers[service];
+        assert_eq!(container["command"], serde_json::json!([service]));
+        assert_eq!(container["healthcheck"]["test"], serde_json::json!(["CMD", service, "--check-health"]));
+        assert_eq!(container["build"]["dockerfile"], "deploy/Dockerfile");
+        assert_eq!(container["environment"]["OTEL_EXPORTER_OTLP_ENDPOINT"], "http://jaeger:4317", "{service}");
+        if service != "gateway" {
+            assert_eq!(container["depends_on"]["nats"]["condition"], "service_healthy", "{service}");
+        }
+    }
+    assert_eq!(containers["gateway"]["depends_on"]["decision"]["condition"], "service_healthy");
+    assert_eq!(containers["decision"]["depends_on"]["postgres"]["condition"], "service_healthy");
+    let others: Vec<_> = containers.keys().filter(|name| !SERVICES.contains(&name.as_str())).collect();
+    assert_eq!(others, ["jaeger", "nats", "ollama", "postgres"]);
+}
+
+#[test]
+fn compose_pins_its_images_and_opens_ports_on_the_loopback_only() {
+    let compose = yaml("docker-compose.yml");
+    for (name, container) in compose["services"].as_object().unwrap() {
+        let image = container["image"].as_str().unwrap();
+        let version = image.split_once(':').map(|(_, version)| version);
+        assert!(image == "failsafe" || version.is_some_and(|version| version != "latest"), "{name}: {image}");
+        for port in container["ports"].as_array().into_iter().flatten() {
+            assert!(port.as_str().unwrap().starts_with("127.0.0.1:"), "{name}: {port}");
+        }
+    }
+    assert!(compose["services"]["nats"]["image"].as_str().unwrap().starts_with("nats:2.12"));
+    assert!(compose["services"]["postgres"]["image"].as_str().unwrap().starts_with("postgres:17"));
+    assert!(read("deploy/nats.conf").contains("\n  sync_interval: always\n"));
+}
+
+#[test]
+fn compose_sets_nothing_that_the_sample_settings_do_not_show() {
+    let settings =
+        chassis::Settings::load(Some(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/failsafe.toml"))).unwrap();
+    let compose = yaml("docker-compose.yml");
+    let mut seen = 0;
+    for container in compose["services"].as_object().unwrap().values() {
+        let names = container["environment"].as_object().into_iter().flat_map(|all| all.keys());
+        for name in names.filter_map(|name| name.strip_prefix("FAILSAFE__")) {
+            let key = name.to_lowercase().replace("__", ".");
+            assert!(settings.has(&key), "{key}");
+            seen += 1;
+        }
+    }
+    assert!(seen >= SERVICES.len());
+}
+
+#[test]
+fn the_image_holds_every_program_and_runs_it_as_nobody_special() {
+    let file = read("deploy/Dockerfile");
+    for service in SERVICES.into_iter().chain(["failsafe"]) {
+        assert!(file.split_whitespace().any(|word| word.trim_end_matches(';') == service), "{service}");
+    }
+    let last_stage = file.rsplit("\nFROM ").next().unwrap();
+    assert!(last_stage.contains("\nUSER 10001\n") && !last_stage.contains("COPY ."), "{last_stage}");
+    let manifest = read("Cargo.toml");
+    let version = manifest.split("rust-version = \"").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
+    assert!(file.contains(&format!("FROM rust:{version}-")), "Cargo.toml asks for Rust {version}");
+    // Everything that the build reads passes .dockerignore.
+    let passes = read(".dockerignore");
+    for member in ["Cargo.toml", "Cargo.lock", "migrations", "proto", "services", "tests"] {
+        assert!(passes.lines().any(|line| line == format!("!{member}")), "{member}");
+    }
+}
+
+#[test]
+fn the_workflow_runs_what_anyone_runs_before_a_merge() {
+    let workflow = yaml(".github/workflows/ci.yml");
+    let steps = workflow["jobs"]["ci"]["steps"].as_array().unwrap();
+    assert!(steps.iter().any(|step| step["run"] == ".ci/run"));
+    assert!(read(".ci/run").contains("deploy/bootstrap test"));
+}
