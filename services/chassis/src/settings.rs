@@ -11,17 +11,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 /// The tables of a settings file: the first are shared, the others belong to the service of that name.
-pub const TABLES: [&str; 9] = [
-    "nats",
-    "database",
-    "ingest",
-    "static_analysis",
-    "ml_scoring",
-    "llm_explainer",
-    "decision",
-    "gateway",
-    "telemetry",
-];
+pub const TABLES: [&str; 8] =
+    ["nats", "database", "ingest", "static_analysis", "ml_scoring", "llm_explainer", "decision", "gateway"];
 
 /// The settings of a process, not yet given out.
 #[derive(Clone, Debug)]

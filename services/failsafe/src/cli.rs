@@ -233,4 +233,35 @@ mod tests {
         assert_eq!(gateway.listen.port(), 7);
         assert!(settings.has("nats.url"));
     }
+
+    const SAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/failsafe.toml");
+
+    /// Every setting of a table stands in the sample with its default; one without a default stands there as a comment.
+    #[track_caller]
+    fn check<C: std::fmt::Debug + Default + serde::de::DeserializeOwned>(table: &str) {
+        let settings = Settings::load(Some(SAMPLE.as_ref())).unwrap();
+        assert_eq!(format!("{:#?}", settings.table::<C>(table).unwrap()), format!("{:#?}", C::default()));
+        let text = std::fs::read_to_string(SAMPLE).unwrap();
+        for line in format!("{:#?}", C::default()).lines() {
+            // Fields of the table itself are indented once.
+            let field =
+                line.strip_prefix("    ").filter(|field| field.starts_with(|first: char| first.is_alphabetic()));
+            if let Some((name, _)) = field.and_then(|field| field.split_once(": ")) {
+                let shown = settings.has(&format!("{table}.{name}")) || text.contains(&format!("\n# {name} = "));
+                assert!(shown, "{table}.{name} is not in deploy/failsafe.toml");
+            }
+        }
+    }
+
+    #[test]
+    fn the_sample_settings_show_every_setting_with_its_default() {
+        check::<chassis::settings::NatsSettings>("nats");
+        check::<gateway::Config>("gateway");
+        check::<ingest::Config>("ingest");
+        check::<static_analysis::Config>("static_analysis");
+        check::<ml_scoring::Config>("ml_scoring");
+        check::<decision::Config>("decision");
+        check::<decision::policy::Policy>("decision.policy");
+        check::<llm_explainer::Config>("llm_explainer");
+    }
 }
