@@ -1,5 +1,7 @@
 //! From a submission to a stored, explained verdict.
 
+use std::time::{Duration, Instant};
+
 use harness::{Fleet, eventually};
 use proto::v1;
 use proto::v1::submit_deployment_request::Change;
@@ -185,6 +187,18 @@ async fn a_diff_beyond_the_payload_limit_goes_through_the_object_store() {
     assert_eq!(verdict(&blocked), v1::Verdict::Block);
     let files = &blocked.deployment.unwrap().change.unwrap().files;
     assert_eq!(files.iter().map(|file| file.lines_added).collect::<Vec<_>>(), [1, lines]);
+}
+
+/// A pull request for events that lies open for a while must still be answered: it once was not, after the server's first heartbeat.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_comes_after_a_quiet_time_is_handled_at_once() {
+    let fleet = Fleet::start(&[]).await;
+    let started = Instant::now();
+    let quiet = Duration::from_secs(6);
+    eventually("a quiet time", async || (started.elapsed() > quiet).then_some(())).await;
+    let (_, stages) = submit_and_watch(&fleet, submission("acme/shop", 1, diffs::harmless("orders"))).await;
+    assert_eq!(stages.len(), 5);
+    assert!(started.elapsed() < quiet + Duration::from_secs(8), "handled only after {:?}", started.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread")]

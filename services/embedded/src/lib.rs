@@ -1,7 +1,7 @@
 //! A private nats-server and PostgreSQL as child processes, for `failsafe up` and the tests.
 //!
 //! Both listen on 127.0.0.1 only, on a free port that they keep from run to run where they can, and hold their data in a
-//! folder that outlives them. They end with their owner, even when the owner is killed: see [`guard`].
+//! folder that outlives them. They end with their owner, even when the owner is killed: see `guard.rs`.
 //!
 //! It must not know what is sent through the servers or stored in them: no streams, no tables, no domain words.
 

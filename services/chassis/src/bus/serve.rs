@@ -34,9 +34,14 @@ pub trait Handler: Send + Sync + 'static {
 
 /// How long a drain waits for what is in flight.
 const DRAIN_MAX: Duration = Duration::from_secs(25);
-/// How long one request for events stays open, and how soon a silent server is noticed.
-const PULL_EXPIRES: Duration = Duration::from_secs(20);
-const PULL_HEARTBEAT: Duration = Duration::from_secs(5);
+/// How long one request for events stays open; a server that forgot it, because it was restarted, is asked again 5 s later.
+///
+/// Short, because it stands in for heartbeats: a batch of async-nats 0.51 never wakes again after its first heartbeat, and what
+/// arrives then waits for the end of the round.
+const PULL_EXPIRES: Duration = Duration::from_secs(5);
+/// How long a stream of events stays quiet before it is asked for anew.
+const STREAM_EXPIRES: Duration = Duration::from_secs(20);
+const STREAM_HEARTBEAT: Duration = Duration::from_secs(5);
 
 impl Bus {
     /// Hands every event of the handler's kind to `handler`, at most `spec.in_flight_max` at a time, until `shutdown` is called;
@@ -100,8 +105,8 @@ impl Bus {
         let messages = consumer
             .stream()
             .max_messages_per_batch(spec.in_flight_max)
-            .expires(PULL_EXPIRES)
-            .heartbeat(PULL_HEARTBEAT)
+            .expires(STREAM_EXPIRES)
+            .heartbeat(STREAM_HEARTBEAT)
             .messages()
             .await?;
         let service = self.service;
@@ -125,7 +130,7 @@ where
     while let Ok(permit) = Arc::clone(permits).try_acquire_owned() {
         free.push(permit);
     }
-    let batch = consumer.batch().max_messages(free.len()).expires(PULL_EXPIRES).heartbeat(PULL_HEARTBEAT);
+    let batch = consumer.batch().max_messages(free.len()).expires(PULL_EXPIRES);
     let mut messages = batch.messages().await?;
     while let Some(message) = messages.next().await {
         let delivery = Delivery::new(message.map_err(|error| anyhow!("{error}"))?)?;
