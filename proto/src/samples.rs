@@ -92,6 +92,8 @@ fn found() -> Signal {
         remediation: "revoke it".to_owned(),
         cwe: 798,
         fingerprint: "0f".repeat(16),
+        hazard: String::new(),
+        suppression: None,
     };
     let analysis = Analysis { findings: vec![finding], findings_dropped: 1, files_scanned: 2, lines_scanned: 30 };
     signal(Source::StaticAnalysis, Said::Findings(analysis))

@@ -83,6 +83,8 @@ fn finding(severity: Severity) -> Finding {
         remediation: "mend it".to_owned(),
         cwe: 0,
         fingerprint: "0".repeat(32),
+        hazard: String::new(),
+        suppression: None,
     }
 }
 

@@ -1,6 +1,8 @@
 //! The enumerations. Zero is `_UNSPECIFIED` and is refused, as is a number that a newer sender may know.
 
-use domain::{Category, Cause, Confidence, FileChangeKind, OutcomeKind, ReviewDecision, Severity, Source, Verdict};
+use domain::{
+    Category, Cause, Confidence, FileChangeKind, OutcomeKind, ReviewDecision, Severity, Source, SuppressedBy, Verdict,
+};
 
 use crate::{Malformed, v1};
 
@@ -24,6 +26,15 @@ enumeration!(verdict_to, verdict_from, Verdict, Verdict, Allow = Allow, Review =
 enumeration!(cause_to, cause_from, Cause, Cause, Complete = Complete, Deadline = Deadline, Late = Late);
 enumeration!(source_to, source_from, Source, Source, StaticAnalysis = StaticAnalysis, MlScoring = MlScoring);
 enumeration!(confidence_to, confidence_from, Confidence, Confidence, Low = Low, Medium = Medium, High = High);
+enumeration!(
+    suppressed_by_to,
+    suppressed_by_from,
+    SuppressedBy,
+    SuppressedBy,
+    Comment = Comment,
+    Path = Path,
+    Baseline = Baseline
+);
 enumeration!(decision_to, decision_from, ReviewDecision, ReviewDecision, Approved = Approved, Rejected = Rejected);
 enumeration!(
     category_to,

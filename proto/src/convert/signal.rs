@@ -1,6 +1,6 @@
 //! Signals, findings and scores.
 
-use domain::{Analysis, Contribution, Finding, Risk, RiskScore, Said, Signal};
+use domain::{Analysis, Contribution, Finding, Risk, RiskScore, Said, Signal, Suppression};
 
 use super::{
     deployment_id, duration_from, duration_to, each, enums, required, required_text, required_time, timestamp,
@@ -90,6 +90,11 @@ fn finding_to(finding: &Finding) -> v1::Finding {
         remediation: finding.remediation.clone(),
         cwe: finding.cwe,
         fingerprint: finding.fingerprint.clone(),
+        hazard: finding.hazard.clone(),
+        suppression: finding.suppression.as_ref().map(|suppression| v1::Suppression {
+            by: enums::suppressed_by_to(suppression.by),
+            reason: suppression.reason.clone(),
+        }),
     }
 }
 
@@ -108,7 +113,17 @@ fn finding_from(message: v1::Finding) -> Result<Finding, Malformed> {
         remediation: message.remediation,
         cwe: message.cwe,
         fingerprint: required_text("fingerprint", message.fingerprint)?,
+        hazard: message.hazard,
+        suppression: message
+            .suppression
+            .map(suppression_from)
+            .transpose()
+            .map_err(|error| error.within("suppression"))?,
     })
+}
+
+fn suppression_from(message: v1::Suppression) -> Result<Suppression, Malformed> {
+    Ok(Suppression { by: enums::suppressed_by_from("by", message.by)?, reason: message.reason })
 }
 
 fn score_to(score: &RiskScore) -> v1::RiskScore {

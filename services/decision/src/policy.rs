@@ -191,7 +191,7 @@ impl Policy {
     /// One reason for each static rule that hit hard enough, the most severe first.
     fn finding_reasons(&self, analysis: &Analysis) -> Vec<Reason> {
         let mut by_rule: BTreeMap<(std::cmp::Reverse<Severity>, &str), Vec<&Finding>> = BTreeMap::new();
-        for finding in &analysis.findings {
+        for finding in analysis.findings.iter().filter(|finding| finding.suppression.is_none()) {
             by_rule.entry((std::cmp::Reverse(finding.severity), &finding.rule_id)).or_default().push(finding);
         }
         by_rule.into_values().filter_map(|findings| self.finding_reason(&findings)).collect()
@@ -250,7 +250,10 @@ impl Policy {
 
     /// The one reason of an ALLOW: everything was looked at, and nothing reached a limit.
     fn nothing_found(&self, inputs: Inputs<'_>) -> Reason {
-        let worst = inputs.analysis().and_then(|analysis| analysis.findings.iter().map(|f| f.severity).max());
+        let counting = |finding: &&Finding| finding.suppression.is_none();
+        let worst = inputs
+            .analysis()
+            .and_then(|analysis| analysis.findings.iter().filter(counting).map(|finding| finding.severity).max());
         let measured_severity = worst.map_or("no finding", Severity::name);
         let risk = inputs.score().map(|(signal, score)| (signal, score.risk));
         let measured_risk = risk.map(|(_, risk)| risk.to_string()).unwrap_or_default();

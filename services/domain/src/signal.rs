@@ -131,6 +131,45 @@ pub struct Finding {
     pub cwe: u32,
     /// Identifies the finding while lines move: 32 hexadecimal digits.
     pub fingerprint: String,
+    /// What would go wrong, across tools and languages: `lock.index_create`, `tf.open-ingress`. Empty when the rule names none.
+    pub hazard: String,
+    /// Why it does not count, when somebody said so. It is kept and shown all the same.
+    pub suppression: Option<Suppression>,
+}
+
+/// Why a finding does not count.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Suppression {
+    /// Where it was said.
+    pub by: SuppressedBy,
+    /// The reason given; empty when none was.
+    pub reason: String,
+}
+
+/// Where it was said that a finding does not count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SuppressedBy {
+    /// A comment on the line, or on the one above it.
+    Comment,
+    /// A path that the settings exclude.
+    Path,
+    /// A baseline of known findings.
+    Baseline,
+}
+
+impl SuppressedBy {
+    /// All of them, in order.
+    pub const ALL: [Self; 3] = [Self::Comment, Self::Path, Self::Baseline];
+
+    /// Its name, such as `baseline`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Comment => "comment",
+            Self::Path => "path",
+            Self::Baseline => "baseline",
+        }
+    }
 }
 
 /// What sort of rule a finding comes from.

@@ -60,6 +60,8 @@ pub(crate) fn secret() -> Finding {
         remediation: "Revoke the key and issue a new one, then read it from the environment.".to_owned(),
         cwe: 798,
         fingerprint: "a".repeat(32),
+        hazard: String::new(),
+        suppression: None,
     }
 }
 
@@ -78,6 +80,8 @@ pub(crate) fn migration() -> Finding {
         remediation: "Add a down migration that restores the column.".to_owned(),
         cwe: 0,
         fingerprint: "b".repeat(32),
+        hazard: String::new(),
+        suppression: None,
     }
 }
 
@@ -93,6 +97,8 @@ pub(crate) fn infrastructure() -> Finding {
         remediation: "Name the addresses that need it.".to_owned(),
         cwe: 284,
         fingerprint: "c".repeat(32),
+        hazard: String::new(),
+        suppression: None,
         ..migration()
     }
 }

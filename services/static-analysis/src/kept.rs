@@ -91,6 +91,8 @@ impl<'d> Found<'d> {
             remediation: self.rule.remediation.to_owned(),
             cwe: self.rule.cwe,
             fingerprint: fingerprint[..32].to_owned(),
+            hazard: self.rule.hazard.to_owned(),
+            suppression: None,
         }
     }
 }

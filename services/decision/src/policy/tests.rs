@@ -33,6 +33,8 @@ fn found(severities: &[Severity]) -> Signal {
         remediation: "mend it".to_owned(),
         cwe: 0,
         fingerprint: format!("{index:032}"),
+        hazard: String::new(),
+        suppression: None,
     };
     let findings = severities.iter().enumerate().map(finding).collect();
     signal(Source::StaticAnalysis, Said::Findings(Analysis { findings, ..Analysis::default() }))

@@ -30,6 +30,8 @@ pub struct Rule {
     pub category: Category,
     /// Common Weakness Enumeration id; 0 when none fits.
     pub cwe: u32,
+    /// What would go wrong, the same word for every tool and language, such as `lock.index_create`; empty when none fits.
+    pub hazard: &'static str,
     /// The check runs only where an added line holds one of these, in whatever case (ASCII). For a line check that is the
     /// line itself; a file or change check with none always runs.
     pub keywords: &'static [&'static str],

@@ -17,6 +17,7 @@ pub static RULE: Rule = Rule {
     confidence: Confidence::High,
     category: Category::Code,
     cwe: 95,
+    hazard: "",
     keywords: &["eval", "exec", "function(", "system(", "popen("],
     remediation: "Parse the input for what it is (JSON, a number, a name from a list) and never run it.",
     references: &[

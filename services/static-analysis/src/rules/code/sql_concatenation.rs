@@ -17,6 +17,7 @@ pub static RULE: Rule = Rule {
     confidence: Confidence::Medium,
     category: Category::Code,
     cwe: 89,
+    hazard: "",
     keywords: &["select ", "insert into", "update ", "delete from"],
     remediation: "Pass values as parameters of the statement; take names of tables and columns from a fixed list.",
     references: &[

@@ -17,6 +17,7 @@ pub static RULE: Rule = Rule {
     confidence: Confidence::High,
     category: Category::Code,
     cwe: 0,
+    hazard: "",
     keywords: &["skip", "ignore", "disabled", "xit(", "xdescribe(", "xtest("],
     remediation: "Mend the test or delete it; until then name the issue that will bring it back.",
     references: &[

@@ -17,6 +17,7 @@ pub static RULE: Rule = Rule {
     confidence: Confidence::High,
     category: Category::Code,
     cwe: 295,
+    hazard: "",
     keywords: &[
         "verify",
         "rejectunauthorized",

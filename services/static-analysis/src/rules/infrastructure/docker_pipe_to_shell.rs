@@ -18,6 +18,7 @@ pub static RULE: Rule = Rule {
     confidence: Confidence::High,
     category: Category::Infrastructure,
     cwe: 494,
+    hazard: "",
     keywords: &["curl", "wget"],
     remediation: "Download the script or the release to a file, check it against a digest kept in the repository, and run it then; or use the distribution's package.",
     references: &[

@@ -16,6 +16,7 @@ pub static RULE: Rule = Rule {
     confidence: Confidence::Medium,
     category: Category::Infrastructure,
     cwe: 250,
+    hazard: "",
     keywords: &[],
     remediation: "Add a user without rights in the last stage and switch to it with USER before ENTRYPOINT or CMD.",
     references: &[

@@ -16,6 +16,7 @@ pub static RULE: Rule = Rule {
     confidence: Confidence::High,
     category: Category::Infrastructure,
     cwe: 668,
+    hazard: "k8s.host-namespace",
     keywords: &["hostnetwork", "hostpid", "hostipc"],
     remediation: "Leave hostNetwork, hostPID and hostIPC off; expose a port by a Service, and share data by a volume.",
     references: &["https://kubernetes.io/docs/concepts/security/pod-security-standards/#baseline"],

@@ -16,6 +16,7 @@ pub static RULE: Rule = Rule {
     confidence: Confidence::High,
     category: Category::Infrastructure,
     cwe: 250,
+    hazard: "",
     keywords: &["privileged"],
     remediation: "Leave privileged off and add only the capabilities that the container needs (securityContext.capabilities.add).",
     references: &[

@@ -20,6 +20,7 @@ pub static RULE: Rule = Rule {
     confidence: Confidence::High,
     category: Category::Infrastructure,
     cwe: 284,
+    hazard: "tf.open-ingress",
     keywords: &["0.0.0.0/0", "::/0"],
     remediation: "Name the networks that may come in, or put a load balancer or a bastion host before the port.",
     references: &[

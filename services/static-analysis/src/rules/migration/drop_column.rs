@@ -14,6 +14,7 @@ pub static RULE: Rule = Rule {
     confidence: Confidence::High,
     category: Category::Migration,
     cwe: 0,
+    hazard: "destroy.drop_column",
     keywords: &["drop"],
     remediation: "First deploy a release that no longer reads or writes the column, and drop it in a later change, with a backup of its values.",
     references: &["https://www.postgresql.org/docs/current/sql-altertable.html"],

@@ -13,6 +13,7 @@ pub static RULE: Rule = Rule {
     confidence: Confidence::High,
     category: Category::Migration,
     cwe: 0,
+    hazard: "destroy.drop_table",
     keywords: &["drop"],
     remediation: "First deploy a release that no longer uses the table, rename it, keep it for a while with a backup, and drop it in a later change.",
     references: &["https://www.postgresql.org/docs/current/sql-droptable.html"],

@@ -15,6 +15,7 @@ pub static RULE: Rule = Rule {
     confidence: Confidence::Medium,
     category: Category::Migration,
     cwe: 0,
+    hazard: "lock.index_create",
     keywords: &["index"],
     remediation: "Use CREATE INDEX CONCURRENTLY, in a migration of its own outside a transaction.",
     references: &["https://www.postgresql.org/docs/current/sql-createindex.html#SQL-CREATEINDEX-CONCURRENTLY"],

@@ -19,6 +19,7 @@ pub static RULE: Rule = Rule {
     confidence: Confidence::High,
     category: Category::Migration,
     cwe: 0,
+    hazard: "rollback.missing",
     keywords: &[],
     remediation: "Write the way back beside the way there (a down file, a down method, a reverse operation), and try it on a copy of the data.",
     references: &[

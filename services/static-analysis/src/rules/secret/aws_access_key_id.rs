@@ -16,6 +16,7 @@ pub static RULE: Rule = Rule {
     confidence: Confidence::High,
     category: Category::Secret,
     cwe: 798,
+    hazard: "",
     keywords: &["akia", "asia"],
     remediation: "Deactivate and delete the key in IAM and look for its use in CloudTrail; use a role, or keep the new key in a secret store.",
     references: &[

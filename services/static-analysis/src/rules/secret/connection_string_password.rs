@@ -16,6 +16,7 @@ pub static RULE: Rule = Rule {
     confidence: Confidence::Medium,
     category: Category::Secret,
     cwe: 798,
+    hazard: "",
     keywords: &["password=", "pwd=", "password =", "pwd =", "accountkey=", "sharedaccesskey="],
     remediation: ROTATE,
     references: &[

@@ -17,6 +17,7 @@ pub static RULE: Rule = Rule {
     confidence: Confidence::Low,
     category: Category::Secret,
     cwe: 798,
+    hazard: "",
     keywords: &[
         "secret",
         "token",

@@ -16,6 +16,7 @@ pub static RULE: Rule = Rule {
     confidence: Confidence::High,
     category: Category::Secret,
     cwe: 798,
+    hazard: "",
     keywords: &["ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_"],
     remediation: ROTATE,
     references: &[

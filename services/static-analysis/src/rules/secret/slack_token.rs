@@ -16,6 +16,7 @@ pub static RULE: Rule = Rule {
     confidence: Confidence::High,
     category: Category::Secret,
     cwe: 798,
+    hazard: "",
     keywords: &["xoxb-", "xoxp-", "xoxa-", "xoxo-", "xoxr-", "xoxs-", "xoxe-", "xoxe.", "xapp-"],
     remediation: ROTATE,
     references: &[

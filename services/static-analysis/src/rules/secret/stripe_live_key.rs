@@ -16,6 +16,7 @@ pub static RULE: Rule = Rule {
     confidence: Confidence::High,
     category: Category::Secret,
     cwe: 798,
+    hazard: "",
     keywords: &["sk_live_", "rk_live_"],
     remediation: "Roll the key in the Stripe dashboard and look for its use in the request log; keep the new one in a secret store.",
     references: &["https://docs.stripe.com/keys", "https://docs.stripe.com/keys-best-practices"],

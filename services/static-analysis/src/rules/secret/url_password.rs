@@ -16,6 +16,7 @@ pub static RULE: Rule = Rule {
     confidence: Confidence::Medium,
     category: Category::Secret,
     cwe: 798,
+    hazard: "",
     keywords: &["://"],
     remediation: ROTATE,
     references: &[
