@@ -35,6 +35,9 @@ pub(crate) enum Command {
     List(List),
     /// Follow one deployment until it is explained: each stage as it happens.
     Watch(One),
+    /// Look for hard violations in a diff, without any service: `git diff main... | failsafe scan`.
+    #[command(after_help = SCAN_EXIT_CODES)]
+    Scan(Scan),
     /// Work with the model of the risk.
     #[command(subcommand)]
     Model(Model),
@@ -47,6 +50,8 @@ impl Command {
     }
 }
 
+const SCAN_EXIT_CODES: &str =
+    "Exit codes:\n  0  nothing found\n  1  a finding at least as severe as --fail-on\n  2  an error";
 const EXIT_CODES: &str =
     "Exit codes (of submit only with --wait):\n  0  ALLOW\n  1  BLOCK\n  2  REVIEW\n  3  an error, or no verdict yet";
 
@@ -190,6 +195,43 @@ impl From<VerdictName> for v1::Verdict {
             VerdictName::Allow => Self::Allow,
             VerdictName::Review => Self::Review,
             VerdictName::Block => Self::Block,
+        }
+    }
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Scan {
+    /// How findings are printed.
+    #[arg(long, value_enum, default_value_t = Format::Json)]
+    pub(crate) format: Format,
+    /// The least severe finding that makes the exit code 1.
+    #[arg(long, value_enum, value_name = "SEVERITY", default_value_t = SeverityName::Low)]
+    pub(crate) fail_on: SeverityName,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// One object a finding, one finding a line.
+    Json,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum SeverityName {
+    Info,
+    Low,
+    Medium,
+    High,
+    Critical,
+}
+
+impl From<SeverityName> for domain::Severity {
+    fn from(name: SeverityName) -> Self {
+        match name {
+            SeverityName::Info => Self::Info,
+            SeverityName::Low => Self::Low,
+            SeverityName::Medium => Self::Medium,
+            SeverityName::High => Self::High,
+            SeverityName::Critical => Self::Critical,
         }
     }
 }

@@ -11,6 +11,7 @@ mod engine;
 mod model;
 mod questions;
 mod report;
+mod scan;
 mod servers;
 mod services;
 mod terminal;
@@ -25,6 +26,8 @@ use cli::{Cli, Command};
 
 /// What a wrong command line and a failed question exit with: 1 and 2 are verdicts.
 const TROUBLE: u8 = 3;
+/// What a scan that failed exits with: 1 means findings.
+const SCAN_TROUBLE: u8 = 2;
 
 /// Runs the command line; see `failsafe --help`.
 #[must_use]
@@ -45,7 +48,11 @@ pub fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let on_failure = if cli.command.is_question() { TROUBLE } else { 1 };
+    let on_failure = match &cli.command {
+        Command::Scan(_) => SCAN_TROUBLE,
+        command if command.is_question() => TROUBLE,
+        _ => 1,
+    };
     let ended = runtime.block_on(run(cli.command));
     // Whatever did not end in its time must not keep the program.
     runtime.shutdown_background();
@@ -66,6 +73,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Status(options) => questions::status(options).await,
         Command::List(options) => questions::list(options).await,
         Command::Watch(options) => questions::watch(options).await,
+        Command::Scan(options) => scan::run(&options),
         Command::Model(cli::Model::Train(options)) => model::train(&options).map(|()| ExitCode::SUCCESS),
     }
 }
