@@ -1,4 +1,4 @@
-//! The all-in-one program as a person starts it: the demo, and `failsafe up` with a Ctrl-C and a second start.
+//! The all-in-one program as a person starts it: the demo, `failsafe up` with a Ctrl-C and a second start, and a killed service.
 
 use std::path::Path;
 use std::process::{Output, Stdio};
@@ -48,11 +48,11 @@ async fn the_demo_shows_three_verdicts_and_leaves_nothing_behind() {
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "files stay behind");
 }
 
-/// `failsafe up` on an address of its own, its data in `folder`, waited for until it serves.
-async fn up(folder: &Path, address: &str) -> Child {
+/// `failsafe up` or `services` on an address of its own, its data in `folder`, waited for until it serves.
+async fn start(command: &str, folder: &Path, address: &str) -> Child {
     let data = folder.join("data");
     let child = Command::new(binary("failsafe"))
-        .args(["up", "--listen", address, "--data-dir"])
+        .args([command, "--listen", address, "--data-dir"])
         .arg(&data)
         .env("FAILSAFE__LLM_EXPLAINER__OLLAMA_URL", "")
         .stdout(Stdio::piped())
@@ -60,8 +60,7 @@ async fn up(folder: &Path, address: &str) -> Child {
         .kill_on_drop(true)
         .spawn()
         .unwrap();
-    eventually("an answer from failsafe up", async || ask(address, &["list"]).await.status.success().then_some(()))
-        .await;
+    eventually("an answer from failsafe", async || ask(address, &["list"]).await.status.success().then_some(())).await;
     child
 }
 
@@ -85,7 +84,7 @@ async fn up_stays_until_a_signal_and_keeps_its_data_and_addresses() {
     let diff = folder.path().join("change.diff");
     std::fs::write(&diff, include_str!("../samples/aws-key.diff")).unwrap();
 
-    let first = up(folder.path(), &address).await;
+    let first = start("up", folder.path(), &address).await;
     let submit = ["submit", "--repository", "acme/shop", "--pull-request", "7", "--wait", "--output", "json", "--diff"];
     let submitted = ask(&address, &[&submit[..], &[diff.to_str().unwrap()]].concat()).await;
     assert_eq!(submitted.status.code(), Some(1), "BLOCK: {submitted:?}");
@@ -93,15 +92,39 @@ async fn up_stays_until_a_signal_and_keeps_its_data_and_addresses() {
     let first = end(first, "-INT").await;
     let printed = String::from_utf8_lossy(&first.stdout).into_owned() + &String::from_utf8_lossy(&first.stderr);
     assert_eq!(first.status.code(), Some(0), "{printed}");
-    assert!(printed.contains(&address), "{printed}");
+    assert!(printed.contains(&address) && printed.contains("FailSafe is down"), "{printed}");
     nothing_runs_in(folder.path()).await;
 
-    let second = up(folder.path(), &address).await;
+    let second = start("up", folder.path(), &address).await;
     let listed = ask(&address, &["list", "--output", "json"]).await;
     let listed: serde_json::Value = serde_json::from_slice(&listed.stdout).unwrap();
     let ids: Vec<_> = listed["deployments"].as_array().unwrap().iter().map(|row| &row["deploymentId"]).collect();
     assert_eq!(ids, [&deployment["deploymentId"]], "{deployment}");
     assert_eq!(end(second, "-TERM").await.status.code(), Some(0));
+    nothing_runs_in(folder.path()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_is_killed_is_started_again_and_nothing_is_lost() {
+    let folder = embedded::temporary_folder().unwrap();
+    let address = harness::free_address();
+    let diff = folder.path().join("change.diff");
+    std::fs::write(&diff, include_str!("../samples/aws-key.diff")).unwrap();
+    let services = start("services", folder.path(), &address).await;
+    let parent = services.id().unwrap().to_string();
+    // Its processes are its children; static-analysis is the one of that name.
+    let kill = ["-KILL", "-P", &parent, "-f", "static-analysis"];
+    eventually("a static-analysis to kill", async || {
+        Command::new("pkill").args(kill).status().await.unwrap().success().then_some(())
+    })
+    .await;
+    let submit = ["submit", "--repository", "acme/shop", "--pull-request", "7", "--wait", "--diff"];
+    let submitted = ask(&address, &[&submit[..], &[diff.to_str().unwrap()]].concat()).await;
+    assert_eq!(submitted.status.code(), Some(1), "BLOCK: {submitted:?}");
+    let ended = end(services, "-TERM").await;
+    let printed = String::from_utf8_lossy(&ended.stdout).into_owned();
+    assert_eq!(ended.status.code(), Some(0), "{printed}");
+    assert!(printed.contains("static-analysis ended") && printed.contains("starting it again"), "{printed}");
     nothing_runs_in(folder.path()).await;
 }
 

@@ -1,14 +1,14 @@
 //! `failsafe services`: each service as a process of its own, on one NATS and one PostgreSQL.
 //!
-//! It watches and restarts nothing: what a service that dies needs is for whoever runs it in production to say.
+//! A service that dies while they come up ends them all, because its settings are wrong; one that dies later is started again.
 
 mod log;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context, anyhow, ensure};
+use anyhow::{Context, bail, ensure};
 use chassis::{Bus, Settings, Shutdown, State};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
@@ -34,8 +34,10 @@ const PROGRAMS: [&str; 6] = [
 const DRAIN_MAX: Duration = Duration::from_secs(40);
 /// Between two looks at the services' health while they start.
 const LOOK: Duration = Duration::from_millis(50);
+/// How long a process that died stays down, so that one that cannot live does not fill the terminal.
+const DOWN: Duration = Duration::from_secs(1);
 
-/// Runs every service as a process until it is told to end, or one of them ends.
+/// Runs every service as a process until it is told to end, or one of them does not come up.
 pub(crate) async fn run(options: Running) -> anyhow::Result<()> {
     let mut signals = Signals::new()?;
     let settings = options.settings()?;
@@ -47,20 +49,20 @@ pub(crate) async fn run(options: Running) -> anyhow::Result<()> {
     let folder = data_folder(&options.data_dir, &settings)?;
     let (servers, settings) = Servers::start(&folder, settings).await?;
     let environment = environment(&options, &servers);
-    let mut fleet = Fleet::default();
+    let mut fleet = Fleet::new(programs, environment, options.config.as_deref());
     let ended = async {
-        fleet.start(&programs, &environment, options.config.as_deref())?;
-        let ready = async {
-            step("starting six processes", serving(&settings), |()| String::new()).await?;
-            say(&format!(
-                "\nFailSafe is up. Ctrl-C drains and stops all of it.\n\n{}\n",
-                addresses::lines(address, &servers)
-            ));
-            std::future::pending::<anyhow::Result<()>>().await
-        };
+        fleet.start_all()?;
         tokio::select! {
-            ended = ready => ended,
-            error = fleet.first_end() => Err(error),
+            ready = step("starting six processes", serving(&settings), |()| String::new()) => ready?,
+            ended = fleet.next_end() => bail!("{}; its last words stand above", ended?.1),
+            () = signals.next() => return Ok(()),
+        }
+        say(&format!(
+            "\nFailSafe is up. Ctrl-C drains and stops all of it.\n\n{}\n",
+            addresses::lines(address, &servers)
+        ));
+        tokio::select! {
+            ended = fleet.keep_up() => ended,
             () = signals.next() => Ok(()),
         }
     };
@@ -70,7 +72,9 @@ pub(crate) async fn run(options: Running) -> anyhow::Result<()> {
         () = signals.next() => fleet.kill(),
     }
     let stopped = servers.stop().await;
-    ended.and(stopped)
+    ended.and(stopped)?;
+    say("FailSafe is down.");
+    Ok(())
 }
 
 /// SIGTERM and SIGINT. Not [`Shutdown::on_signals`], whose second signal would leave the processes behind.
@@ -120,52 +124,69 @@ async fn serving(settings: &Settings) -> anyhow::Result<()> {
 }
 
 /// The processes.
-#[derive(Default)]
 struct Fleet {
-    running: JoinSet<(&'static str, std::io::Result<ExitStatus>)>,
-    pids: Vec<(&'static str, u32)>,
+    programs: Vec<(&'static str, PathBuf)>,
+    environment: Vec<(&'static str, String)>,
+    config: Option<PathBuf>,
+    running: JoinSet<(usize, std::io::Result<ExitStatus>)>,
+    /// The process of each program while it runs.
+    pids: Vec<Option<u32>>,
 }
 
 impl Fleet {
-    fn start(
-        &mut self,
-        programs: &[(&'static str, PathBuf)],
-        environment: &[(&'static str, String)],
-        config: Option<&std::path::Path>,
-    ) -> anyhow::Result<()> {
-        for (service, path) in programs {
-            let mut command = Command::new(path);
-            if let Some(file) = config {
-                command.arg("--config").arg(file);
-            }
-            command.envs(environment.iter().map(|(name, value)| (name, value)));
-            // Ctrl-C in the terminal is for this process alone, which passes it on once.
-            command.process_group(0).kill_on_drop(true).stdin(Stdio::null()).stderr(Stdio::piped());
-            let mut child = command.spawn().with_context(|| format!("cannot start {}", path.display()))?;
-            self.pids.extend(child.id().map(|pid| (*service, pid)));
-            self.running.spawn(attend(service, child.stderr.take().map(BufReader::new), child));
+    fn new(
+        programs: Vec<(&'static str, PathBuf)>,
+        environment: Vec<(&'static str, String)>,
+        config: Option<&Path>,
+    ) -> Self {
+        let pids = vec![None; programs.len()];
+        Self { programs, environment, config: config.map(Path::to_owned), running: JoinSet::new(), pids }
+    }
+
+    fn start_all(&mut self) -> anyhow::Result<()> {
+        (0..self.programs.len()).try_for_each(|number| self.start(number))
+    }
+
+    fn start(&mut self, number: usize) -> anyhow::Result<()> {
+        let (service, path) = &self.programs[number];
+        let mut command = Command::new(path);
+        if let Some(file) = &self.config {
+            command.arg("--config").arg(file);
         }
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        // Ctrl-C in the terminal is for this process alone, which passes it on once.
+        command.process_group(0).kill_on_drop(true).stdin(Stdio::null()).stderr(Stdio::piped());
+        let mut child = command.spawn().with_context(|| format!("cannot start {}", path.display()))?;
+        self.pids[number] = child.id();
+        let log = child.stderr.take().map(BufReader::new);
+        let attended = attend(service, log, child);
+        self.running.spawn(async move { (number, attended.await) });
         Ok(())
     }
 
-    /// Waits until a process ends by itself, and says which and how.
-    async fn first_end(&mut self) -> anyhow::Error {
-        match self.running.join_next().await {
-            Some(Ok((service, ended))) => {
-                self.pids.retain(|(running, _)| *running != service);
-                match ended {
-                    Ok(status) => anyhow!("{service} ended ({status}); its last words stand above"),
-                    Err(error) => anyhow!(error).context(format!("cannot wait for {service}")),
-                }
-            }
-            Some(Err(error)) => anyhow!(error),
-            None => anyhow!("no process is running"),
+    /// Waits until a process ends by itself: its number, and what to say of it.
+    async fn next_end(&mut self) -> anyhow::Result<(usize, String)> {
+        let (number, ended) = self.running.join_next().await.context("no process is running")??;
+        self.pids[number] = None;
+        let service = self.programs[number].0;
+        let status = ended.with_context(|| format!("cannot wait for {service}"))?;
+        Ok((number, format!("{service} ended ({status})")))
+    }
+
+    /// Starts every process that dies again.
+    async fn keep_up(&mut self) -> anyhow::Result<()> {
+        loop {
+            let (number, ended) = self.next_end().await?;
+            say(&format!("{ended}: starting it again; what it had not finished is delivered to it once more"));
+            tokio::time::sleep(DOWN).await;
+            self.start(number)?;
         }
     }
 
     /// Asks all processes to end, and waits until they have.
     async fn drain(&mut self) {
-        for (service, pid) in &self.pids {
+        for ((service, _), pid) in self.programs.iter().zip(&self.pids) {
+            let Some(pid) = pid else { continue };
             let sent = Command::new("kill").args(["-TERM", &pid.to_string()]).stderr(Stdio::null()).status().await;
             if !sent.is_ok_and(|status| status.success()) {
                 tracing::warn!("{service} cannot be asked to end: has it just ended?");
@@ -189,12 +210,12 @@ async fn attend(
     service: &'static str,
     log: Option<BufReader<tokio::process::ChildStderr>>,
     mut child: Child,
-) -> (&'static str, std::io::Result<ExitStatus>) {
+) -> std::io::Result<ExitStatus> {
     if let Some(log) = log {
         let mut lines = log.lines();
         while let Ok(Some(line)) = lines.next_line().await {
             log::print(service, &line);
         }
     }
-    (service, child.wait().await)
+    child.wait().await
 }

@@ -22,7 +22,9 @@ pub(crate) async fn run(options: Running) -> anyhow::Result<()> {
     let (servers, settings) = Servers::start(&folder, settings).await?;
     let ended = serve(&settings, listener, &shutdown, &servers).await;
     let stopped = servers.stop().await;
-    ended.and(stopped)
+    ended.and(stopped)?;
+    say("FailSafe is down.");
+    Ok(())
 }
 
 async fn serve(
