@@ -92,7 +92,7 @@ pub enum Said {
 /// What static analysis found in a diff.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Analysis {
-    /// The findings, the most severe first.
+    /// The findings: those that count first, and among them the most severe.
     pub findings: Vec<Finding>,
     /// How many further findings were left out because of the limit; they were not more severe than those kept.
     pub findings_dropped: u32,

@@ -1,5 +1,7 @@
 //! Settings of the Law: table `[static_analysis]`.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 
 /// `[static_analysis]`
@@ -13,12 +15,23 @@ pub struct Config {
     pub line_window_bytes: usize,
     /// Ids of rules whose findings are left out.
     pub rules_disabled: Vec<String>,
+    /// How severe the findings of a rule are, by its id, instead of what the rule says: info, low, medium, high or critical.
+    pub severities: BTreeMap<String, String>,
+    /// Paths whose findings do not count, as globs; they are kept and marked.
+    pub paths_excluded: Vec<String>,
     /// How many deployments one process judges at a time.
     pub in_flight_max: usize,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { findings_max: 500, line_window_bytes: 8_192, rules_disabled: Vec::new(), in_flight_max: 64 }
+        Self {
+            findings_max: 500,
+            line_window_bytes: 8_192,
+            rules_disabled: Vec::new(),
+            severities: BTreeMap::new(),
+            paths_excluded: Vec::new(),
+            in_flight_max: 64,
+        }
     }
 }

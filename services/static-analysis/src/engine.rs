@@ -4,6 +4,8 @@
 //! Pure: the same diff and the same settings give the same analysis, byte for byte. Linear in the diff: a line is looked at
 //! in parts of bounded length, and no more findings are held than are reported.
 
+use std::collections::{BTreeMap, HashSet};
+
 use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use domain::diff::{Diff, FileDiff, LineKind};
 use domain::identity::sha256_hex;
@@ -12,6 +14,7 @@ use domain::{Analysis, Category, FileChangeKind, Severity};
 use crate::config::Config;
 use crate::kept::{Found, Kept};
 use crate::rules::{self, AddedLine, Check, FileHit, Hit, Rule};
+use crate::suppress::Suppressions;
 use crate::{paths, windows};
 
 /// The rules and their settings, ready to be applied to any number of diffs.
@@ -23,6 +26,9 @@ pub struct Law {
     /// The line checks of the category secret, in order: what a finding's excerpt must not show.
     secret_rules: Vec<usize>,
     disabled: Vec<bool>,
+    /// The severity that the settings give each rule, if they do.
+    severities: Vec<Option<Severity>>,
+    suppressions: Suppressions,
     findings_max: usize,
     window_bytes: usize,
     digest: String,
@@ -34,7 +40,16 @@ impl Law {
     /// # Errors
     /// A sentence that names the setting that is wrong.
     pub fn new(config: &Config) -> Result<Self, String> {
+        Self::with_baseline(config, HashSet::new())
+    }
+
+    /// The same, where the findings of these fingerprints were known before, and do not count.
+    ///
+    /// # Errors
+    /// As [`Law::new`].
+    pub fn with_baseline(config: &Config, baseline: HashSet<String>) -> Result<Self, String> {
         let rules = rules::ALL;
+        let suppressions = Suppressions::new(&config.paths_excluded, baseline)?;
         if let Some(unknown) = config.rules_disabled.iter().find(|id| rules.iter().all(|rule| rule.id != **id)) {
             return Err(format!("rules_disabled: there is no rule {unknown:?}"));
         }
@@ -59,9 +74,12 @@ impl Law {
             keyword_rules,
             secret_rules: (0..rules.len()).filter(|index| is_secret(rules[*index])).collect(),
             disabled: rules.iter().map(|rule| config.rules_disabled.iter().any(|id| id == rule.id)).collect(),
-            findings_max: config.findings_max,
+            severities: severities(rules, &config.severities)?,
+            digest: digest(config, &suppressions),
+            // Only at the end it is known which findings were known before: they must not take the place of new ones.
+            findings_max: config.findings_max.saturating_add(suppressions.baseline_len()),
+            suppressions,
             window_bytes: config.line_window_bytes,
-            digest: digest(config),
         })
     }
 
@@ -86,7 +104,10 @@ impl Law {
         }
         scan.change(diff);
         let lines_scanned = scan.lines;
-        let (findings, findings_dropped) = scan.kept.into_findings(|found| self.secrets_around(diff, found));
+        let (mut findings, findings_dropped) = scan.kept.into_findings(|found| self.secrets_around(diff, found));
+        for finding in &mut findings {
+            self.suppressions.mark_known(finding);
+        }
         Analysis {
             findings,
             findings_dropped: u32::try_from(findings_dropped).unwrap_or(u32::MAX),
@@ -114,12 +135,27 @@ impl Law {
     }
 }
 
+/// The severity that the settings give each rule.
+fn severities(rules: &[&Rule], wanted: &BTreeMap<String, String>) -> Result<Vec<Option<Severity>>, String> {
+    let mut severities = vec![None; rules.len()];
+    for (id, name) in wanted {
+        let rule = rules.iter().position(|rule| rule.id == id);
+        let rule = rule.ok_or_else(|| format!("severities: there is no rule {id:?}"))?;
+        let severity = Severity::from_name(name);
+        severities[rule] = Some(severity.ok_or_else(|| {
+            format!("severities: {id}: {name:?} is no severity: info, low, medium, high or critical")
+        })?);
+    }
+    Ok(severities)
+}
+
 /// Over the source of the rules (see `build.rs`) and the settings.
-fn digest(config: &Config) -> String {
+fn digest(config: &Config, suppressions: &Suppressions) -> String {
     let mut disabled = config.rules_disabled.clone();
     disabled.sort();
     disabled.dedup();
     let mut text = format!("{}\n{}\n{}\n", env!("RULE_PACK_SOURCE"), config.findings_max, config.line_window_bytes);
+    text.push_str(&format!("{:?}\n{}\n", config.severities, suppressions.text()));
     for rule in rules::ALL {
         let state = if disabled.iter().any(|id| id == rule.id) { "off" } else { "on" };
         text.push_str(&format!("{} {} {} {state}\n", rule.id, rule.severity, rule.confidence.name()));
@@ -241,10 +277,13 @@ impl<'d> Scan<'_, 'd> {
         if self.law.disabled[rule] {
             return;
         }
+        let set = self.law.severities[rule];
         let rule = self.law.rules[rule];
         let severity = hit.severity.unwrap_or(rule.severity);
         let severity = if spot.lowered { lower(severity) } else { severity };
-        self.kept.push(Found::new(rule, severity, spot.index, spot.file, line, hit, offset));
+        let suppression = self.law.suppressions.of(rule, spot.file, line);
+        let found = Found::new(rule, set.unwrap_or(severity), spot.index, spot.file, line, hit, offset);
+        self.kept.push(found.suppressed(suppression));
     }
 }
 

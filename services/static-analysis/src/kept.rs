@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use domain::diff::FileDiff;
 use domain::identity::sha256_hex;
-use domain::{Confidence, Finding, Severity};
+use domain::{Confidence, Finding, Severity, Suppression};
 
 use crate::redact;
 use crate::rules::{Hit, Rule};
@@ -30,6 +30,7 @@ pub(crate) struct Found<'d> {
     pub(crate) range: Range<usize>,
     /// The bytes of the line that must not be shown.
     pub(crate) secret: Option<Range<usize>>,
+    suppression: Option<Suppression>,
 }
 
 impl<'d> Found<'d> {
@@ -66,11 +67,27 @@ impl<'d> Found<'d> {
             line,
             range,
             secret: hit.secret.map(shift),
+            suppression: None,
         }
     }
 
+    /// The same, which does not count for that reason.
+    pub(crate) fn suppressed(self, suppression: Option<Suppression>) -> Self {
+        Self { suppression, ..self }
+    }
+
     fn key(&self) -> impl Ord + '_ {
-        (Reverse(self.severity), self.path, self.number, self.range.start, self.rule.id, &self.content, &self.message)
+        let known = self.suppression.is_some();
+        (
+            known,
+            Reverse(self.severity),
+            self.path,
+            self.number,
+            self.range.start,
+            self.rule.id,
+            &self.content,
+            &self.message,
+        )
     }
 
     /// The finding, of which nothing shows a secret. `ordinal` tells it from equal ones above it.
@@ -92,7 +109,7 @@ impl<'d> Found<'d> {
             cwe: self.rule.cwe,
             fingerprint: fingerprint[..32].to_owned(),
             hazard: self.rule.hazard.to_owned(),
-            suppression: None,
+            suppression: self.suppression,
         }
     }
 }

@@ -11,6 +11,7 @@ mod paths;
 mod redact;
 pub mod rules;
 mod source;
+mod suppress;
 mod windows;
 
 #[cfg(test)]
