@@ -83,6 +83,12 @@ impl Law {
         })
     }
 
+    /// Every rule it knows, whatever the settings say of it.
+    #[must_use]
+    pub fn rules(&self) -> &[&'static Rule] {
+        self.rules
+    }
+
     /// SHA-256, in 64 hexadecimal digits, over the rules and all that bears on what they find. A signal's basis.
     #[must_use]
     pub fn digest(&self) -> &str {

@@ -1,6 +1,8 @@
 //! Findings as JSON: one object a line.
 
-use domain::Finding;
+use std::io::{self, Write};
+
+use domain::{Analysis, Finding};
 use serde::Serialize;
 
 /// A finding as a program reads it. Fields are only ever added.
@@ -30,9 +32,17 @@ struct Suppressed<'a> {
     reason: &'a str,
 }
 
-/// One finding in one line, without the line's end.
-pub(super) fn line(finding: &Finding) -> serde_json::Result<String> {
-    serde_json::to_string(&Record {
+/// One finding a line.
+pub(super) fn write(out: &mut impl Write, analysis: &Analysis) -> io::Result<()> {
+    for finding in &analysis.findings {
+        serde_json::to_writer(&mut *out, &record(finding))?;
+        writeln!(out)?;
+    }
+    Ok(())
+}
+
+fn record(finding: &Finding) -> Record<'_> {
+    Record {
         rule_id: &finding.rule_id,
         title: &finding.title,
         category: finding.category.name(),
@@ -51,5 +61,5 @@ pub(super) fn line(finding: &Finding) -> serde_json::Result<String> {
             .suppression
             .as_ref()
             .map(|suppression| Suppressed { by: suppression.by.name(), reason: &suppression.reason }),
-    })
+    }
 }

@@ -1,28 +1,74 @@
-//! `failsafe scan`: the Law over a diff, without any service.
+//! `failsafe scan`: the Law over a diff or over files, without any service.
 
+mod baseline;
+mod github;
 mod json;
+mod sarif;
+mod source;
+mod text;
 
-use std::io::Read;
+use std::collections::HashSet;
+use std::io::{BufWriter, Write};
 use std::process::ExitCode;
+use std::time::Instant;
 
 use anyhow::{Context, anyhow};
+use chassis::Settings;
+use domain::{Analysis, Finding, Severity};
 use static_analysis::{Config, Law};
 
-use crate::cli::Scan;
-use crate::terminal::say;
+use crate::cli::{Format, Scan};
+use crate::terminal::Style;
+use source::Source;
 
-/// Scans the diff on the standard input. Exits 0 when it is clean and 1 when a finding is as severe as `--fail-on`.
+/// Scans what `options` name. Exits 0 when no finding is as severe as `--fail-on`, and 1 when one is.
 pub(crate) fn run(options: &Scan) -> anyhow::Result<ExitCode> {
-    let law = Law::new(&Config { findings_max: usize::MAX, ..Config::default() }).map_err(|error| anyhow!(error))?;
-    let mut bytes = Vec::new();
-    std::io::stdin().read_to_end(&mut bytes).context("cannot read the diff from the standard input")?;
-    let text = String::from_utf8_lossy(&bytes);
-    let diff = domain::diff::parse(&text).context("the diff cannot be read")?;
-    let analysis = law.scan(&diff);
-    for finding in &analysis.findings {
-        say(&json::line(finding)?);
+    let started = Instant::now();
+    let law = law(options)?;
+    let source = Source::read(options)?;
+    let mut analysis = law.scan(&source.diff()?);
+    if let Some(file) = &options.write_baseline {
+        baseline::write(file, &analysis.findings)?;
+        eprintln!("failsafe: {} findings are written to {}", analysis.findings.len(), file.display());
+        return Ok(ExitCode::SUCCESS);
     }
-    let fail_on = options.fail_on.into();
-    let failing = analysis.findings.iter().any(|finding| finding.suppression.is_none() && finding.severity >= fail_on);
-    Ok(if failing { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    let threshold = Severity::from(options.fail_on);
+    let failing = analysis.findings.iter().any(|finding| counts(finding) && finding.severity >= threshold);
+    let suppressed = analysis.findings.iter().filter(|finding| !counts(finding)).count();
+    if !options.show_suppressed && options.format != Format::Sarif {
+        analysis.findings.retain(counts);
+    }
+    let mut out = BufWriter::new(std::io::stdout().lock());
+    let printed = match options.format {
+        Format::Text => text::write(&mut out, &analysis, suppressed, started.elapsed(), Style::of_stdout()),
+        Format::Json => json::write(&mut out, &analysis),
+        Format::Sarif => sarif::write(&mut out, &analysis, law.rules()),
+        Format::Github => github::write(&mut out, &analysis),
+    };
+    // That nobody reads on (`failsafe scan | head`) is no error.
+    match printed.and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error).context("cannot print the findings"),
+        _ => Ok(if failing { ExitCode::FAILURE } else { ExitCode::SUCCESS }),
+    }
+}
+
+/// The law under the settings, with all findings and not only the worst.
+fn law(options: &Scan) -> anyhow::Result<Law> {
+    let settings = Settings::load(options.config.as_deref())?;
+    let config = Config { findings_max: usize::MAX, ..settings.table("static_analysis")? };
+    let known = options.baseline.as_deref().map_or_else(|| Ok(HashSet::new()), baseline::read)?;
+    Law::with_baseline(&config, known).map_err(|error| anyhow!("static_analysis.{error}"))
+}
+
+fn counts(finding: &Finding) -> bool {
+    finding.suppression.is_none()
+}
+
+/// How many findings there are of each severity that there are, the worst first: `1 critical, 2 high`.
+fn by_severity(analysis: &Analysis) -> String {
+    let count = |severity| analysis.findings.iter().filter(|finding| finding.severity == severity).count();
+    let counts = Severity::ALL.into_iter().rev().map(|severity| (count(severity), severity));
+    let counts: Vec<_> =
+        counts.filter(|(count, _)| *count > 0).map(|(count, severity)| format!("{count} {severity}")).collect();
+    counts.join(", ")
 }
