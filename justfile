@@ -44,6 +44,10 @@ bench *ARGUMENTS:
 train:
     cargo run --release --package ml-scoring --example train
 
+# Write the page of the static rules anew
+rules:
+    cargo run --quiet -- rules list --format markdown > services/static-analysis/RULES.md
+
 # Licences, advisories and sources of the dependencies (cargo install cargo-deny)
 deny:
     cargo deny check --config deploy/deny.toml

@@ -38,6 +38,9 @@ pub(crate) enum Command {
     /// Look for hard violations in a diff, without any service: `git diff main... | failsafe scan`.
     #[command(after_help = SCAN_EXIT_CODES)]
     Scan(Scan),
+    /// Say what the static rules look for.
+    #[command(subcommand)]
+    Rules(Rules),
     /// Work with the model of the risk.
     #[command(subcommand)]
     Model(Model),
@@ -259,6 +262,57 @@ impl From<SeverityName> for domain::Severity {
             SeverityName::Medium => Self::Medium,
             SeverityName::High => Self::High,
             SeverityName::Critical => Self::Critical,
+        }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Rules {
+    /// Every rule, a line each.
+    List(Listing),
+    /// All there is to say of one rule.
+    Show {
+        /// The rule's id, such as secret.aws.access-key-id.
+        #[arg(value_name = "ID")]
+        id: String,
+    },
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Listing {
+    /// Only of this category.
+    #[arg(long, value_enum)]
+    pub(crate) category: Option<CategoryName>,
+    /// How to print them.
+    #[arg(long, value_enum, default_value_t = RulesFormat::Text)]
+    pub(crate) format: RulesFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RulesFormat {
+    /// Severity, id and title.
+    Text,
+    /// One object a rule, one rule a line.
+    Json,
+    /// The page in the repository.
+    Markdown,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum CategoryName {
+    Secret,
+    Migration,
+    Infrastructure,
+    Code,
+}
+
+impl From<CategoryName> for domain::Category {
+    fn from(name: CategoryName) -> Self {
+        match name {
+            CategoryName::Secret => Self::Secret,
+            CategoryName::Migration => Self::Migration,
+            CategoryName::Infrastructure => Self::Infrastructure,
+            CategoryName::Code => Self::Code,
         }
     }
 }

@@ -11,6 +11,7 @@ mod engine;
 mod model;
 mod questions;
 mod report;
+mod rules;
 mod scan;
 mod servers;
 mod services;
@@ -49,7 +50,7 @@ pub fn main() -> ExitCode {
         }
     };
     let on_failure = match &cli.command {
-        Command::Scan(_) => SCAN_TROUBLE,
+        Command::Scan(_) | Command::Rules(_) => SCAN_TROUBLE,
         command if command.is_question() => TROUBLE,
         _ => 1,
     };
@@ -74,6 +75,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::List(options) => questions::list(options).await,
         Command::Watch(options) => questions::watch(options).await,
         Command::Scan(options) => scan::run(&options),
+        Command::Rules(command) => rules::run(&command),
         Command::Model(cli::Model::Train(options)) => model::train(&options).map(|()| ExitCode::SUCCESS),
     }
 }

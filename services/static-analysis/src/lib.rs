@@ -7,6 +7,7 @@ pub mod config;
 pub mod engine;
 mod kept;
 mod new_side;
+mod page;
 mod paths;
 mod redact;
 pub mod rules;
@@ -29,6 +30,7 @@ use time::OffsetDateTime;
 
 pub use config::Config;
 pub use engine::Law;
+pub use page::page;
 
 /// The service's name.
 pub const SERVICE: &str = Source::StaticAnalysis.name();

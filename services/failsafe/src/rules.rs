@@ -1,0 +1,137 @@
+//! `failsafe rules`: what the Law looks for.
+
+use std::process::ExitCode;
+
+use anyhow::{anyhow, bail};
+use domain::{Category, Confidence, Severity};
+use serde::Serialize;
+use static_analysis::rules::Rule;
+use static_analysis::{Config, Law};
+
+use crate::cli::{Listing, Rules, RulesFormat};
+use crate::terminal::{Look, Sheet, Style, say};
+
+/// Most ids offered in place of one that nobody knows.
+const OFFERED_MAX: usize = 8;
+
+/// Lists the rules, or says all of one.
+pub(crate) fn run(command: &Rules) -> anyhow::Result<ExitCode> {
+    let law = Law::new(&Config::default()).map_err(|error| anyhow!(error))?;
+    match command {
+        Rules::List(options) => list(law.rules(), options)?,
+        Rules::Show { id } => show(law.rules(), id)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A rule as a program reads it.
+#[derive(Serialize)]
+struct Record<'a> {
+    id: &'a str,
+    title: &'a str,
+    category: &'static str,
+    severity: &'static str,
+    confidence: &'static str,
+    cwe: u32,
+    hazard: &'a str,
+    remediation: &'a str,
+    references: &'a [&'a str],
+}
+
+fn list(rules: &[&'static Rule], options: &Listing) -> anyhow::Result<()> {
+    let category = options.category.map(Category::from);
+    let mut rules: Vec<_> =
+        rules.iter().copied().filter(|rule| category.is_none_or(|wanted| rule.category == wanted)).collect();
+    if options.format == RulesFormat::Markdown {
+        print!("{}", static_analysis::page(&rules));
+        return Ok(());
+    }
+    rules.sort_by_key(|rule| (rule.category, rule.id));
+    for rule in rules {
+        if options.format == RulesFormat::Json {
+            say(&serde_json::to_string(&record(rule))?);
+        } else {
+            say(&format!("{:<8}  {:<52}  {}", rule.severity.name(), rule.id, rule.title));
+        }
+    }
+    Ok(())
+}
+
+fn record(rule: &'static Rule) -> Record<'static> {
+    Record {
+        id: rule.id,
+        title: rule.title,
+        category: rule.category.name(),
+        severity: rule.severity.name(),
+        confidence: rule.confidence.name(),
+        cwe: rule.cwe,
+        hazard: rule.hazard,
+        remediation: rule.remediation,
+        references: rule.references,
+    }
+}
+
+fn show(rules: &[&'static Rule], id: &str) -> anyhow::Result<()> {
+    let Some(rule) = rules.iter().find(|rule| rule.id == id) else {
+        let near: Vec<_> = rules.iter().map(|rule| rule.id).filter(|known| known.contains(id)).collect();
+        match near.len() {
+            0 => bail!("there is no rule {id:?}; `failsafe rules list` names them"),
+            1..=OFFERED_MAX => bail!("there is no rule {id:?}; did you mean {}?", near.join(", ")),
+            many => bail!(
+                "there is no rule {id:?}, and {many} have that in their ids: {} …",
+                near[..OFFERED_MAX].join(", ")
+            ),
+        }
+    };
+    let mut sheet = Sheet::new(Style::of_stdout());
+    sheet.row(&[(Look::Bold, rule.id)]);
+    sheet.paragraph(0, Look::Plain, rule.title);
+    sheet.space();
+    sheet.paragraph(2, Look::Plain, &format!("Severity     {}: {}", rule.severity, severity(rule.severity)));
+    sheet.paragraph(
+        2,
+        Look::Plain,
+        &format!("Confidence   {}: {}", rule.confidence.name(), confidence(rule.confidence)),
+    );
+    if rule.cwe > 0 {
+        sheet.paragraph(
+            2,
+            Look::Plain,
+            &format!("Weakness     CWE-{0} https://cwe.mitre.org/data/definitions/{0}.html", rule.cwe),
+        );
+    }
+    if !rule.hazard.is_empty() {
+        sheet.paragraph(2, Look::Plain, &format!("Hazard       {}", rule.hazard));
+    }
+    sheet.space();
+    sheet.item(2, (Look::Dim, "→"), Look::Plain, rule.remediation);
+    for reference in rule.references {
+        sheet.item(2, (Look::Dim, "·"), Look::Dim, reference);
+    }
+    sheet.space();
+    sheet.paragraph(
+        2,
+        Look::Dim,
+        &format!("To let one line stand: a comment on it, failsafe:allow {} and the reason.", rule.id),
+    );
+    say(&sheet.into_text());
+    Ok(())
+}
+
+const fn severity(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Info => "worth knowing",
+        Severity::Low => "worth mending some day",
+        Severity::Medium => "worth a look before the deployment",
+        Severity::High => "likely to hurt",
+        Severity::Critical => "certain to hurt",
+    }
+}
+
+const fn confidence(confidence: Confidence) -> &'static str {
+    match confidence {
+        Confidence::Low => "a guess worth a look",
+        Confidence::Medium => "more likely right than wrong",
+        Confidence::High => "the form itself is proof",
+    }
+}
