@@ -10,4 +10,5 @@ mod layers;
 mod pipeline;
 mod program;
 mod refusals;
+mod scan;
 mod trace;

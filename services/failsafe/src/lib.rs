@@ -39,7 +39,9 @@ pub fn main() -> ExitCode {
             let is_wrong = error.use_stderr();
             // Nobody is left to tell when this fails.
             let _ = error.print();
-            return if is_wrong { ExitCode::from(TROUBLE) } else { ExitCode::SUCCESS };
+            let is_scan = std::env::args_os().nth(1).is_some_and(|command| command == "scan");
+            let on_failure = if is_scan { SCAN_TROUBLE } else { TROUBLE };
+            return if is_wrong { ExitCode::from(on_failure) } else { ExitCode::SUCCESS };
         }
     };
     let runtime = match tokio::runtime::Runtime::new() {
