@@ -48,7 +48,7 @@ impl Law {
     /// # Errors
     /// As [`Law::new`].
     pub fn with_baseline(config: &Config, baseline: HashSet<String>) -> Result<Self, String> {
-        let rules = rules::ALL;
+        let rules = rules::all();
         let suppressions = Suppressions::new(&config.paths_excluded, baseline)?;
         if let Some(unknown) = config.rules_disabled.iter().find(|id| rules.iter().all(|rule| rule.id != **id)) {
             return Err(format!("rules_disabled: there is no rule {unknown:?}"));
@@ -67,7 +67,7 @@ impl Law {
             .kind(Some(AhoCorasickKind::DFA))
             .build(keywords)
             .map_err(|error| format!("the rules' keywords: {error}"))?;
-        let is_secret = |rule: &Rule| rule.category == Category::Secret && matches!(rule.check, Check::Line(_));
+        let is_secret = |rule: &Rule| rule.category == Category::Secret && rule.looks_at_lines();
         Ok(Self {
             rules,
             keywords,
@@ -132,10 +132,8 @@ impl Law {
         let view = AddedLine { file, hunk, index: line, text: &text[part.clone()] };
         let mut secrets: Vec<_> = found.secret.clone().into_iter().collect();
         for &rule in &self.secret_rules {
-            if let Check::Line(check) = self.rules[rule].check {
-                let hits = check(&view).into_iter().filter_map(|hit| hit.secret);
-                secrets.extend(hits.map(|secret| part.start + secret.start..part.start + secret.end));
-            }
+            let hits = self.rules[rule].on_line(&view).into_iter().filter_map(|hit| hit.secret);
+            secrets.extend(hits.map(|secret| part.start + secret.start..part.start + secret.end));
         }
         secrets
     }
@@ -162,7 +160,7 @@ fn digest(config: &Config, suppressions: &Suppressions) -> String {
     disabled.dedup();
     let mut text = format!("{}\n{}\n{}\n", env!("RULE_PACK_SOURCE"), config.findings_max, config.line_window_bytes);
     text.push_str(&format!("{:?}\n{}\n", config.severities, suppressions.text()));
-    for rule in rules::ALL {
+    for rule in rules::all() {
         let state = if disabled.iter().any(|id| id == rule.id) { "off" } else { "on" };
         text.push_str(&format!("{} {} {} {state}\n", rule.id, rule.severity, rule.confidence.name()));
     }
@@ -244,8 +242,7 @@ impl<'d> Scan<'_, 'd> {
             let mut secrets = Vec::new();
             for &rule in &in_part.list {
                 self.in_file.mark(rule);
-                let Check::Line(check) = self.law.rules[rule].check else { continue };
-                for hit in check(&view) {
+                for hit in self.law.rules[rule].on_line(&view) {
                     // The particular rule has spoken about this secret already.
                     if let Some(secret) = &hit.secret {
                         if secrets.iter().any(|earlier| overlap(earlier, secret)) {

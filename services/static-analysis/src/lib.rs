@@ -42,7 +42,7 @@ pub const SERVICE: &str = Source::StaticAnalysis.name();
 pub async fn run(process: Process, config: Config) -> anyhow::Result<()> {
     anyhow::ensure!(config.in_flight_max > 0, "static_analysis.in_flight_max must be at least 1");
     let law = Law::new(&config).map_err(|error| anyhow!("static_analysis.{error}"))?;
-    tracing::info!(rules = rules::ALL.len(), basis = law.digest(), "judging by {} rules", rules::ALL.len());
+    tracing::info!(rules = rules::all().len(), basis = law.digest(), "judging by {} rules", rules::all().len());
     let spec = ConsumerSpec {
         name: SERVICE,
         backoff: [30, 60, 120, 300].map(Duration::from_secs).to_vec(),

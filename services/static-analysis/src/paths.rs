@@ -41,6 +41,19 @@ pub(crate) fn is_test(path: &str) -> bool {
             && (stem.ends_with("test") || stem.ends_with("tests")))
 }
 
+/// True for a file that a package manager writes: it is full of sums that look like secrets.
+pub(crate) fn is_lock_file(path: &str) -> bool {
+    let name = name(path).to_ascii_lowercase();
+    name.ends_with(".lock")
+        || name.ends_with("-lock.json")
+        || name.ends_with(".sum")
+        || name.ends_with(".lockfile")
+        || matches!(
+            name.as_str(),
+            "npm-shrinkwrap.json" | "pnpm-lock.yaml" | "package.resolved" | "deno.lock" | "mix.lock"
+        )
+}
+
 /// The file's name without its folders.
 pub(crate) fn name(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)

@@ -43,7 +43,7 @@ pub(crate) fn scan(files: Vec<FileDiff<'_>>) -> Analysis {
 
 /// What one rule, the others disabled, finds in these files: path, line and severity.
 pub(crate) fn scan_with(rule: &Rule, files: Vec<FileDiff<'_>>) -> Vec<(String, u32, Severity)> {
-    let others = rules::ALL.iter().filter(|other| other.id != rule.id);
+    let others = rules::all().iter().filter(|other| other.id != rule.id);
     let config = Config { rules_disabled: others.map(|rule| rule.id.to_owned()).collect(), ..Config::default() };
     let findings = Law::new(&config).unwrap().scan(&Diff { files }).findings;
     findings.into_iter().map(|finding| (finding.path, finding.line, finding.severity)).collect()

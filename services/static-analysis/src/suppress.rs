@@ -212,7 +212,7 @@ mod tests {
 
     #[test]
     fn a_sign_for_a_block_holds_within_it() {
-        let rule = crate::rules::ALL.iter().find(|rule| rule.category == Category::Infrastructure).unwrap();
+        let rule = crate::rules::all().iter().find(|rule| rule.category == Category::Infrastructure).unwrap();
         let block =
             "resource \"a\" \"b\" {\n  # checkov:skip=CKV_AWS_20: public on purpose\n  acl = 1\n}\nother {\n  x = 1\n}";
         let file = sample::added("main.tf", block);

@@ -1,18 +1,22 @@
-//! The rules: what a rule is, and the list of all of them. A rule is one file with its tests below it, and one line in
-//! [`ALL`].
+//! The rules: what a rule is, and the list of all of them. A rule is one file with its tests below it, and one line
+//! below, or a row in a file of data.
 //!
 //! Pure: a rule knows the diff and nothing else. What becomes of its hits (order, limits, redaction, fingerprints) is the
 //! engine's.
 
 use std::borrow::Cow;
 use std::ops::Range;
+use std::sync::LazyLock;
 
 use domain::diff::{Diff, FileDiff, Hunk, LineKind};
 use domain::{Category, Confidence, FileChange, Severity};
 
+use pattern::Pattern;
+
 pub mod code;
 pub mod infrastructure;
 pub mod migration;
+pub mod pattern;
 pub mod secret;
 
 /// One static rule.
@@ -39,8 +43,26 @@ pub struct Rule {
     pub remediation: &'static str,
     /// Where the facts come from: the provider's own documentation first.
     pub references: &'static [&'static str],
+    /// What other scanners call it.
+    pub aliases: &'static [&'static str],
     /// How it looks.
     pub check: Check,
+}
+
+impl Rule {
+    /// Whether it looks at one added line at a time.
+    pub(crate) const fn looks_at_lines(&self) -> bool {
+        matches!(self.check, Check::Line(_) | Check::Pattern(_))
+    }
+
+    /// What it finds on an added line; nothing when it looks at more than a line.
+    pub(crate) fn on_line(&self, line: &AddedLine<'_>) -> Vec<Hit> {
+        match self.check {
+            Check::Line(check) => check(line),
+            Check::Pattern(pattern) => pattern.check(line),
+            Check::File { .. } | Check::Change(_) => Vec::new(),
+        }
+    }
 }
 
 /// How much of a change a rule has to see.
@@ -48,6 +70,8 @@ pub struct Rule {
 pub enum Check {
     /// One added line.
     Line(fn(&AddedLine<'_>) -> Vec<Hit>),
+    /// One added line, by a row of data.
+    Pattern(&'static Pattern),
     /// One file of the diff, with all its hunks.
     File {
         /// Whether the file is of the rule's sort; asked before anything else.
@@ -159,14 +183,24 @@ impl FileHit {
     }
 }
 
-/// Every rule. Where two of them see one secret the earlier speaks, so the particular stand before the general.
-pub static ALL: &[&Rule] = &[
+/// Every rule that comes with FailSafe. Where two of them see one secret the earlier speaks, so the particular stand before
+/// the general.
+#[must_use]
+pub fn all() -> &'static [&'static Rule] {
+    static ALL: LazyLock<Vec<&Rule>> = LazyLock::new(|| [PARTICULAR, secret::patterns(), GENERAL].concat());
+    &ALL
+}
+
+static PARTICULAR: &[&Rule] = &[
     &secret::aws_access_key_id::RULE,
     &secret::aws_secret_access_key::RULE,
     &secret::github_token::RULE,
     &secret::slack_token::RULE,
     &secret::stripe_live_key::RULE,
     &secret::private_key_pem::RULE,
+];
+
+static GENERAL: &[&Rule] = &[
     &secret::url_password::RULE,
     &secret::connection_string_password::RULE,
     &secret::generic_assignment::RULE,
@@ -196,7 +230,7 @@ mod tests {
     #[test]
     fn every_rule_is_complete_and_has_an_id_of_its_own() {
         let mut seen = HashSet::new();
-        for rule in ALL {
+        for rule in all() {
             let id = rule.id;
             assert!(seen.insert(id), "{id} twice");
             let parts: Vec<_> = id.split('.').collect();
@@ -205,10 +239,11 @@ mod tests {
             assert_eq!(parts[0], rule.category.name(), "{id} is of another category");
             assert!(!rule.title.is_empty() && !rule.title.ends_with('.'), "{id}: title");
             assert!(rule.remediation.ends_with('.'), "{id}: remediation");
-            assert!(!rule.references.is_empty(), "{id}: no reference");
+            let row = matches!(rule.check, Check::Pattern(_));
+            assert!(row || !rule.references.is_empty(), "{id}: no reference");
             assert!(rule.references.iter().all(|link| link.starts_with("https://")), "{id}: reference");
             assert!(rule.keywords.iter().all(|keyword| keyword.len() > 1 && keyword.is_ascii()), "{id}: keywords");
-            let line = matches!(rule.check, Check::Line(_));
+            let line = row || matches!(rule.check, Check::Line(_));
             assert!(!line || !rule.keywords.is_empty(), "{id}: a line check needs keywords");
         }
     }

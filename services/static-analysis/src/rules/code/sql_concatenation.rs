@@ -24,6 +24,7 @@ pub static RULE: Rule = Rule {
         "https://cheatsheetseries.owasp.org/cheatsheets/SQL_Injection_Prevention_Cheat_Sheet.html",
         "https://docs.python.org/3/library/sqlite3.html#how-to-use-placeholders-to-bind-values-in-sql-queries",
     ],
+    aliases: &[],
     check: Check::Line(check),
 };
 

@@ -26,6 +26,7 @@ pub static RULE: Rule = Rule {
         "https://pkg.go.dev/testing#T.Skip",
         "https://doc.rust-lang.org/book/ch11-02-running-tests.html#ignoring-tests-unless-specifically-requested",
     ],
+    aliases: &[],
     check: Check::Line(check),
 };
 

@@ -38,6 +38,7 @@ pub static RULE: Rule = Rule {
         "https://pkg.go.dev/crypto/tls#Config",
         "https://docs.ruby-lang.org/en/master/OpenSSL/SSL.html",
     ],
+    aliases: &[],
     check: Check::Line(check),
 };
 

@@ -25,6 +25,7 @@ pub static RULE: Rule = Rule {
         "https://docs.docker.com/build/building/best-practices/",
         "https://docs.docker.com/reference/dockerfile/#add---checksum",
     ],
+    aliases: &[],
     check: Check::File { applies: is_dockerfile, check },
 };
 

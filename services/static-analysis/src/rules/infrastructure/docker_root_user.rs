@@ -23,6 +23,7 @@ pub static RULE: Rule = Rule {
         "https://docs.docker.com/build/building/best-practices/#user",
         "https://kubernetes.io/docs/concepts/security/pod-security-standards/",
     ],
+    aliases: &[],
     check: Check::File { applies: is_dockerfile, check },
 };
 

@@ -24,6 +24,7 @@ pub static RULE: Rule = Rule {
         "https://docs.github.com/en/actions/reference/security/securely-using-pull_request_target",
         "https://securitylab.github.com/resources/github-actions-preventing-pwn-requests/",
     ],
+    aliases: &[],
     check: Check::File { applies: is_github_workflow, check },
 };
 

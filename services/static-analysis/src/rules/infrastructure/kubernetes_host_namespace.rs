@@ -20,6 +20,7 @@ pub static RULE: Rule = Rule {
     keywords: &["hostnetwork", "hostpid", "hostipc"],
     remediation: "Leave hostNetwork, hostPID and hostIPC off; expose a port by a Service, and share data by a volume.",
     references: &["https://kubernetes.io/docs/concepts/security/pod-security-standards/#baseline"],
+    aliases: &[],
     check: Check::Line(check),
 };
 

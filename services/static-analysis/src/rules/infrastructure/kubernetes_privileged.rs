@@ -23,6 +23,7 @@ pub static RULE: Rule = Rule {
         "https://kubernetes.io/docs/concepts/security/pod-security-standards/#baseline",
         "https://kubernetes.io/docs/tasks/configure-pod-container/security-context/",
     ],
+    aliases: &[],
     check: Check::Line(check),
 };
 

@@ -28,6 +28,7 @@ pub static RULE: Rule = Rule {
         "https://docs.aws.amazon.com/vpc/latest/userguide/vpc-security-best-practices.html",
         "https://registry.terraform.io/providers/hashicorp/google/latest/docs/resources/compute_firewall",
     ],
+    aliases: &[],
     check: Check::File { applies: is_terraform, check },
 };
 

@@ -23,6 +23,7 @@ pub static RULE: Rule = Rule {
         "https://docs.aws.amazon.com/AmazonS3/latest/userguide/acl-overview.html#canned-acl",
         "https://docs.aws.amazon.com/AmazonS3/latest/userguide/access-control-block-public-access.html",
     ],
+    aliases: &[],
     check: Check::Line(check),
 };
 

@@ -18,6 +18,7 @@ pub static RULE: Rule = Rule {
     keywords: &["drop"],
     remediation: "First deploy a release that no longer reads or writes the column, and drop it in a later change, with a backup of its values.",
     references: &["https://www.postgresql.org/docs/current/sql-altertable.html"],
+    aliases: &[],
     check: Check::File {
         applies: is_forward_sql,
         check: |file| {

@@ -17,6 +17,7 @@ pub static RULE: Rule = Rule {
     keywords: &["drop"],
     remediation: "First deploy a release that no longer uses the table, rename it, keep it for a while with a backup, and drop it in a later change.",
     references: &["https://www.postgresql.org/docs/current/sql-droptable.html"],
+    aliases: &[],
     check: Check::File {
         applies: is_forward_sql,
         check: |file| {

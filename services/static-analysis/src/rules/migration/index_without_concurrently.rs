@@ -19,6 +19,7 @@ pub static RULE: Rule = Rule {
     keywords: &["index"],
     remediation: "Use CREATE INDEX CONCURRENTLY, in a migration of its own outside a transaction.",
     references: &["https://www.postgresql.org/docs/current/sql-createindex.html#SQL-CREATEINDEX-CONCURRENTLY"],
+    aliases: &[],
     check: Check::File { applies: |change| is_forward_sql(change) && !names_other_database(&change.path), check },
 };
 

@@ -32,6 +32,7 @@ pub static RULE: Rule = Rule {
         "https://docs.djangoproject.com/en/stable/ref/migration-operations/",
         "https://knexjs.org/guide/migrations.html",
     ],
+    aliases: &[],
     check: Check::Change(check),
 };
 

@@ -23,6 +23,7 @@ pub static RULE: Rule = Rule {
         "https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_access-keys.html",
         "https://docs.aws.amazon.com/cli/latest/userguide/cli-configure-files.html",
     ],
+    aliases: &[],
     check: Check::Line(check),
 };
 

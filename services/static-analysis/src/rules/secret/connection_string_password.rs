@@ -23,6 +23,7 @@ pub static RULE: Rule = Rule {
         "https://learn.microsoft.com/en-us/dotnet/framework/data/adonet/connection-string-syntax",
         "https://learn.microsoft.com/en-us/azure/storage/common/storage-configure-connection-string",
     ],
+    aliases: &[],
     check: Check::Line(check),
 };
 

@@ -38,6 +38,7 @@ pub static RULE: Rule = Rule {
         "https://cwe.mitre.org/data/definitions/798.html",
         "https://cheatsheetseries.owasp.org/cheatsheets/Secrets_Management_Cheat_Sheet.html",
     ],
+    aliases: &[],
     check: Check::Line(check),
 };
 

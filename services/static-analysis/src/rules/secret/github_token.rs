@@ -23,6 +23,7 @@ pub static RULE: Rule = Rule {
         "https://docs.github.com/en/authentication/keeping-your-account-and-data-secure/about-authentication-to-github#githubs-token-formats",
         "https://github.blog/engineering/platform-security/behind-githubs-new-authentication-token-formats/",
     ],
+    aliases: &[],
     check: Check::Line(check),
 };
 

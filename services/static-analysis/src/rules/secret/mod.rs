@@ -10,6 +10,51 @@ pub mod slack_token;
 pub mod stripe_live_key;
 pub mod url_password;
 
+use std::sync::LazyLock;
+
+use super::{AddedLine, Rule, pattern};
+
+/// The files of rows that come with FailSafe, a family each.
+const PATTERNS: &[(&str, &str)] = &[
+    ("ai.toml", include_str!("patterns/ai.toml")),
+    ("cloud.toml", include_str!("patterns/cloud.toml")),
+    ("data.toml", include_str!("patterns/data.toml")),
+    ("forms.toml", include_str!("patterns/forms.toml")),
+    ("identity.toml", include_str!("patterns/identity.toml")),
+    ("messaging.toml", include_str!("patterns/messaging.toml")),
+    ("observability.toml", include_str!("patterns/observability.toml")),
+    ("payment.toml", include_str!("patterns/payment.toml")),
+    ("source-control.toml", include_str!("patterns/source-control.toml")),
+    ("services-a-f.toml", include_str!("patterns/services-a-f.toml")),
+    ("services-g-o.toml", include_str!("patterns/services-g-o.toml")),
+    ("services-p-z.toml", include_str!("patterns/services-p-z.toml")),
+];
+
+/// The rules of those files: first the forms that are proof in themselves, then those that need a name beside them.
+pub(crate) fn patterns() -> &'static [&'static Rule] {
+    static RULES: LazyLock<Vec<&Rule>> = LazyLock::new(|| {
+        let read = |(name, text): &(&str, &str)| match pattern::parse(text) {
+            Ok(loaded) => loaded,
+            Err(error) => unreachable!("the files are tested: {name}: {error}"),
+        };
+        let mut rules: Vec<_> = PATTERNS.iter().flat_map(read).map(|loaded| loaded.rule).collect();
+        rules.sort_by_key(|rule| (std::cmp::Reverse(rule.confidence), rule.id));
+        rules
+    });
+    &RULES
+}
+
+/// Longest value on a line of its own.
+const VALUE_BELOW_BYTES_MAX: usize = 600;
+
+/// The value on the line below, where this line ends with what comes before a value, and that line is nothing else.
+pub(crate) fn value_below<'a>(line: &AddedLine<'a>) -> Option<&'a str> {
+    line.text.trim_end().ends_with(['>', '=', ':', '(', ',']).then_some(())?;
+    let below = line.below().next()?.trim().trim_end_matches([',', ';', ')']).trim_matches(['"', '\'', '`']);
+    (8..=VALUE_BELOW_BYTES_MAX).contains(&below.len()).then_some(())?;
+    (!below.contains(char::is_whitespace) && !below.contains(['<', '>', '(', '='])).then_some(below)
+}
+
 /// What to do about any credential that has been in a repository.
 pub(crate) const ROTATE: &str = "Revoke it at its provider and issue a new one: it stays in the history. Keep the new one in a secret store or the environment.";
 
@@ -62,6 +107,59 @@ const STAND_INS: &[&str] = &[
 pub(crate) fn is_placeholder(value: &str) -> bool {
     let lower = value.to_ascii_lowercase();
     STAND_INS.iter().any(|word| lower.contains(word)) || is_monotonous(&lower) || is_reference(value)
+}
+
+/// True for what stands in for a credential whose form is proof: fewer words than [`is_placeholder`] knows, because the
+/// form is right and the rest is random.
+pub(crate) fn is_stand_in(value: &str) -> bool {
+    let lower = value.to_ascii_lowercase();
+    const WORDS: &[&str] = &[
+        "example",
+        "xxxx",
+        "placeholder",
+        "changeme",
+        "your_",
+        "your-",
+        "yourtoken",
+        "redacted",
+        "dummy",
+        "****",
+        "....",
+    ];
+    WORDS.iter().any(|word| lower.contains(word)) || is_monotonous(&lower) || is_reference(value)
+}
+
+/// True when the name says that its value is a sum, or the name of something that is public.
+pub(crate) fn is_named_otherwise(lower: &str) -> bool {
+    const WORDS: &[&str] = &[
+        "sha1",
+        "sha256",
+        "sha512",
+        "sha-",
+        "md5",
+        "digest",
+        "checksum",
+        "integrity",
+        "commit",
+        "revision",
+        "hash",
+        "etag",
+        "public_key",
+        "publickey",
+        "fingerprint",
+        "version",
+        "example",
+    ];
+    WORDS.iter().any(|word| lower.contains(word))
+}
+
+/// True for a value that is neither words nor a number: what a generator makes.
+pub(crate) fn is_random(value: &str) -> bool {
+    let has = |class: fn(&u8) -> bool| value.as_bytes().iter().any(class);
+    let words = value.split(['-', '_', '.', '/', ':']);
+    let plain =
+        |word: &str| word.bytes().all(|b| b.is_ascii_lowercase()) || word.bytes().all(|b| b.is_ascii_uppercase());
+    has(u8::is_ascii_digit) && !(words.clone().count() > 2 && words.clone().all(plain))
 }
 
 /// True when the value is fetched from elsewhere: `${VAR}`, `$VAR`, `$(…)`, `{{ … }}`, `%(…)s`, `%VAR%`, `#{…}`.

@@ -20,6 +20,7 @@ pub static RULE: Rule = Rule {
     keywords: &["private key"],
     remediation: "Make a new key pair and revoke or replace the old one everywhere: it stays in the history. Keep the private half in a secret store.",
     references: &["https://www.rfc-editor.org/rfc/rfc7468", "https://www.rfc-editor.org/rfc/rfc1421"],
+    aliases: &[],
     check: Check::Line(check),
 };
 

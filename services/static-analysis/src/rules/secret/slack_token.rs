@@ -23,6 +23,7 @@ pub static RULE: Rule = Rule {
         "https://docs.slack.dev/authentication/tokens",
         "https://docs.slack.dev/authentication/using-token-rotation",
     ],
+    aliases: &[],
     check: Check::Line(check),
 };
 

@@ -20,6 +20,7 @@ pub static RULE: Rule = Rule {
     keywords: &["sk_live_", "rk_live_"],
     remediation: "Roll the key in the Stripe dashboard and look for its use in the request log; keep the new one in a secret store.",
     references: &["https://docs.stripe.com/keys", "https://docs.stripe.com/keys-best-practices"],
+    aliases: &[],
     check: Check::Line(check),
 };
 

@@ -23,6 +23,7 @@ pub static RULE: Rule = Rule {
         "https://www.rfc-editor.org/rfc/rfc3986#section-3.2.1",
         "https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING-URIS",
     ],
+    aliases: &[],
     check: Check::Line(check),
 };
 

@@ -1,0 +1,363 @@
+//! Rules as data: what a credential looks like, a row in a file. The files beside `secret/patterns/README.md`, which
+//! documents the form, come with FailSafe; a team's own files have the same form. Files of gitleaks are read, too.
+//!
+//! A row's expression is compiled when one of its keywords is first seen, so that a start costs no more than reading the files.
+
+use std::ops::Range;
+use std::sync::OnceLock;
+
+use domain::{Category, Confidence, Severity};
+use regex::Regex;
+use serde::Deserialize;
+
+use super::secret::{self, ROTATE, entropy};
+use super::{AddedLine, Check, Hit, Rule};
+use crate::paths;
+
+/// Bits for each character that a value must have unless its row says otherwise.
+const ENTROPY_MIN: f64 = 2.4;
+/// Bytes of a compiled expression. A row that needs more is refused.
+const COMPILED_BYTES_MAX: usize = 4 << 20;
+/// Words of which one has to stand between a name that is an everyday word and its value.
+const SECRET_WORDS: [&str; 14] = [
+    "key", "token", "secret", "api", "auth", "pass", "pat", "cred", "access", "client", "private", "sid", "bearer",
+    "pwd",
+];
+
+/// What a row looks for.
+#[derive(Debug)]
+pub struct Pattern {
+    expression: String,
+    compiled: OnceLock<Option<Regex>>,
+    kind: Kind,
+    /// Bits for each character below which a value is no secret.
+    entropy: f64,
+    allowed: Vec<Regex>,
+    path: Option<Regex>,
+    message: &'static str,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// The form itself is proof.
+    Token,
+    /// A value behind a name. With `strict`, a word such as `key` has to be there, too.
+    Named { strict: bool },
+    /// An expression of its own; the secret is this group of it.
+    Own { group: Option<usize> },
+}
+
+/// One file of rows.
+#[derive(Deserialize)]
+struct File {
+    rules: Vec<Row>,
+    #[serde(default, alias = "allowlists")]
+    allowlist: OneOrMany,
+    #[serde(default, rename = "title")]
+    _title: Option<String>,
+    #[serde(default, rename = "extend")]
+    _extend: Option<toml::Value>,
+    #[serde(default, rename = "minVersion")]
+    _min_version: Option<String>,
+}
+
+/// One row. The names in camelCase are gitleaks'.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Row {
+    id: String,
+    #[serde(default)]
+    title: Option<String>,
+    #[serde(default)]
+    description: Option<String>,
+    #[serde(default)]
+    category: Option<String>,
+    #[serde(default)]
+    severity: Option<String>,
+    #[serde(default)]
+    confidence: Option<String>,
+    #[serde(default)]
+    names: Vec<String>,
+    #[serde(default)]
+    strict: bool,
+    #[serde(default)]
+    tokens: Vec<String>,
+    #[serde(default)]
+    regex: Option<String>,
+    #[serde(default, rename = "secretGroup")]
+    secret_group: Option<usize>,
+    #[serde(default)]
+    keywords: Vec<String>,
+    #[serde(default)]
+    entropy: Option<f64>,
+    #[serde(default)]
+    allow: Vec<String>,
+    #[serde(default)]
+    path: Option<String>,
+    #[serde(default)]
+    cwe: Option<u32>,
+    #[serde(default)]
+    remediation: Option<String>,
+    #[serde(default)]
+    references: Vec<String>,
+    #[serde(default)]
+    aliases: Vec<String>,
+    #[serde(default)]
+    examples: Vec<String>,
+    #[serde(default)]
+    counterexamples: Vec<String>,
+    #[serde(default, alias = "allowlists")]
+    allowlist: OneOrMany,
+    #[serde(default, rename = "tags")]
+    _tags: Vec<String>,
+}
+
+/// gitleaks' allow-lists, in their singular and their plural form.
+#[derive(Default, Deserialize)]
+#[serde(untagged)]
+enum OneOrMany {
+    One(AllowList),
+    Many(Vec<AllowList>),
+    #[default]
+    None,
+}
+
+#[derive(Default, Deserialize)]
+struct AllowList {
+    #[serde(default)]
+    regexes: Vec<String>,
+    #[serde(default)]
+    stopwords: Vec<String>,
+}
+
+impl OneOrMany {
+    fn expressions(&self) -> Vec<String> {
+        let lists = match self {
+            Self::One(list) => std::slice::from_ref(list),
+            Self::Many(lists) => lists,
+            Self::None => &[],
+        };
+        let words =
+            |list: &AllowList| list.stopwords.iter().map(|word| format!("(?i){}", regex::escape(word))).collect();
+        lists.iter().flat_map(|list| [list.regexes.clone(), words(list)].concat()).collect()
+    }
+}
+
+/// A rule of a file, and lines that its author says it finds and does not find.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The rule. Rules are read once, at the start, and live as long as the process.
+    pub rule: &'static Rule,
+    /// Lines that it finds.
+    pub examples: Vec<String>,
+    /// Lines that it does not find.
+    pub counterexamples: Vec<String>,
+}
+
+/// The rules in `text`.
+///
+/// # Errors
+/// A sentence that names the row, or the line of the file, and what is wrong with it.
+pub fn parse(text: &str) -> Result<Vec<Loaded>, String> {
+    let file: File = toml::from_str(text).map_err(|error| error.to_string())?;
+    let everywhere = file.allowlist.expressions();
+    file.rules.into_iter().map(|row| row.load(&everywhere)).collect()
+}
+
+impl Row {
+    fn load(self, everywhere: &[String]) -> Result<Loaded, String> {
+        let id = self.id.clone();
+        self.checked(everywhere).map_err(|error| format!("rule {id:?}: {error}"))
+    }
+
+    fn checked(self, everywhere: &[String]) -> Result<Loaded, String> {
+        let category = match self.category.as_deref() {
+            None => Category::Secret,
+            Some(name) => Category::ALL
+                .into_iter()
+                .find(|category| category.name() == name)
+                .ok_or_else(|| format!("category: {name:?} is none of secret, migration, infrastructure, code"))?,
+        };
+        let named = |named: Option<&str>, otherwise: Severity| match named {
+            None => Ok(otherwise),
+            Some(name) => Severity::from_name(name)
+                .ok_or_else(|| format!("severity: {name:?} is none of info, low, medium, high, critical")),
+        };
+        let (expression, kind) = self.expression()?;
+        let certain = kind == Kind::Token;
+        let severity = named(self.severity.as_deref(), if certain { Severity::High } else { Severity::Medium })?;
+        let confidence = match self.confidence.as_deref() {
+            None if certain => Confidence::High,
+            None => Confidence::Medium,
+            Some(name) => Confidence::ALL
+                .into_iter()
+                .find(|confidence| confidence.name() == name)
+                .ok_or_else(|| format!("confidence: {name:?} is none of low, medium, high"))?,
+        };
+        let allowed = self.allow.iter().chain(everywhere).cloned().chain(self.allowlist.expressions());
+        let allowed = allowed.map(|one| Regex::new(&one).map_err(|error| format!("allow: {error}")));
+        let path = self.path.as_deref().map(Regex::new).transpose().map_err(|error| format!("path: {error}"))?;
+        let title = self.title.or(self.description).unwrap_or_else(|| self.id.clone());
+        let title = title.trim_end_matches('.');
+        let pattern = Pattern {
+            expression,
+            compiled: OnceLock::new(),
+            kind,
+            entropy: self.entropy.unwrap_or(if matches!(kind, Kind::Own { .. }) { 0.0 } else { ENTROPY_MIN }),
+            allowed: allowed.collect::<Result<_, _>>()?,
+            path,
+            message: leak(&format!("this looks like a credential: {title}")),
+        };
+        if self.keywords.iter().any(|keyword| keyword.len() < 2 || !keyword.is_ascii()) {
+            return Err("keywords: each needs two ASCII characters at least".to_owned());
+        }
+        if self.keywords.is_empty() {
+            return Err("keywords: at least one is needed: a piece of every line that the rule is about".to_owned());
+        }
+        let rule = Rule {
+            id: leak(&self.id),
+            title: leak(title),
+            severity,
+            confidence,
+            category,
+            cwe: self.cwe.unwrap_or(if category == Category::Secret { 798 } else { 0 }),
+            hazard: "",
+            keywords: leak_all(&self.keywords),
+            remediation: self.remediation.as_deref().map_or(ROTATE, leak),
+            references: leak_all(&self.references),
+            aliases: leak_all(&self.aliases),
+            check: Check::Pattern(Box::leak(Box::new(pattern))),
+        };
+        Ok(Loaded { rule: Box::leak(Box::new(rule)), examples: self.examples, counterexamples: self.counterexamples })
+    }
+
+    /// The expression of the row, and how its matches are judged.
+    fn expression(&self) -> Result<(String, Kind), String> {
+        if let Some(own) = &self.regex {
+            if !(self.tokens.is_empty() && self.names.is_empty()) {
+                return Err("either regex, or tokens with or without names".to_owned());
+            }
+            return Ok((own.clone(), Kind::Own { group: self.secret_group }));
+        }
+        if self.tokens.is_empty() {
+            return Err("tokens: what does the credential look like?".to_owned());
+        }
+        let token = format!("(?P<secret>{})", self.tokens.join("|"));
+        if self.names.is_empty() {
+            return Ok((token, Kind::Token));
+        }
+        let between = r#"[0-9A-Za-z_ .\t\[\]-]{0,40}?["'`)\]]{0,2}[ \t]{0,4}(?:[:?|.+]{0,3}=>?|:{1,3}|>|,|\|\||\(|->|-|[ \t])["'`=\[({ \t>\\]{0,6}"#;
+        let expression = format!("(?P<name>(?i:{}){between}){token}", self.names.join("|"));
+        Ok((expression, Kind::Named { strict: self.strict }))
+    }
+}
+
+fn leak(text: &str) -> &'static str {
+    Box::leak(text.to_owned().into_boxed_str())
+}
+
+fn leak_all(texts: &[String]) -> &'static [&'static str] {
+    Box::leak(texts.iter().map(|text| leak(text)).collect::<Box<[_]>>())
+}
+
+impl Pattern {
+    /// Whether the expression compiles.
+    ///
+    /// # Errors
+    /// What the compiler says.
+    pub fn compiles(&self) -> Result<(), String> {
+        regex::RegexBuilder::new(&self.expression)
+            .size_limit(COMPILED_BYTES_MAX)
+            .build()
+            .map(|_| ())
+            .map_err(|error| error.to_string())
+    }
+
+    fn regex(&self) -> Option<&Regex> {
+        let compile = || regex::RegexBuilder::new(&self.expression).size_limit(COMPILED_BYTES_MAX).build().ok();
+        self.compiled.get_or_init(compile).as_ref()
+    }
+
+    /// What the row finds on a line.
+    pub(crate) fn check(&self, line: &AddedLine<'_>) -> Vec<Hit> {
+        let applies = self.path.as_ref().is_none_or(|path| path.is_match(line.path()));
+        let Some(regex) = self.regex().filter(|_| applies) else { return Vec::new() };
+        let named = matches!(self.kind, Kind::Named { .. });
+        if named && paths::is_lock_file(line.path()) {
+            return Vec::new();
+        }
+        let hits: Vec<_> =
+            self.secrets(regex, line.text).into_iter().map(|range| Hit::secret(range, self.message)).collect();
+        if hits.is_empty() && named {
+            return self.below(regex, line).into_iter().collect();
+        }
+        hits
+    }
+
+    /// A name at the end of its line, and the value alone on the next: `<token>`, `token = (`.
+    fn below(&self, regex: &Regex, line: &AddedLine<'_>) -> Option<Hit> {
+        let above = line.text.trim_end();
+        let value = super::secret::value_below(line)?;
+        let joined = format!("{above} {value}");
+        let found = self.secrets(regex, &joined).into_iter().find(|range| range.start > above.len())?;
+        let name = regex.captures(&joined)?.name("name")?.start();
+        debug_assert!(found.end <= joined.len());
+        Some(Hit::at(name.min(above.len())..above.len(), format!("{} (its value is on the line below)", self.message)))
+    }
+
+    fn secrets(&self, regex: &Regex, text: &str) -> Vec<Range<usize>> {
+        let mut found = Vec::new();
+        let mut at = 0;
+        while let Some(captures) = regex.captures_at(text, at) {
+            let Some(whole) = captures.get(0) else { break };
+            let secret = match self.kind {
+                Kind::Own { group } => captures.get(group.unwrap_or(1)).or(captures.get(0)),
+                _ => captures.name("secret"),
+            };
+            let before = captures.name("name").map(|name| name.as_str());
+            let Some(secret) = secret else { break };
+            let accepted = self.accepts(text, before, &secret.range());
+            if accepted {
+                found.push(secret.range());
+            }
+            // Where a name was too early, the value may still follow a later one.
+            let next = if accepted || whole.end() == whole.start() { whole.end() } else { whole.start() + 1 };
+            at = text.ceil_char_boundary(next.max(at + 1));
+            if at > text.len() {
+                break;
+            }
+        }
+        found
+    }
+
+    fn accepts(&self, text: &str, name: Option<&str>, secret: &Range<usize>) -> bool {
+        let value = &text[secret.clone()];
+        let own = matches!(self.kind, Kind::Own { .. });
+        if entropy(value) < self.entropy || self.allowed.iter().any(|allowed| allowed.is_match(value)) {
+            return false;
+        }
+        if own {
+            return true;
+        }
+        if !stands_alone(text, secret) || secret::is_stand_in(value) {
+            return false;
+        }
+        let Some(name) = name else { return true };
+        let lower = name.to_ascii_lowercase();
+        let has_word = SECRET_WORDS.iter().any(|word| lower.contains(word));
+        let assigned = name.trim_end().ends_with(['=', ':', '>', ',', '(', '|', '"', '\'', '`', '[', '{', '\\']);
+        let strict = self.kind == Kind::Named { strict: true };
+        (has_word || assigned && !strict) && !secret::is_named_otherwise(&lower) && secret::is_random(value)
+    }
+}
+
+/// True when no letter, digit or underscore touches the value, but for the letter of an escape such as `\n`.
+fn stands_alone(text: &str, value: &Range<usize>) -> bool {
+    let word = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
+    let bytes = text.as_bytes();
+    let escaped = || value.start >= 2 && bytes[value.start - 2] == b'\\' && b"nrt".contains(&bytes[value.start - 1]);
+    let begins = value.start == 0 || !word(&bytes[value.start - 1]) || escaped() || !word(&bytes[value.start]);
+    let next = bytes.get(value.end);
+    let joined = next.is_some_and(|byte| b".=".contains(byte)) && bytes.get(value.end + 1).is_some_and(word);
+    begins && !next.is_some_and(word) && !joined
+}
