@@ -361,3 +361,6 @@ fn stands_alone(text: &str, value: &Range<usize>) -> bool {
     let joined = next.is_some_and(|byte| b".=".contains(byte)) && bytes.get(value.end + 1).is_some_and(word);
     begins && !next.is_some_and(word) && !joined
 }
+
+#[cfg(test)]
+mod tests;

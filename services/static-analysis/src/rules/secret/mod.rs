@@ -126,7 +126,7 @@ pub(crate) fn is_stand_in(value: &str) -> bool {
         "****",
         "....",
     ];
-    WORDS.iter().any(|word| lower.contains(word)) || is_monotonous(&lower) || is_reference(value)
+    WORDS.iter().any(|word| lower.contains(word)) || is_monotonous(&lower)
 }
 
 /// True when the name says that its value is a sum, or the name of something that is public.
@@ -147,7 +147,6 @@ pub(crate) fn is_named_otherwise(lower: &str) -> bool {
         "public_key",
         "publickey",
         "fingerprint",
-        "version",
         "example",
     ];
     WORDS.iter().any(|word| lower.contains(word))

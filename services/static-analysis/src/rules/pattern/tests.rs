@@ -1,0 +1,118 @@
+use proptest::strategy::{Strategy, ValueTree};
+use proptest::string::string_regex;
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+
+use super::*;
+use crate::sample;
+
+/// Draws until one that the row has to find comes up: some draws look like placeholders.
+const DRAWS: usize = 40;
+
+fn runner() -> TestRunner {
+    TestRunner::new_with_rng(Config::default(), TestRng::deterministic_rng(RngAlgorithm::ChaCha))
+}
+
+fn finds(rule: &'static Rule, text: &str) -> bool {
+    let file = sample::added("src/config.txt", text);
+    let mut lines = file.hunks[0].lines.iter().enumerate().filter(|(_, line)| {
+        let lower = line.text.to_ascii_lowercase();
+        rule.keywords.iter().any(|keyword| lower.contains(&keyword.to_ascii_lowercase()))
+    });
+    lines.any(|(index, line)| {
+        !rule.on_line(&AddedLine { file: &file, hunk: &file.hunks[0], index, text: line.text }).is_empty()
+    })
+}
+
+/// Whether the rule finds what its own expression generates.
+fn finds_its_own(rule: &'static Rule, pattern: &Pattern) -> bool {
+    let (before, expression) = match pattern.kind {
+        Kind::Token => (vec![String::new()], pattern.expression.as_str()),
+        // A name, the usual ways to call its secret, and the value.
+        Kind::Named { .. } => {
+            let start = pattern.expression.rfind("(?P<secret>").expect("a row has tokens");
+            let names = ["api_key", "private_secret"].map(|word| format!("{}_{word} = ", rule.keywords[0]));
+            (names.to_vec(), &pattern.expression[start..])
+        }
+        Kind::Own { .. } => return true,
+    };
+    let strategy = string_regex(&expression.replace("(?P<secret>", "(?:")).expect("the expression can be drawn from");
+    let mut runner = runner();
+    (0..DRAWS).any(|_| {
+        let value = strategy.new_tree(&mut runner).expect("a draw").current();
+        before.iter().any(|before| finds(rule, &format!("{before}\"{value}\"")))
+    })
+}
+
+#[test]
+fn every_row_finds_what_it_describes() {
+    let mut silent = Vec::new();
+    for rule in secret::patterns() {
+        let Check::Pattern(pattern) = rule.check else { continue };
+        pattern.compiles().unwrap_or_else(|error| panic!("{}: {error}", rule.id));
+        if !finds_its_own(rule, pattern) {
+            silent.push(rule.id);
+        }
+    }
+    assert!(silent.is_empty(), "{} rows find nothing of their own: {silent:?}", silent.len());
+}
+
+#[track_caller]
+fn load(row: &str) -> Loaded {
+    parse(&format!("[[rules]]\n{row}")).unwrap().remove(0)
+}
+
+#[test]
+fn a_token_stands_alone_and_is_no_placeholder() {
+    let rule = load("id = 'secret.a.b'\ntokens = ['acme_[0-9a-f]{16}']\nkeywords = ['acme_']").rule;
+    for text in ["k=acme_0f1e2d3c4b5a6978", r"\nacme_0f1e2d3c4b5a6978\n", "x acme_0f1e2d3c4b5a6978."] {
+        assert!(finds(rule, text), "{text}");
+    }
+    for text in
+        ["acme_0f1e2d3c4b5a69780", "xacme_0f1e2d3c4b5a6978", "acme_0000000000000000", "acme_0f1e2d3c4b5a6978.org"]
+    {
+        assert!(!finds(rule, text), "{text}");
+    }
+}
+
+#[test]
+fn a_name_has_its_value_on_the_line_or_alone_on_the_next() {
+    let row = "id = 'secret.a.b'\nnames = ['acme']\ntokens = ['[0-9a-z]{20}']\nkeywords = ['acme']";
+    let rule = load(row).rule;
+    let value = "q7zpw2m9xk4dlrt8vb3c";
+    for text in ["acme_key = \"V\"", "\"acmeToken\": \"V\"", "set(\"ACME_KEY\", \"V\")", "<acmeKey>\n  V\n</acmeKey>"] {
+        assert!(finds(rule, &text.replace('V', value)), "{text}");
+    }
+    for text in
+        ["acme V", "acme sha256 = V", "acme_key = V0", "acme_key = aaaaaaaaaaaaaaaaaaaa", "V acme", "acme_key =\n\nV"]
+    {
+        assert!(!finds(rule, &text.replace('V', value)), "{text}");
+    }
+    let strict = load(&format!("{row}\nstrict = true")).rule;
+    assert!(finds(strict, &format!("acme_key = {value}")) && !finds(strict, &format!("acme = {value}")));
+}
+
+#[test]
+fn a_file_of_gitleaks_is_read() {
+    let text = "title = 'x'\n[[rules]]\nid = 'acme'\ndescription = 'Acme.'\nregex = '''acme=([a-z0-9]{8})'''\n\
+                secretGroup = 1\nentropy = 2\nkeywords = ['acme']\ntags = ['a']\n[rules.allowlist]\nstopwords = ['test']\n\
+                [allowlist]\nregexes = ['^00']";
+    let rule = parse(text).unwrap().remove(0).rule;
+    assert_eq!(rule.title, "Acme");
+    assert!(finds(rule, "acme=q7zpw2m9") && !finds(rule, "acme=testm9k4") && !finds(rule, "acme=00zpw2m9"));
+}
+
+#[test]
+fn a_wrong_row_is_named_with_what_is_wrong() {
+    for (row, expected) in [
+        ("id = 'a'\nkeywords = ['ab']", "rule \"a\": tokens"),
+        ("id = 'a'\ntokens = ['x']", "rule \"a\": keywords"),
+        ("id = 'a'\ntokens = ['x']\nkeywords = ['ab']\nseverity = 'bad'", "rule \"a\": severity: \"bad\""),
+        ("id = 'a'\ntokens = ['x']\nkeywords = ['ab']\nallow = ['(']", "rule \"a\": allow"),
+        ("id = 'a'\ntokenz = ['x']", "unknown field `tokenz`"),
+        ("id = 'a'\nregex = 'x'\ntokens = ['x']", "either regex, or tokens"),
+    ] {
+        let error = parse(&format!("[[rules]]\n{row}")).err().unwrap();
+        assert!(error.contains(expected), "{error}");
+    }
+    assert!(parse("rules = 3").err().unwrap().contains("line 1"));
+}
