@@ -17,7 +17,7 @@ pub static RULE: Rule = Rule {
     category: Category::Secret,
     cwe: 798,
     hazard: "",
-    keywords: &["akia", "asia"],
+    keywords: &["akia", "asia", "abia", "acca", "a3t"],
     remediation: "Deactivate and delete the key in IAM and look for its use in CloudTrail; use a role, or keep the new key in a secret store.",
     references: &[
         "https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html#identifiers-prefixes",
@@ -27,8 +27,9 @@ pub static RULE: Rule = Rule {
     check: Check::Line(check),
 };
 
-static KEY: LazyLock<Regex> =
-    LazyLock::new(|| Regex::new(r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b").expect("the pattern is tested"));
+static KEY: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"\b(?:AKIA|ASIA|ABIA|ACCA|A3T[A-Z0-9])[A-Z0-9]{16}\b").expect("the pattern is tested")
+});
 
 fn check(line: &AddedLine<'_>) -> Vec<Hit> {
     let mut hits = Vec::new();

@@ -57,11 +57,13 @@ fn check(line: &AddedLine<'_>) -> Vec<Hit> {
     let mut hits = Vec::new();
     for captures in PASSWORD.captures_iter(line.text) {
         let Some(password) = captures.iter().skip(1).flatten().next() else { continue };
-        let lower = password.as_str().to_ascii_lowercase();
+        // In braces a brace is doubled.
+        let value = password.as_str().replace("}}", "}");
+        let lower = value.to_ascii_lowercase();
         let weak =
             matches!(lower.as_str(), "password" | "secret" | "test" | "root" | "postgres" | "admin" | "null" | "none");
         let format = ["%s", "{0}", "{1}", "{2}", "\" +", "\"+"].iter().any(|sign| lower.contains(sign));
-        if LENGTH.contains(&password.len()) && !weak && !format && !is_placeholder(password.as_str()) {
+        if LENGTH.contains(&password.len()) && !weak && !format && !is_placeholder(&value) {
             let hit = Hit::secret(password.range(), "the connection string holds a password");
             hits.push(if LOCAL.is_match(line.text) { hit.severity(Severity::Low) } else { hit });
         }

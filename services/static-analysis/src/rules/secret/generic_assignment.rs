@@ -51,6 +51,9 @@ static ASSIGNMENT: LazyLock<Regex> = LazyLock::new(|| {
     )
     .expect("the pattern is tested")
 });
+/// Names of what people choose.
+static PASSWORD: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new("(?i)passw|pwd|passphrase|secret$").expect("the pattern is tested"));
 /// Names that end in these hold something about a secret, not the secret.
 static ABOUT: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(
@@ -74,12 +77,31 @@ fn check(line: &AddedLine<'_>) -> Vec<Hit> {
         let quoted = captures.get(2).or(captures.get(3)).or(captures.get(4));
         // In a program an unquoted value is an expression; in settings it is a value.
         let Some(value) = quoted.or(captures.get(5).filter(|_| plain_values)) else { continue };
-        if !ABOUT.is_match(name.trim_matches(['_', '.', '-'])) && looks_secret(value.as_str()) {
-            let hit = Hit::secret(value.range(), "what is assigned here looks like a secret");
-            hits.push(if is_prose(line.path()) { hit.severity(Severity::Low) } else { hit });
+        if ABOUT.is_match(name.trim_matches(['_', '.', '-'])) {
+            continue;
+        }
+        let hit = |severity| Hit::secret(value.range(), "what is assigned here looks like a secret").severity(severity);
+        if looks_secret(value.as_str()) {
+            hits.push(hit(if is_prose(line.path()) { Severity::Low } else { Severity::Medium }));
+        } else if quoted.is_some() && PASSWORD.is_match(name) && looks_like_password(value.as_str()) {
+            hits.push(hit(Severity::Low));
         }
     }
     hits
+}
+
+/// True for what a person would choose: letters, and a digit or a sign among them.
+fn looks_like_password(value: &str) -> bool {
+    let has = |class: fn(&u8) -> bool| value.as_bytes().iter().any(class);
+    let sign = |byte: &u8| b"!@#$%^&*?~".contains(byte);
+    let known = value.to_ascii_lowercase();
+    (6..=60).contains(&value.len())
+        && has(u8::is_ascii_alphabetic)
+        && (has(u8::is_ascii_digit) && !value.contains(['_', '-']) || value.bytes().any(|byte| sign(&byte)))
+        && entropy(value) >= 2.5
+        && !["passw", "secret", "test", "token", "pass"].iter().any(|word| known.starts_with(word))
+        && !is_placeholder(value)
+        && !value.contains(['(', ')', '[', ']', '|', '\\', '{', '<', '/', ':', '.', ','])
 }
 
 fn looks_secret(value: &str) -> bool {

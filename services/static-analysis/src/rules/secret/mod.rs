@@ -158,7 +158,9 @@ pub(crate) fn is_random(value: &str) -> bool {
     let words = value.split(['-', '_', '.', '/', ':']);
     let plain =
         |word: &str| word.bytes().all(|b| b.is_ascii_lowercase()) || word.bytes().all(|b| b.is_ascii_uppercase());
-    has(u8::is_ascii_digit) && !(words.clone().count() > 2 && words.clone().all(plain))
+    let mixed =
+        || value.len() >= 20 && has(u8::is_ascii_uppercase) && has(u8::is_ascii_lowercase) && entropy(value) >= 4.0;
+    (has(u8::is_ascii_digit) || mixed()) && !(words.clone().count() > 2 && words.clone().all(plain))
 }
 
 /// True when the value is fetched from elsewhere: `${VAR}`, `$VAR`, `$(…)`, `{{ … }}`, `%(…)s`, `%VAR%`, `#{…}`.

@@ -39,7 +39,10 @@ fn check(line: &AddedLine<'_>) -> Vec<Hit> {
     for captures in HEADER.captures_iter(line.text) {
         let Some(header) = captures.get(0) else { continue };
         let rest = &line.text[header.end()..];
-        let Some(body) = body(rest).or_else(|| line.below().take(LINES_BELOW_MAX).find_map(body)) else { continue };
+        let Some(body) = body(rest).or_else(|| line.below().take(LINES_BELOW_MAX).find_map(body)) else {
+            hits.extend(stand_in(line, header.range()));
+            continue;
+        };
         let encrypted = captures.get(1).is_some_and(|kind| kind.as_str().contains("ENCRYPTED"))
             || line.below().take(2).any(|below| below.contains("4,ENCRYPTED"))
             || rest.contains("4,ENCRYPTED");
@@ -57,6 +60,20 @@ fn check(line: &AddedLine<'_>) -> Vec<Hit> {
         break;
     }
     hits
+}
+
+/// A whole key on lines of its own, of which nothing is base64: somebody meant it, or means to put it there.
+fn stand_in(line: &AddedLine<'_>, header: std::ops::Range<usize>) -> Option<Hit> {
+    let alone = line.text.trim().len() == header.len();
+    let words = line.below().next().is_some_and(|below| {
+        let below = below.trim();
+        below.len() >= 8 && !below.starts_with('<') && !is_placeholder(below) && !below.contains("----")
+    });
+    let ends = line.below().take(LINES_BELOW_MAX).any(|below| below.trim_start().starts_with("-----END "));
+    (alone && words && ends).then(|| {
+        let hit = Hit::at(header, "a private key stands here, though not in base64");
+        hit.severity(Severity::Info).confidence(Confidence::Low)
+    })
 }
 
 /// The first of the key's base64 in `text`.

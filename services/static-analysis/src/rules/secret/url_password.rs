@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use domain::{Category, Confidence, Severity};
 use regex::Regex;
 
-use super::{ROTATE, is_placeholder};
+use super::{ROTATE, is_placeholder, is_reference};
 use crate::rules::{AddedLine, Check, Hit, Rule};
 
 /// The rule.
@@ -93,15 +93,28 @@ fn check(line: &AddedLine<'_>) -> Vec<Hit> {
         let (Some(user), Some(password), Some(host)) = (captures.get(1), captures.get(2), captures.get(3)) else {
             continue;
         };
+        let local = is_local(host.as_str());
+        let weak = is_no_secret(user.as_str(), password.as_str());
         if !LENGTH.contains(&password.len())
-            || is_no_secret(user.as_str(), password.as_str())
-            || is_documentation(host.as_str())
+            || is_reference(password.as_str())
+            || weak && (local || is_word(host.as_str()))
         {
             continue;
         }
         let hit = Hit::secret(password.range(), "the address holds a password");
-        hits.push(if is_local(host.as_str()) {
-            Hit { message: "the address of a local service holds a password".into(), ..hit.severity(Severity::Low) }
+        let note = |hit: Hit, message: &'static str| Hit { message: message.into(), ..hit };
+        hits.push(if weak && is_format(password.as_str()) {
+            continue;
+        } else if weak {
+            let hit = hit.severity(Severity::Info).confidence(Confidence::Low);
+            note(hit, "the address holds a password, though one that stands in for another or that everybody guesses")
+        } else if is_documentation(host.as_str()) {
+            note(
+                hit.severity(Severity::Info).confidence(Confidence::Low),
+                "the address holds a password, for a host that is an example",
+            )
+        } else if local {
+            note(hit.severity(Severity::Low), "the address of a local service holds a password")
         } else {
             hit
         });
@@ -109,16 +122,24 @@ fn check(line: &AddedLine<'_>) -> Vec<Hit> {
     hits
 }
 
+/// True for a format string (`%s`, `{}`, `%v`), and for what a placeholder is written with.
+fn is_format(password: &str) -> bool {
+    let signs = ["%s", "%v", "%d", "%w", "{", "}", "$", "(", "+", "[", "*", "<", ">", "...", "xxx", "XXX"];
+    signs.iter().any(|sign| password.contains(sign)) && !password.bytes().any(|b| b.is_ascii_digit())
+}
+
+/// True for a host that is rather a word of the text around it.
+fn is_word(host: &str) -> bool {
+    !host.contains('.') || host.ends_with('.')
+}
+
 fn is_no_secret(user: &str, password: &str) -> bool {
     let lower = password.to_ascii_lowercase();
-    // A format string (`%s`, `{}`, `%v`) or a variable of a route (`:port`).
-    let format = ["%s", "%v", "%d", "%w", "{", "}", "$", "(", "+", "[", "*"].iter().any(|sign| password.contains(sign));
-    let format = format && !password.bytes().any(|b| b.is_ascii_digit());
     // `personal-access-token`: words, and one of them says what would stand here.
     let words = || lower.split(['-', '_', '.']);
     let spelled_out =
         words().all(|word| word.bytes().all(|b| b.is_ascii_alphabetic())) && words().any(|word| WEAK.contains(&word));
-    format
+    is_format(password)
         || spelled_out
         || lower == user.to_ascii_lowercase()
         || WEAK.contains(&lower.as_str())
@@ -165,6 +186,21 @@ mod tests {
     }
 
     #[test]
+    fn a_password_that_stands_in_for_one_is_worth_a_word() {
+        let info = Severity::Info;
+        sample::finds(
+            &RULE,
+            "config/prod.toml",
+            &[
+                ("postgres://postgres:postgres@db.acme.io:5432/test", info),
+                ("https://user:password@acme.io", info),
+                ("https://me:personal-access-token@acme.io", info),
+                ("https://me:s3cretS3cret@example.com/", info),
+            ],
+        );
+    }
+
+    #[test]
     fn references_placeholders_and_known_defaults_are_not() {
         sample::finds_nothing(
             &RULE,
@@ -172,14 +208,11 @@ mod tests {
             &[
                 "postgres://app:${DB_PASSWORD}@db.acme.io/shop",
                 "postgres://app:$DB_PASSWORD@db.acme.io/shop",
-                "postgres://postgres:postgres@db.acme.io:5432/test",
-                "https://user:password@acme.io",
-                "https://me:personal-access-token@acme.io",
                 "fmt.Sprintf(\"postgres://%s:%s@%s/%s\", u, p, h, d)",
                 "f\"postgres://{user}:{password}@{host}\"",
                 "https://acme.io:8443/a@b",
                 "postgres://user:<password>@db.acme.io",
-                "https://me:s3cretS3cret@example.com/",
+                "postgres://postgres:postgres@localhost:5432/test",
                 "http://[::1]:8080/x@y",
                 "git@github.com:acme/shop.git",
             ],
