@@ -187,39 +187,12 @@ impl FileHit {
 /// the general.
 #[must_use]
 pub fn all() -> &'static [&'static Rule] {
-    static ALL: LazyLock<Vec<&Rule>> = LazyLock::new(|| [PARTICULAR, secret::patterns(), GENERAL].concat());
+    static ALL: LazyLock<Vec<&Rule>> = LazyLock::new(|| {
+        [secret::PARTICULAR, secret::patterns(), secret::GENERAL, migration::RULES, infrastructure::RULES, code::RULES]
+            .concat()
+    });
     &ALL
 }
-
-static PARTICULAR: &[&Rule] = &[
-    &secret::aws_access_key_id::RULE,
-    &secret::aws_secret_access_key::RULE,
-    &secret::github_token::RULE,
-    &secret::slack_token::RULE,
-    &secret::stripe_live_key::RULE,
-    &secret::private_key_pem::RULE,
-];
-
-static GENERAL: &[&Rule] = &[
-    &secret::url_password::RULE,
-    &secret::connection_string_password::RULE,
-    &secret::generic_assignment::RULE,
-    &migration::rollback_missing::RULE,
-    &migration::drop_table::RULE,
-    &migration::drop_column::RULE,
-    &migration::index_without_concurrently::RULE,
-    &infrastructure::docker_pipe_to_shell::RULE,
-    &infrastructure::docker_root_user::RULE,
-    &infrastructure::kubernetes_privileged::RULE,
-    &infrastructure::kubernetes_host_namespace::RULE,
-    &infrastructure::terraform_open_ingress::RULE,
-    &infrastructure::terraform_public_acl::RULE,
-    &infrastructure::github_untrusted_checkout::RULE,
-    &code::tls_verification_off::RULE,
-    &code::eval_of_input::RULE,
-    &code::sql_concatenation::RULE,
-    &code::test_skipped::RULE,
-];
 
 #[cfg(test)]
 mod tests {

@@ -1,11 +1,16 @@
 //! Code and operations: what a program should not do in production.
 
+use super::Rule;
 use crate::source::{Syntax, code_only};
 
 pub mod eval_of_input;
 pub mod sql_concatenation;
 pub mod test_skipped;
 pub mod tls_verification_off;
+
+/// The rules of this category.
+pub(crate) static RULES: &[&Rule] =
+    &[&tls_verification_off::RULE, &eval_of_input::RULE, &sql_concatenation::RULE, &test_skipped::RULE];
 
 /// One line without its comments and strings, with the syntax of its file; `None` for a file that is no program, and for a
 /// line inside a block comment.

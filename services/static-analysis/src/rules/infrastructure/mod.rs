@@ -2,6 +2,7 @@
 
 use domain::{FileChange, FileChangeKind};
 
+use super::Rule;
 use crate::paths;
 
 pub mod docker_pipe_to_shell;
@@ -13,6 +14,17 @@ pub mod kubernetes_host_namespace;
 pub mod kubernetes_privileged;
 pub mod terraform_open_ingress;
 pub mod terraform_public_acl;
+
+/// The rules of this category.
+pub(crate) static RULES: &[&Rule] = &[
+    &docker_pipe_to_shell::RULE,
+    &docker_root_user::RULE,
+    &kubernetes_privileged::RULE,
+    &kubernetes_host_namespace::RULE,
+    &terraform_open_ingress::RULE,
+    &terraform_public_acl::RULE,
+    &github_untrusted_checkout::RULE,
+];
 
 fn is_dockerfile(change: &FileChange) -> bool {
     let name = paths::name(&change.path).to_ascii_lowercase();

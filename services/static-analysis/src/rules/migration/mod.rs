@@ -8,7 +8,7 @@ use domain::{Confidence, FileChange, FileChangeKind};
 use regex::Regex;
 
 use self::sql::Statement;
-use super::FileHit;
+use super::{FileHit, Rule};
 use crate::engine::is_whole;
 use crate::new_side::NewSide;
 use crate::paths;
@@ -19,6 +19,10 @@ pub mod index_without_concurrently;
 mod rollback;
 pub mod rollback_missing;
 pub(crate) mod sql;
+
+/// The rules of this category.
+pub(crate) static RULES: &[&Rule] =
+    &[&rollback_missing::RULE, &drop_table::RULE, &drop_column::RULE, &index_without_concurrently::RULE];
 
 /// True for a path where migrations live, or that is named as one.
 fn is_migration(path: &str) -> bool {

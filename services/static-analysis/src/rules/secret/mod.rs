@@ -14,6 +14,20 @@ use std::sync::LazyLock;
 
 use super::{AddedLine, Rule, pattern};
 
+/// The rules that know one provider's form.
+pub(crate) static PARTICULAR: &[&Rule] = &[
+    &aws_access_key_id::RULE,
+    &aws_secret_access_key::RULE,
+    &github_token::RULE,
+    &slack_token::RULE,
+    &stripe_live_key::RULE,
+    &private_key_pem::RULE,
+];
+
+/// The rules that know a secret by the place it stands in.
+pub(crate) static GENERAL: &[&Rule] =
+    &[&url_password::RULE, &connection_string_password::RULE, &generic_assignment::RULE];
+
 /// The files of rows that come with FailSafe, a family each.
 const PATTERNS: &[(&str, &str)] = &[
     ("ai.toml", include_str!("patterns/ai.toml")),
