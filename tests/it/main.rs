@@ -5,6 +5,7 @@
 mod crash;
 mod deploy;
 mod diffs;
+mod front;
 mod join;
 mod layers;
 mod pipeline;

@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use async_nats::jetstream;
 use embedded::{Nats, Postgres};
@@ -180,9 +181,19 @@ pub fn binary(name: &str) -> PathBuf {
     path
 }
 
-/// A free port on the loopback.
+/// A free port on the loopback. It is below those that the system gives to outgoing connections (from 32768 on Linux, from
+/// 49152 on macOS), so that none of them takes it before the service does.
 #[must_use]
 pub fn free_address() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("a bound address").to_string()
+    const PORTS: std::ops::Range<u32> = 20_000..32_000;
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    // Other test processes may look at the same time: each begins elsewhere.
+    let first = std::process::id().wrapping_mul(101);
+    let candidate = |_| {
+        let step = NEXT.fetch_add(1, Ordering::Relaxed);
+        let port = PORTS.start + first.wrapping_add(step) % (PORTS.end - PORTS.start);
+        format!("127.0.0.1:{port}")
+    };
+    let free = PORTS.map(candidate).find(|address| TcpListener::bind(address).is_ok());
+    free.expect("a free port")
 }
