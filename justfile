@@ -42,7 +42,8 @@ bench *ARGUMENTS:
 
 # Train the model that comes with FailSafe anew, from services/ml-scoring/data
 train:
-    cargo run --release --package ml-scoring --example train
+    cargo build --workspace --bins --locked
+    cargo run --quiet -- model train --name default-1 --out services/ml-scoring/model/default.json
 
 # Write the page of the static rules anew
 rules:

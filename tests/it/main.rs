@@ -8,6 +8,7 @@ mod diffs;
 mod front;
 mod join;
 mod layers;
+mod model;
 mod pipeline;
 mod program;
 mod refusals;

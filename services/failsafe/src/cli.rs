@@ -321,6 +321,33 @@ impl From<CategoryName> for domain::Category {
 pub(crate) enum Model {
     /// Train a model from the outcomes of past deployments, and say how good it is on those that were held back.
     Train(Train),
+    /// Say what a model expects of deployments, and how good that is where their outcome is known.
+    Evaluate(Evaluate),
+    /// Say where a model comes from, how good it is, and what each feature counts.
+    Show(Show),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Evaluate {
+    /// The deployments as CSV, plain or gzipped; a column `label` (1 failed, 0 did not) tells what came of them.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) data: PathBuf,
+    /// The model; the one that FailSafe comes with unless named.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) model: Option<PathBuf>,
+    /// Where to write every prediction, as CSV with the columns id and probability.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    /// Where to write the report with plots, as one HTML page that needs nothing else.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Show {
+    /// The model; the one that FailSafe comes with unless named.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) model: Option<PathBuf>,
 }
 
 #[derive(Args, Debug)]

@@ -5,6 +5,7 @@
 
 pub mod calibration;
 pub mod config;
+pub mod evaluation;
 pub mod features;
 pub mod metrics;
 pub mod model;
@@ -22,6 +23,7 @@ use domain::{Deployment, Said, Signal, Source};
 use time::OffsetDateTime;
 
 pub use config::Config;
+pub use evaluation::evaluate;
 pub use features::{Features, Measures};
 pub use model::{Model, basis};
 pub use score::score;

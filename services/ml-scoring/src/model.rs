@@ -2,16 +2,19 @@
 //!
 //! Must not know how it was trained, nor where its file lies.
 
+use std::io::{self, Write};
+
 use anyhow::{Context, bail, ensure};
 use serde::{Deserialize, Serialize};
+use serde_json::ser::{Formatter, PrettyFormatter};
 
 use crate::features::{FEATURES, Features, Transform};
-use crate::metrics::Metrics;
+use crate::metrics::{Bin, Metrics};
 
 /// The format of the file that this version reads and writes.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
-/// The model that FailSafe comes with, learnt from `data/deploy_prs.csv.gz` by `cargo run -p ml-scoring --example train`.
+/// The model that FailSafe comes with, learnt from `data/deploy_prs.csv.gz` by `just train`.
 const SHIPPED: &str = include_str!("../model/default.json");
 
 /// A model that is sound: every number is finite, and every feature is known to this version of FailSafe.
@@ -72,9 +75,19 @@ pub struct HeldOut {
     /// Of these, how many failed.
     pub failures: usize,
     /// With all that was known of them.
-    pub history_known: Metrics,
+    pub history_known: Measured,
     /// With the past hidden.
-    pub history_unknown: Metrics,
+    pub history_unknown: Measured,
+}
+
+/// How good predictions were, as a whole and at each height.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Measured {
+    /// As a whole.
+    pub metrics: Metrics,
+    /// In ten parts of as many deployments each, from the safest to the riskiest.
+    pub bins: Vec<Bin>,
 }
 
 /// What makes log-odds honest, for deployments whose past is known and for those whose past is not.
@@ -135,6 +148,11 @@ pub struct Weight {
     pub scale: f64,
     /// Log-odds for each standard deviation above the mean.
     pub coefficient: f64,
+    /// Standard error of the coefficient, robust to the fact that each row was learnt twice (see `train::uncertainty`).
+    pub standard_error: f64,
+    /// The nine deciles of the squeezed values in training, each with the share of the values up to it, against which drift is
+    /// measured.
+    pub deciles: [(f64, f64); 9],
 }
 
 impl Weight {
@@ -230,9 +248,37 @@ pub fn basis(model: &Model) -> String {
 }
 
 fn json(file: &ModelFile) -> String {
-    let mut text = serde_json::to_string_pretty(file).expect("a model holds nothing that JSON cannot");
-    text.push('\n');
-    text
+    let mut text = Vec::new();
+    let mut serializer = serde_json::Serializer::with_formatter(&mut text, Lines::default());
+    file.serialize(&mut serializer).expect("a model holds nothing that JSON cannot");
+    text.push(b'\n');
+    String::from_utf8(text).expect("JSON is UTF-8")
+}
+
+/// A line for each field; lists of numbers in one line.
+#[derive(Default)]
+struct Lines(PrettyFormatter<'static>);
+
+impl Formatter for Lines {
+    fn begin_object<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.0.begin_object(writer)
+    }
+
+    fn end_object<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.0.end_object(writer)
+    }
+
+    fn begin_object_key<W: ?Sized + Write>(&mut self, writer: &mut W, first: bool) -> io::Result<()> {
+        self.0.begin_object_key(writer, first)
+    }
+
+    fn begin_object_value<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.0.begin_object_value(writer)
+    }
+
+    fn end_object_value<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.0.end_object_value(writer)
+    }
 }
 
 fn check_format(format: u32) -> anyhow::Result<()> {
@@ -278,6 +324,23 @@ fn check(file: &ModelFile) -> anyhow::Result<()> {
         ensure!(weight.mean.is_finite(), "the mean of {name} must be a finite number");
         ensure!(weight.coefficient.is_finite(), "the coefficient of {name} must be a finite number");
         ensure!(weight.scale.is_finite() && weight.scale > 0.0, "the scale of {name} must be a number above 0");
+        let error = weight.standard_error;
+        ensure!(error.is_finite() && error >= 0.0, "the standard error of {name} must be a number from 0");
+        let sound = |(value, share): &(f64, f64)| value.is_finite() && (0.0..=1.0).contains(share);
+        let ordered = weight.deciles.is_sorted() && weight.deciles.iter().all(sound);
+        ensure!(ordered, "the deciles of {name} must be finite numbers in order, each with a share from 0 to 1");
+    }
+    for (name, measured) in
+        [("history_known", &file.held_out.history_known), ("history_unknown", &file.held_out.history_unknown)]
+    {
+        let bins = &measured.bins;
+        ensure!(!bins.is_empty(), "held_out.{name}.bins must not be empty");
+        let sound = |bin: &Bin| bin.rows > 0 && bin.failures <= bin.rows && (0.0..=1.0).contains(&bin.up_to);
+        ensure!(
+            bins.iter().all(sound),
+            "held_out.{name}.bins: each has rows, no more failures than rows, and ends in 0 to 1"
+        );
+        ensure!(bins.is_sorted_by_key(|bin| bin.up_to), "held_out.{name}.bins must be in order");
     }
     Ok(())
 }
@@ -331,8 +394,8 @@ mod tests {
 
     #[test]
     fn a_bad_file_is_refused_with_a_clear_word() {
-        refused(|v| v["format"] = 2.into(), "reads format 1: upgrade FailSafe");
-        refused(|v| v["format"] = 0.into(), "train the model anew");
+        refused(|v| v["format"] = 3.into(), "reads format 2: upgrade FailSafe");
+        refused(|v| v["format"] = 1.into(), "train the model anew");
         // A newer format is told apart before its unknown fields are.
         refused(
             |v| {
@@ -359,6 +422,10 @@ mod tests {
         );
         refused(|v| v["weights"]["features"][0]["transform"] = "ln".into(), "computes Log1p");
         refused(|v| v["weights"]["features"] = serde_json::json!([]), "must not be empty");
+        refused(|v| v["weights"]["features"][3]["deciles"][0][0] = 1e9.into(), "the deciles of subsystems");
+        refused(|v| v["weights"]["features"][3]["standard_error"] = (-1).into(), "the standard error of subsystems");
+        refused(|v| v["held_out"]["history_known"]["bins"] = serde_json::json!([]), "bins must not be empty");
+        refused(|v| v["held_out"]["history_unknown"]["bins"][2]["rows"] = 0.into(), "each has rows");
         refused(|v| v["calibration"]["history_known"]["slope"] = (-1).into(), "slope must be a number above 0");
         let nan = SHIPPED.replacen("\"intercept\":", "\"intercept\": NaN, \"was\":", 1);
         assert!(Model::parse(&nan).is_err());

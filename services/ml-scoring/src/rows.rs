@@ -18,18 +18,21 @@ pub const CSV_BYTES_MAX: u64 = 1 << 30;
 /// Deployments of the past, each project's in the order of time.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rows {
-    projects: Vec<Vec<Row>>,
+    /// Of each project its name and its rows, by name.
+    projects: Vec<(String, Vec<Row>)>,
 }
 
 /// One deployment of the past.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Row {
+    /// What the sender of the rows calls it; without a name the number of its line.
+    pub id: String,
     /// When it was deployed, in seconds of Unix time.
     pub time: i64,
     /// What was known of it then.
     pub features: Features,
-    /// What came of it: true when it was reverted.
-    pub failed: bool,
+    /// What came of it: true when it was reverted; `None` when that is not known (yet).
+    pub failed: Option<bool>,
 }
 
 impl Rows {
@@ -54,11 +57,14 @@ impl Rows {
         for (index, record) in csv::Reader::from_reader(&bytes[..]).deserialize::<Record>().enumerate() {
             // The header is the first line.
             let record = record.with_context(|| format!("line {} of the rows", index + 2))?;
-            let row = record.row().with_context(|| format!("line {} of the rows", index + 2))?;
+            let mut row = record.row().with_context(|| format!("line {} of the rows", index + 2))?;
+            if row.id.is_empty() {
+                row.id = (index + 2).to_string();
+            }
             projects.entry(record.project).or_default().push(row);
         }
-        let mut projects: Vec<_> = projects.into_values().collect();
-        for rows in &mut projects {
+        let mut projects: Vec<_> = projects.into_iter().collect();
+        for (_, rows) in &mut projects {
             rows.sort_by_key(|row| row.time);
         }
         Ok((Self { projects }, digest))
@@ -66,13 +72,13 @@ impl Rows {
 
     /// All rows, project by project, each project's in the order of time.
     pub fn iter(&self) -> impl Iterator<Item = &Row> {
-        self.projects.iter().flatten()
+        self.projects.iter().flat_map(|(_, rows)| rows)
     }
 
     /// How many there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.projects.iter().map(Vec::len).sum()
+        self.projects.iter().map(|(_, rows)| rows.len()).sum()
     }
 
     /// True when there are none.
@@ -84,13 +90,18 @@ impl Rows {
     /// How many failed.
     #[must_use]
     pub fn failures(&self) -> usize {
-        self.iter().filter(|row| row.failed).count()
+        self.iter().filter(|row| row.failed == Some(true)).count()
     }
 
-    /// Of how many projects they are.
+    /// Of how many nothing is known of what came of them.
     #[must_use]
-    pub fn projects(&self) -> usize {
-        self.projects.len()
+    pub fn undecided(&self) -> usize {
+        self.iter().filter(|row| row.failed.is_none()).count()
+    }
+
+    /// Each project with its rows, by name.
+    pub fn projects(&self) -> impl ExactSizeIterator<Item = (&str, &[Row])> {
+        self.projects.iter().map(|(name, rows)| (name.as_str(), rows.as_slice()))
     }
 
     /// Of each project, in the order of time, the part from the share `from` to the share `to` of its rows (0 to 1).
@@ -98,9 +109,9 @@ impl Rows {
     /// A split at random would let a model see the future of the rows it is tested on.
     #[must_use]
     pub fn between(&self, from: f64, to: f64) -> Self {
-        let part = |rows: &Vec<Row>| {
+        let part = |(name, rows): &(String, Vec<Row>)| {
             let at = |share: f64| ((rows.len() as f64 * share).round() as usize).min(rows.len());
-            rows[at(from)..at(to)].to_vec()
+            (name.clone(), rows[at(from)..at(to)].to_vec())
         };
         Self { projects: self.projects.iter().map(part).collect() }
     }
@@ -109,9 +120,11 @@ impl Rows {
 /// One line of the CSV: the columns that become features. An empty cell is unknown.
 #[derive(Deserialize)]
 struct Record {
+    #[serde(default)]
+    id: String,
     project: String,
     time: i64,
-    label: u8,
+    label: Option<u8>,
     nf: f64,
     la: f64,
     ld: f64,
@@ -150,12 +163,13 @@ struct Record {
 impl Record {
     fn row(&self) -> anyhow::Result<Row> {
         let failed = match self.label {
-            0 => false,
-            1 => true,
-            other => anyhow::bail!("label must be 0 or 1, not {other}"),
+            None => None,
+            Some(0) => Some(false),
+            Some(1) => Some(true),
+            Some(other) => anyhow::bail!("label must be 0 or 1, not {other}"),
         };
         let features = Features::of(&self.measures());
-        Ok(Row { time: self.time, features, failed })
+        Ok(Row { id: self.id.clone(), time: self.time, features, failed })
     }
 
     fn measures(&self) -> Measures {
@@ -215,7 +229,7 @@ mod tests {
     #[test]
     fn a_line_becomes_features_by_the_same_table_as_a_live_deployment() {
         let (rows, digest) = Rows::read(samples::csv(&[samples::CSV_LINE]).as_bytes()).unwrap();
-        assert_eq!((rows.len(), rows.failures(), rows.projects(), digest.len()), (1, 1, 1, 64));
+        assert_eq!((rows.len(), rows.failures(), rows.projects().len(), digest.len()), (1, 1, 1, 64));
         let features = &rows.iter().next().unwrap().features;
         for (name, value) in [
             ("files_changed", Some(7.0)),
@@ -250,7 +264,7 @@ mod tests {
         let good = samples::CSV_LINE;
         check(&samples::csv(&[good, &good.replacen(",7,", ",seven,", 1)]), "line 3");
         check(&samples::csv(&[&(good[..good.len() - 1].to_owned() + "2")]), "label must be 0 or 1, not 2");
-        check("project,time\nshop,1\n", "missing field `label`");
+        check("project,time\nshop,1\n", "missing field `nf`");
     }
 
     #[test]

@@ -3,19 +3,20 @@
 //! Pure but for reading its rows. Nothing is split at random, and nothing is weighted by class: the first flatters the
 //! result, the second ruins the calibration. The same rows give the same bytes on the same machine.
 
+mod solver;
+
 use std::io::Read;
 
-use anyhow::{Context, bail, ensure};
-use linfa::DatasetBase;
-use linfa::traits::Fit;
-use linfa_logistic::LogisticRegression;
-use ndarray::{Array1, Array2, ArrayView2, ShapeBuilder};
+use anyhow::{Context, ensure};
+use ndarray::{Array2, ShapeBuilder};
 use time::OffsetDateTime;
+
+use solver::{Solution, solve, standard_errors};
 
 use crate::calibration::calibrate;
 use crate::features::{FEATURES, Features, grouped};
-use crate::metrics::{Metrics, Predicted, log_loss, logistic};
-use crate::model::{Calibration, FORMAT, HeldOut, Line, Model, ModelFile, Training, Weight, Weights};
+use crate::metrics::{Bin, Metrics, Predicted, bins, log_loss};
+use crate::model::{Calibration, FORMAT, HeldOut, Line, Measured, Model, ModelFile, Training, Weight, Weights};
 use crate::rows::Rows;
 
 /// With fewer failures than this there is nothing to learn.
@@ -26,6 +27,9 @@ const EARLIER_SHARE: f64 = 0.7;
 
 /// Within the earlier part: learn up to the first share, try on what follows up to the second.
 const FORWARD: [(f64, f64); 3] = [(0.55, 0.7), (0.7, 0.85), (0.85, 1.0)];
+
+/// Parts of the held-out deployments that what came of them is told of.
+const BINS: usize = 10;
 
 /// Penalties to choose from, the strongest first, so that each solution is near to the next one's.
 const ALPHAS: [f64; 5] = [400.0, 200.0, 100.0, 50.0, 25.0];
@@ -39,6 +43,7 @@ const ALPHAS: [f64; 5] = [400.0, 200.0, 100.0, 50.0, 25.0];
 /// When the rows cannot be read, when too few failed, or when the solver does not converge.
 pub fn train(version: &str, rows: impl Read) -> anyhow::Result<Model> {
     let (rows, sha256) = Rows::read(rows)?;
+    ensure!(rows.undecided() == 0, "{} rows have no label: of what is not known nothing is learnt", rows.undecided());
     ensure!(
         rows.failures() >= FAILURES_MIN && rows.len() >= 2 * rows.failures(),
         "{} of {} rows failed: at least {FAILURES_MIN} are needed, and at most half of the rows",
@@ -50,12 +55,13 @@ pub fn train(version: &str, rows: impl Read) -> anyhow::Result<Model> {
     let measured = fit(&earlier, alpha, Some(&nearby))?.weights;
     let held_out = hold_out(&measured, tried.calibration(), &later)?;
     tried.add(&measured, &later);
-    let weights = fit(&rows, alpha, Some(&nearby))?.weights;
+    let mut fitted = fit(&rows, alpha, Some(&nearby))?;
+    fitted.doubt(alpha)?;
     let training = Training {
         sha256,
         rows: rows.len(),
         failures: rows.failures(),
-        services: rows.projects(),
+        services: rows.projects().len(),
         first: day(rows.iter().map(|row| row.time).min())?,
         last: day(rows.iter().map(|row| row.time).max())?,
         alpha,
@@ -67,7 +73,7 @@ pub fn train(version: &str, rows: impl Read) -> anyhow::Result<Model> {
         training,
         held_out,
         calibration: tried.calibration(),
-        weights,
+        weights: fitted.weights,
     })
     .context("the trained model")
 }
@@ -96,8 +102,8 @@ struct Tried {
 impl Tried {
     fn add(&mut self, weights: &Weights, rows: &Rows) {
         for row in rows.iter() {
-            let predicted =
-                |features: &Features| Predicted { log_odds: weights.log_odds(features), failed: row.failed };
+            let failed = row.failed == Some(true);
+            let predicted = |features: &Features| Predicted { log_odds: weights.log_odds(features), failed };
             self.known.push(predicted(&row.features));
             self.unknown.push(predicted(&row.features.without_history()));
         }
@@ -151,22 +157,36 @@ fn choose_alpha(rows: &Rows) -> anyhow::Result<Chosen> {
 fn hold_out(weights: &Weights, calibration: Calibration, later: &Rows) -> anyhow::Result<HeldOut> {
     let mut tried = Tried::default();
     tried.add(weights, later);
-    let metrics = |predicted: &[Predicted], line: Line| {
+    let measured = |predicted: &[Predicted], line: Line| {
         let honest: Vec<_> = predicted.iter().map(|p| Predicted { log_odds: line.at(p.log_odds), ..*p }).collect();
-        Metrics::of(&honest).map(Metrics::rounded).context("none of the held-out rows failed")
+        let metrics = Metrics::of(&honest).map(Metrics::rounded).context("none of the held-out rows failed")?;
+        anyhow::Ok(Measured { metrics, bins: bins(&honest, BINS).into_iter().map(Bin::rounded).collect() })
     };
     Ok(HeldOut {
         earlier_share: EARLIER_SHARE,
         rows: later.len(),
         failures: later.failures(),
-        history_known: metrics(&tried.known, calibration.history_known)?,
-        history_unknown: metrics(&tried.unknown, calibration.history_unknown)?,
+        history_known: measured(&tried.known, calibration.history_known)?,
+        history_unknown: measured(&tried.unknown, calibration.history_unknown)?,
     })
 }
 
 struct Fitted {
     weights: Weights,
     solution: Solution,
+    design: Array2<f64>,
+    failed: Vec<bool>,
+}
+
+impl Fitted {
+    /// Fills in how uncertain each coefficient is.
+    fn doubt(&mut self, alpha: f64) -> anyhow::Result<()> {
+        let errors = standard_errors(self.design.view(), &self.failed, 2, alpha, &self.solution)?;
+        for (weight, error) in self.weights.features.iter_mut().zip(errors) {
+            weight.standard_error = rounded(error);
+        }
+        Ok(())
+    }
 }
 
 /// Learns from every row twice: once with its past, once without, so that one model scores both honestly.
@@ -184,7 +204,7 @@ fn fit(rows: &Rows, alpha: f64, start: Option<&Solution>) -> anyhow::Result<Fitt
         }
         design[(count + index, FEATURES.len())] = 1.0;
     }
-    let failed: Vec<bool> = rows.iter().chain(rows.iter()).map(|row| row.failed).collect();
+    let failed: Vec<bool> = rows.iter().chain(rows.iter()).map(|row| row.failed == Some(true)).collect();
     let solution = solve(design.view(), &failed, alpha, start)?;
     for (weight, coefficient) in features.iter_mut().zip(&solution.coefficients) {
         weight.coefficient = rounded(*coefficient);
@@ -194,78 +214,34 @@ fn fit(rows: &Rows, alpha: f64, start: Option<&Solution>) -> anyhow::Result<Fitt
         history_unknown: rounded(solution.coefficients[FEATURES.len()]),
         features,
     };
-    Ok(Fitted { weights, solution })
+    Ok(Fitted { weights, solution, design, failed })
 }
 
-/// Mean and scale of every feature where it is known; no coefficients yet.
+/// Mean, scale and deciles of every feature where it is known; no coefficients yet.
 fn standardise(rows: &Rows) -> Vec<Weight> {
     let one = |feature: usize| {
         let transform = FEATURES[feature].transform;
-        let values = || rows.iter().filter_map(|row| row.features.value(feature)).map(|value| transform.apply(value));
-        let count = values().count().max(1) as f64;
-        let mean = rounded(values().sum::<f64>() / count);
-        let variance = values().map(|value| (value - mean).powi(2)).sum::<f64>() / count;
+        let known = rows.iter().filter_map(|row| row.features.value(feature));
+        let mut values: Vec<f64> = known.map(|value| transform.apply(value)).collect();
+        let count = values.len().max(1) as f64;
+        let mean = rounded(values.iter().sum::<f64>() / count);
+        let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / count;
         // A feature that never varies cannot be learnt from; any scale will do.
         let scale = Some(rounded(variance.sqrt())).filter(|scale| *scale > 0.0).unwrap_or(1.0);
-        Weight { feature, transform, mean, scale, coefficient: 0.0 }
+        values.sort_by(f64::total_cmp);
+        values.iter_mut().for_each(|value| *value = rounded(*value));
+        let decile = |tenth: usize| {
+            let value = values.get(values.len() * tenth / 10).copied().unwrap_or_default();
+            (value, rounded(values.partition_point(|other| *other <= value) as f64 / count))
+        };
+        let deciles = std::array::from_fn(|index| decile(index + 1));
+        Weight { feature, transform, mean, scale, coefficient: 0.0, standard_error: 0.0, deciles }
     };
     (0..FEATURES.len()).map(one).collect()
 }
 
-/// What a logistic regression found.
-#[derive(Clone, Debug)]
-struct Solution {
-    intercept: f64,
-    coefficients: Vec<f64>,
-}
-
-/// Fits P(failed) = logistic(intercept + records * coefficients), penalised by alpha/2 * |coefficients|^2.
-///
-/// linfa models the class that is more frequent, and reports success when it did not converge: hence the sign that is
-/// looked up, and the gradient that is computed here once more.
-fn solve(
-    records: ArrayView2<'_, f64>,
-    failed: &[bool],
-    alpha: f64,
-    start: Option<&Solution>,
-) -> anyhow::Result<Solution> {
-    const GRADIENT_TOLERANCE: f64 = 1e-3;
-    let targets = Array1::from_vec(failed.to_vec());
-    let failures = failed.iter().filter(|failed| **failed).count();
-    let mut regression =
-        LogisticRegression::default().alpha(alpha).gradient_tolerance(GRADIENT_TOLERANCE).max_iterations(1_000);
-    if let Some(start) = start {
-        // In linfa's terms.
-        let sign = if failures < failed.len() - failures { -1.0 } else { 1.0 };
-        let parameters = start.coefficients.iter().chain([&start.intercept]).map(|parameter| sign * parameter);
-        regression = regression.initial_params(parameters.collect());
-    }
-    let fitted = regression.fit(&DatasetBase::new(records, targets.view())).context("linfa's logistic regression")?;
-    let sign = if fitted.labels().pos.class { 1.0 } else { -1.0 };
-    let solution = Solution {
-        intercept: sign * fitted.intercept(),
-        coefficients: fitted.params().iter().map(|parameter| sign * parameter).collect(),
-    };
-    let gradient = gradient_max(records, failed, alpha, &solution);
-    if gradient.is_nan() || gradient > 10.0 * GRADIENT_TOLERANCE {
-        bail!("the solver did not converge: the gradient is {gradient:e} at alpha {alpha}");
-    }
-    Ok(solution)
-}
-
-/// The largest component of the gradient of the penalised loss.
-fn gradient_max(records: ArrayView2<'_, f64>, failed: &[bool], alpha: f64, solution: &Solution) -> f64 {
-    let coefficients = Array1::from_vec(solution.coefficients.clone());
-    let mut surplus = records.dot(&coefficients) + solution.intercept;
-    for (surplus, failed) in surplus.iter_mut().zip(failed) {
-        *surplus = logistic(*surplus) - f64::from(u8::from(*failed));
-    }
-    let gradient = records.t().dot(&surplus) + coefficients * alpha;
-    gradient.iter().map(|component| component.abs()).fold(surplus.sum().abs(), f64::max)
-}
-
 /// To six decimals, so that a model can be read, and the last bits of a machine's arithmetic do not show in it.
-fn rounded(number: f64) -> f64 {
+pub(crate) fn rounded(number: f64) -> f64 {
     (number * 1e6).round() / 1e6 + 0.0
 }
 
@@ -282,6 +258,12 @@ impl Metrics {
             brier_skill: rounded(self.brier_skill),
             log_loss: rounded(self.log_loss),
         }
+    }
+}
+
+impl Bin {
+    fn rounded(self) -> Self {
+        Self { up_to: rounded(self.up_to), predicted: rounded(self.predicted), ..self }
     }
 }
 

@@ -2,6 +2,7 @@ use std::io::Cursor;
 
 use serde_json::Value;
 
+use super::solver::gradient_max;
 use super::*;
 
 const CARRIED: &[u8] = include_bytes!("../../data/deploy_prs.csv.gz");
@@ -41,6 +42,26 @@ fn linfa_agrees_with_scikit_learn_whichever_class_is_more_frequent() {
         // From where the solution is, the solver stays there: the start has the right sign.
         agrees(&solve(records.view(), &failed, alpha, Some(&solution)).unwrap(), 1.0, intercept, coefficients);
         agrees(&solve(records.view(), &succeeded, alpha, Some(&flipped)).unwrap(), -1.0, intercept, coefficients);
+    }
+}
+
+/// The expected numbers are statsmodels' (0.15.0), on the same file, without a penalty:
+/// `Logit(y, add_constant(X)).fit(cov_type="HC0").bse`.
+#[test]
+fn standard_errors_are_those_of_the_sandwich_and_a_copy_is_no_new_row() {
+    let (records, failed) = solver_fixture();
+    // A penalty of almost nothing: statsmodels has none.
+    let alpha = 1e-6;
+    let solution = solve(records.view(), &failed, alpha, None).unwrap();
+    let once = standard_errors(records.view(), &failed, 1, alpha, &solution).unwrap();
+    for (got, expected) in once.iter().zip([0.180916, 0.174611, 0.132058, 0.128854]) {
+        assert!((got - expected).abs() < 1e-3, "{once:?}");
+    }
+    let twice = ndarray::concatenate(ndarray::Axis(0), &[records.view(), records.view()]).unwrap();
+    let both = [failed.clone(), failed].concat();
+    let errors = standard_errors(twice.view(), &both, 2, 2.0 * alpha, &solution).unwrap();
+    for (got, expected) in errors.iter().zip(&once) {
+        assert!((got - expected).abs() < 1e-6, "{errors:?} {once:?}");
     }
 }
 
@@ -119,7 +140,9 @@ fn the_shipped_model_is_what_training_makes_of_the_carried_rows() {
 fn the_shipped_model_is_calibrated_and_better_than_chance_on_later_deployments() {
     let model = Model::shipped();
     let held_out = &model.file().held_out;
-    for (metrics, auc) in [(held_out.history_known, 0.70), (held_out.history_unknown, 0.60)] {
+    for (measured, auc) in [(&held_out.history_known, 0.70), (&held_out.history_unknown, 0.60)] {
+        let metrics = measured.metrics;
+        assert_eq!(measured.bins.iter().map(|bin| bin.rows).sum::<usize>(), held_out.rows);
         assert!(metrics.auc > auc, "{metrics}");
         assert!((0.8..1.25).contains(&metrics.predicted_over_observed), "{metrics}");
         assert!(metrics.calibration_error < 0.004 && metrics.brier_skill > 0.0, "{metrics}");

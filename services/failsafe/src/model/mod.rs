@@ -1,0 +1,79 @@
+//! `failsafe model`: training, measuring and reading risk models. How it is done is for `ml-scoring` to know.
+
+mod page;
+mod plots;
+mod text;
+
+use std::fs::{self, File};
+use std::path::Path;
+
+use anyhow::{Context, ensure};
+use ml_scoring::Model;
+use ml_scoring::evaluation::{Evaluation, evaluate};
+use ml_scoring::rows::Rows;
+
+use crate::cli::{self, Evaluate, Show, Train};
+use crate::terminal::{Style, say};
+
+/// Runs one of the commands.
+pub(crate) fn run(command: &cli::Model) -> anyhow::Result<()> {
+    match command {
+        cli::Model::Train(options) => train(options),
+        cli::Model::Evaluate(options) => measure(options),
+        cli::Model::Show(options) => show(options),
+    }
+}
+
+/// Trains a model and writes it to a file.
+fn train(options: &Train) -> anyhow::Result<()> {
+    let model = ml_scoring::train(&options.name, open(&options.data)?)?;
+    fs::write(&options.out, model.to_json()).with_context(|| format!("cannot write {}", options.out.display()))?;
+    say(&text::model(&model, Style::of_stdout()));
+    say(&format!("\nWritten to {}; name it in the setting ml_scoring.model_path to use it.", options.out.display()));
+    Ok(())
+}
+
+/// Says what a model expects of deployments, and how good that is where their outcome is known.
+fn measure(options: &Evaluate) -> anyhow::Result<()> {
+    let model = model(options.model.as_deref())?;
+    let (rows, _) = Rows::read(open(&options.data)?).with_context(|| options.data.display().to_string())?;
+    ensure!(!rows.is_empty(), "{} holds no rows", options.data.display());
+    let evaluation = evaluate(&model, &rows);
+    if let Some(out) = &options.out {
+        predictions(out, &evaluation).with_context(|| format!("cannot write {}", out.display()))?;
+    }
+    say(&text::evaluation(&model, &evaluation, Style::of_stdout()));
+    if let Some(html) = &options.html {
+        let page = page::page(&model, &evaluation)?;
+        fs::write(html, page).with_context(|| format!("cannot write {}", html.display()))?;
+        say(&format!("\nThe same with plots: {}", html.display()));
+    }
+    Ok(())
+}
+
+/// Prints all of a model.
+fn show(options: &Show) -> anyhow::Result<()> {
+    let model = model(options.model.as_deref())?;
+    say(&text::model(&model, Style::of_stdout()));
+    say(&text::coefficients(&model, Style::of_stdout()));
+    Ok(())
+}
+
+/// The model of that file, or the one that FailSafe comes with.
+fn model(path: Option<&Path>) -> anyhow::Result<Model> {
+    ml_scoring::Config { model_path: path.map(Path::to_owned), ..Default::default() }.model()
+}
+
+fn open(data: &Path) -> anyhow::Result<File> {
+    File::open(data).with_context(|| format!("cannot read {}: name the past deployments by --data", data.display()))
+}
+
+/// Writes `id,probability` of every deployment.
+fn predictions(path: &Path, evaluation: &Evaluation) -> anyhow::Result<()> {
+    let mut file = csv::Writer::from_path(path)?;
+    file.write_record(["id", "probability"])?;
+    for (id, probability) in &evaluation.predictions {
+        file.write_record([id.as_str(), &format!("{probability:.9}")])?;
+    }
+    Ok(file.flush()?)
+}
