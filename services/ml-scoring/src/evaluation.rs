@@ -10,6 +10,9 @@ use crate::model::{Model, Weight};
 use crate::rows::{Row, Rows};
 use crate::train::rounded;
 
+/// Points of a plot.
+pub type Curve = Vec<(f64, f64)>;
+
 /// What a model says of deployments, and what became of them.
 #[derive(Clone, Debug)]
 pub struct Evaluation {
@@ -39,9 +42,9 @@ pub struct Quality {
     /// The same in twenty parts, for a plot.
     pub bins: Vec<Bin>,
     /// The ROC curve: false positive rate and true positive rate, from (0, 0) to (1, 1).
-    pub roc: Vec<(f64, f64)>,
+    pub roc: Curve,
     /// Recall and precision, from the riskiest down.
-    pub precision_recall: Vec<(f64, f64)>,
+    pub precision_recall: Curve,
     /// For each service its name, its deployments, how many failed, and the metrics where some did.
     pub services: Vec<(String, usize, usize, Option<Metrics>)>,
 }
@@ -109,7 +112,7 @@ fn quality(rows: &Rows, log_odds: impl Fn(&Row) -> f64) -> Option<Quality> {
 }
 
 /// Points of the ROC curve and of precision over recall, at most some hundred each.
-fn curves(predicted: &[Predicted]) -> (Vec<(f64, f64)>, Vec<(f64, f64)>) {
+fn curves(predicted: &[Predicted]) -> (Curve, Curve) {
     const POINTS: usize = 400;
     let mut riskiest = predicted.to_vec();
     riskiest.sort_by(|a, b| b.log_odds.total_cmp(&a.log_odds));
