@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use domain::{
     Analysis, Category, Cause, Change, Claim, Confidence, Contribution, Deployment, DeploymentId, DiffDigest,
-    DiffReference, Draft, DraftChange, Evidence, Explanation, FileChange, FileChangeKind, Finding, History, Judgement,
-    Missing, MissingInput, Origin, Outcome, OutcomeKind, PolicyStamp, PullRequest, Reached, Reason, Repository, Review,
-    ReviewDecision, Revision, Risk, RiskScore, Said, Severity, Signal, Source, Verdict,
+    DiffReference, Draft, DraftChange, Evidence, Explanation, FileChange, FileChangeKind, Finding, Grounds, History,
+    Judgement, Missing, MissingInput, Origin, Outcome, OutcomeKind, PolicyStamp, Provenance, PullRequest, Reached,
+    Reason, Repository, Review, ReviewDecision, Revision, Risk, RiskScore, Said, Severity, Signal, Source, Verdict,
 };
 use time::OffsetDateTime;
 use time::macros::datetime;
@@ -112,8 +112,23 @@ fn scored() -> Signal {
         contributions: vec![contribution],
         unknown: vec!["author_changes".to_owned()],
         provenance: "learned".to_owned(),
+        grounds: None,
+        lift: None,
     };
     signal(Source::MlScoring, Said::Risk(score))
+}
+
+fn scored_with_grounds() -> Signal {
+    let grounds = Grounds {
+        provenance: Provenance::Learned,
+        outcomes: 65_970,
+        failures: 675,
+        alike: 1_979,
+        alike_failures: 71,
+        interval: (Risk::new(0.028).unwrap(), Risk::new(0.045).unwrap()),
+    };
+    let Signal { said: Said::Risk(score), .. } = scored() else { unreachable!("a score is a risk") };
+    signal(Source::MlScoring, Said::Risk(RiskScore { grounds: Some(grounds), lift: Some(2.5), ..score }))
 }
 
 fn gave_up() -> Signal {
@@ -215,6 +230,7 @@ fn what_an_earlier_version_wrote_is_read() {
     check("accepted-1.bin", &deployment());
     check("signal-found-1.bin", &found());
     check("signal-scored-1.bin", &scored());
+    check("signal-scored-2.bin", &scored_with_grounds());
     check("signal-gave-up-1.bin", &gave_up());
     check("verdict-1.bin", &reached());
     check("explanation-model-1.bin", &explanation(Origin::Model { name: "m".to_owned(), digest: "d".to_owned() }));

@@ -112,6 +112,8 @@ fn risk(probability: f64) -> Said {
         contributions: vec![],
         unknown: vec![],
         provenance: String::new(),
+        grounds: None,
+        lift: None,
     })
 }
 

@@ -1,7 +1,8 @@
 //! The enumerations. Zero is `_UNSPECIFIED` and is refused, as is a number that a newer sender may know.
 
 use domain::{
-    Category, Cause, Confidence, FileChangeKind, OutcomeKind, ReviewDecision, Severity, Source, SuppressedBy, Verdict,
+    Category, Cause, Confidence, FileChangeKind, OutcomeKind, Provenance, ReviewDecision, Severity, Source,
+    SuppressedBy, Verdict,
 };
 
 use crate::{Malformed, v1};
@@ -34,6 +35,15 @@ enumeration!(
     Comment = Comment,
     Path = Path,
     Baseline = Baseline
+);
+enumeration!(
+    provenance_to,
+    provenance_from,
+    Provenance,
+    Provenance,
+    SyntheticPrior = SyntheticPrior,
+    Blended = Blended,
+    Learned = Learned
 );
 enumeration!(decision_to, decision_from, ReviewDecision, ReviewDecision, Approved = Approved, Rejected = Rejected);
 enumeration!(

@@ -1,6 +1,6 @@
 //! Signals, findings and scores.
 
-use domain::{Analysis, Contribution, Finding, Risk, RiskScore, Said, Signal, Suppression};
+use domain::{Analysis, Contribution, Finding, Grounds, Risk, RiskScore, Said, Signal, Suppression};
 
 use super::{
     deployment_id, duration_from, duration_to, each, enums, required, required_text, required_time, timestamp,
@@ -133,6 +133,8 @@ fn score_to(score: &RiskScore) -> v1::RiskScore {
         contributions: score.contributions.iter().map(contribution_to).collect(),
         unknown: score.unknown.clone(),
         provenance: score.provenance.clone(),
+        grounds: score.grounds.as_ref().map(grounds_to),
+        lift: score.lift,
     }
 }
 
@@ -143,6 +145,32 @@ fn score_from(message: v1::RiskScore) -> Result<RiskScore, Malformed> {
         contributions: message.contributions.into_iter().map(contribution_from).collect(),
         unknown: message.unknown,
         provenance: message.provenance,
+        grounds: message.grounds.map(grounds_from).transpose().map_err(|error| error.within("grounds"))?,
+        lift: message.lift,
+    })
+}
+
+fn grounds_to(grounds: &Grounds) -> v1::Grounds {
+    v1::Grounds {
+        provenance: enums::provenance_to(grounds.provenance),
+        outcomes: grounds.outcomes,
+        failures: grounds.failures,
+        alike: grounds.alike,
+        alike_failures: grounds.alike_failures,
+        low: grounds.interval.0.probability(),
+        high: grounds.interval.1.probability(),
+    }
+}
+
+fn grounds_from(message: v1::Grounds) -> Result<Grounds, Malformed> {
+    let share = |field, value| Risk::new(value).map_err(|problem| Malformed::new(field, problem));
+    Ok(Grounds {
+        provenance: enums::provenance_from("provenance", message.provenance)?,
+        outcomes: message.outcomes,
+        failures: message.failures,
+        alike: message.alike,
+        alike_failures: message.alike_failures,
+        interval: (share("low", message.low)?, share("high", message.high)?),
     })
 }
 

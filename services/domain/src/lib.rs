@@ -19,8 +19,8 @@ pub use identity::{DeploymentId, EventId, PullRequest, Repository, Revision};
 pub use query::{Dossier, ListQuery, Page, Place, Progress, Summary};
 pub use record::{Outcome, OutcomeKind, Review, ReviewDecision};
 pub use signal::{
-    Analysis, Category, Confidence, Contribution, Finding, Risk, RiskScore, Said, Severity, Signal, Source,
-    SuppressedBy, Suppression,
+    Analysis, Category, Confidence, Contribution, Finding, Grounds, Provenance, Risk, RiskScore, Said, Severity,
+    Signal, Source, SuppressedBy, Suppression,
 };
 pub use submission::{Draft, DraftChange, FieldViolation, GitReference, Submission};
 pub use verdict::{Cause, Evidence, Judgement, Missing, MissingInput, PolicyStamp, Reached, Reason, Verdict};

@@ -320,6 +320,53 @@ pub struct RiskScore {
     pub unknown: Vec<String>,
     /// What the model was trained on, in one sentence.
     pub provenance: String,
+    /// What the score rests on, in numbers; `None` in scores of early versions.
+    pub grounds: Option<Grounds>,
+    /// How many times the repository's own rate of failures the risk is; `None` when the repository's past is not known.
+    pub lift: Option<f64>,
+}
+
+/// What a score rests on.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Grounds {
+    /// Where the model's knowledge comes from.
+    pub provenance: Provenance,
+    /// Deployments with a known outcome that the model learnt from.
+    pub outcomes: u64,
+    /// Of these, how many failed.
+    pub failures: u64,
+    /// Deployments with about this risk that the model was tried on and had not learnt from.
+    pub alike: u64,
+    /// Of these, how many failed.
+    pub alike_failures: u64,
+    /// The least and the most that the share of failures among such deployments may be, with 95 % confidence.
+    pub interval: (Risk, Risk),
+}
+
+/// Where a model's knowledge comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Provenance {
+    /// Chosen by people and not measured: a scenario's coefficients.
+    SyntheticPrior,
+    /// A scenario that recorded outcomes have begun to correct.
+    Blended,
+    /// Learnt from recorded outcomes alone.
+    Learned,
+}
+
+impl Provenance {
+    /// All of them, in order.
+    pub const ALL: [Self; 3] = [Self::SyntheticPrior, Self::Blended, Self::Learned];
+
+    /// Its name, such as `synthetic-prior`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::SyntheticPrior => "synthetic-prior",
+            Self::Blended => "blended",
+            Self::Learned => "learned",
+        }
+    }
 }
 
 /// What one feature adds to a score.

@@ -125,6 +125,8 @@ pub(crate) fn risk(probability: f64) -> Said {
         ],
         unknown: vec!["file_age_days".to_owned(), "prior_authors".to_owned()],
         provenance: "learned from 1,000 deployments of 1 service".to_owned(),
+        grounds: None,
+        lift: None,
     })
 }
 

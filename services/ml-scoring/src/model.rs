@@ -5,6 +5,7 @@
 use std::io::{self, Write};
 
 use anyhow::{Context, bail, ensure};
+use domain::Provenance;
 use serde::{Deserialize, Serialize};
 use serde_json::ser::{Formatter, PrettyFormatter};
 
@@ -32,6 +33,9 @@ pub struct ModelFile {
     pub format: u32,
     /// The model's name and number, such as `default-1`.
     pub version: String,
+    /// Where its knowledge comes from.
+    #[serde(with = "provenance_name")]
+    pub kind: Provenance,
     /// What it was learnt from, in one sentence.
     pub provenance: String,
     /// The rows that it was learnt from.
@@ -234,6 +238,16 @@ impl Model {
         if features.history_is_known() { calibration.history_known } else { calibration.history_unknown }
     }
 
+    /// What came of the deployments that the model was tried on and that had about this probability of failure.
+    #[must_use]
+    pub fn alike(&self, features: &Features, probability: f64) -> Bin {
+        let held_out = &self.file.held_out;
+        let measured = if features.history_is_known() { &held_out.history_known } else { &held_out.history_unknown };
+        let bins = &measured.bins;
+        let at = bins.partition_point(|bin| bin.up_to < probability).min(bins.len() - 1);
+        bins[at]
+    }
+
     /// Log-odds of failure, without the words: for whole files of deployments.
     #[must_use]
     pub fn log_odds(&self, features: &Features) -> f64 {
@@ -345,6 +359,25 @@ fn check(file: &ModelFile) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Where a model's knowledge comes from, as its name.
+mod provenance_name {
+    use domain::Provenance;
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(kind: &Provenance, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(kind.name())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Provenance, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        Provenance::ALL
+            .into_iter()
+            .find(|kind| kind.name() == name)
+            .ok_or_else(|| D::Error::custom(format!("kind {name:?} is none of synthetic-prior, blended, learned")))
+    }
+}
+
 /// A feature as its name.
 mod by_name {
     use serde::de::Error;
@@ -405,6 +438,7 @@ mod tests {
             "has format 9",
         );
         refused(|v| v["trees"] = 1.into(), "unknown field `trees`");
+        refused(|v| v["kind"] = "guessed".into(), "none of synthetic-prior, blended, learned");
         refused(|v| v["version"] = "my model".into(), "white space");
         refused(|v| v["weights"]["features"][3]["coefficient"] = serde_json::Value::Null, "not a sound model");
         refused(

@@ -2,7 +2,7 @@
 //!
 //! Pure. A score is told relative to the typical deployment of the training data, whose features are all at their mean.
 
-use domain::{Contribution, Risk, RiskScore};
+use domain::{Contribution, Grounds, Risk, RiskScore};
 
 use crate::features::{FEATURES, Features};
 use crate::metrics::logistic;
@@ -53,18 +53,39 @@ pub fn score(model: &Model, features: &Features) -> RiskScore {
     }
     contributions.sort_by(|a, b| b.log_odds.abs().total_cmp(&a.log_odds.abs()));
     let log_odds = base_log_odds + contributions.iter().map(|c| c.log_odds).sum::<f64>();
+    let probability = logistic(log_odds);
     RiskScore {
-        risk: Risk::new(logistic(log_odds)).expect("a sound model and finite features make a probability"),
+        risk: as_risk(probability),
         base_log_odds,
         contributions,
         unknown,
         provenance: model.file().provenance.clone(),
+        grounds: Some(grounds(model, features, probability)),
+        lift: features.named("repository_revert_rate").map(|rate| probability / rate),
     }
+}
+
+/// What the score rests on, in numbers.
+fn grounds(model: &Model, features: &Features, probability: f64) -> Grounds {
+    let (file, alike) = (model.file(), model.alike(features, probability));
+    let (low, high) = alike.interval();
+    Grounds {
+        provenance: file.kind,
+        outcomes: file.training.rows as u64,
+        failures: file.training.failures as u64,
+        alike: alike.rows as u64,
+        alike_failures: alike.failures as u64,
+        interval: (as_risk(low), as_risk(high)),
+    }
+}
+
+fn as_risk(probability: f64) -> Risk {
+    Risk::new(probability).expect("a sound model and finite features make a probability")
 }
 
 #[cfg(test)]
 mod tests {
-    use domain::{FileChangeKind, History};
+    use domain::{FileChangeKind, History, Provenance};
 
     use super::*;
     use crate::features::Measures;
@@ -166,6 +187,26 @@ mod tests {
         let known = scored(&Measures { history: history(), ..fifty_files_with_a_migration() });
         assert!(known.contributions.iter().all(|c| c.feature != HISTORY_UNKNOWN));
         assert!(known.unknown.iter().all(|name| ["commits", "lead_hours", "fix", "bot"].contains(&name.as_str())));
+    }
+
+    #[test]
+    fn a_score_says_what_became_of_deployments_like_it() {
+        let training = &Model::shipped().file().training.clone();
+        let safe = scored(&Measures { history: history(), ..one_file_of_documentation() });
+        let risky = scored(&Measures { history: history(), ..fifty_files_with_a_migration() });
+        let share = |score: &RiskScore| {
+            let grounds = score.grounds.unwrap();
+            assert_eq!(grounds.provenance, Provenance::Learned);
+            assert_eq!((grounds.outcomes, grounds.failures), (training.rows as u64, training.failures as u64));
+            let share = grounds.alike_failures as f64 / grounds.alike as f64;
+            assert!(grounds.interval.0.probability() <= share && share <= grounds.interval.1.probability());
+            share
+        };
+        assert!(share(&safe) < share(&risky), "{safe:?} {risky:?}");
+        // 28 of 2,250: the rate that the repository's feature takes.
+        let expected = risky.risk.probability() / (28.0 / 2_250.0);
+        assert!((risky.lift.unwrap() - expected).abs() < 1e-9);
+        assert_eq!(scored(&fifty_files_with_a_migration()).lift, None);
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod solver;
 use std::io::Read;
 
 use anyhow::{Context, ensure};
+use domain::Provenance;
 use ndarray::{Array2, ShapeBuilder};
 use time::OffsetDateTime;
 
@@ -69,6 +70,7 @@ pub fn train(version: &str, rows: impl Read) -> anyhow::Result<Model> {
     Model::new(ModelFile {
         format: FORMAT,
         version: version.to_owned(),
+        kind: Provenance::Learned,
         provenance: provenance(&training),
         training,
         held_out,

@@ -47,6 +47,8 @@ fn risk(probability: f64) -> Signal {
         contributions: vec![],
         unknown: vec![],
         provenance: String::new(),
+        grounds: None,
+        lift: None,
     };
     signal(Source::MlScoring, Said::Risk(score))
 }

@@ -22,7 +22,10 @@ pub(super) fn print(sheet: &mut Sheet, known: &v1::GetDeploymentResponse) {
         _ => return,
     };
     let typical = 1.0 / (1.0 + (-score.base_log_odds).exp());
-    let words = format!("that it fails, where {} is typical", percent(typical));
+    let mut words = format!("that it fails, where {} is typical", percent(typical));
+    if let Some(lift) = score.lift {
+        words.push_str(&format!("; {lift:.1} times this repository's own rate"));
+    }
     sheet.item(2, (Look::Bold, &format!("Risk {}", percent(score.risk))), Look::Plain, &words);
     let matter = |contribution: &&v1::Contribution| contribution.log_odds.abs() >= LOG_ODDS_MIN;
     let shown: Vec<_> = score.contributions.iter().filter(matter).take(FEATURES_MAX).collect();
@@ -37,6 +40,9 @@ pub(super) fn print(sheet: &mut Sheet, known: &v1::GetDeploymentResponse) {
         let words = if rest == 1 { "one other".to_owned() } else { format!("all {rest} others together") };
         sheet.item(4, (Look::Dim, &factor(log_odds)), Look::Dim, &words);
     }
+    if let Some(grounds) = &score.grounds {
+        sheet.paragraph(4, Look::Plain, &alike(grounds));
+    }
     let mut model = format!("model {}", signal.basis);
     if !score.provenance.is_empty() {
         model.push_str(&format!(", {}", score.provenance));
@@ -47,6 +53,22 @@ pub(super) fn print(sheet: &mut Sheet, known: &v1::GetDeploymentResponse) {
             .push_str(&format!("; {count} of its features {} not known here", if count == 1 { "was" } else { "were" }));
     }
     sheet.paragraph(4, Look::Dim, &model);
+}
+
+/// What became of deployments with about the same risk.
+fn alike(grounds: &v1::Grounds) -> String {
+    let what = match grounds.provenance() {
+        v1::Provenance::SyntheticPrior => "a scenario that was chosen, not measured: ",
+        v1::Provenance::Blended => "a chosen scenario, corrected by few outcomes: ",
+        v1::Provenance::Learned | v1::Provenance::Unspecified => "",
+    };
+    format!(
+        "{what}of {} other deployments with such a risk {} failed, so {} to {} of them do (95 %)",
+        grounds.alike,
+        grounds.alike_failures,
+        percent(grounds.low),
+        percent(grounds.high)
+    )
 }
 
 /// By how much the odds of a failure are multiplied.

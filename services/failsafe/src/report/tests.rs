@@ -60,6 +60,16 @@ fn blocked() -> v1::GetDeploymentResponse {
         ],
         unknown: vec!["author_changes".to_owned()],
         provenance: "learned from 65,970 deployments".to_owned(),
+        grounds: Some(v1::Grounds {
+            provenance: v1::Provenance::Learned.into(),
+            outcomes: 65_970,
+            failures: 675,
+            alike: 1_979,
+            alike_failures: 41,
+            low: 0.0153,
+            high: 0.028,
+        }),
+        lift: Some(1.7),
     };
     let reason = v1::Reason {
         rule: "findings.block".to_owned(),

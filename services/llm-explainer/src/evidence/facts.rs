@@ -67,7 +67,12 @@ pub(super) fn details(reached: &Reached) -> Vec<Detail> {
         let provenance = clause(&one_line(&score.provenance, SENTENCE_CHARS_MAX)).to_owned();
         let provenance = if provenance.is_empty() { String::new() } else { format!("; {provenance}") };
         let model = one_line(model, QUOTE_CHARS_MAX);
-        let fact = format!("the model {model} gives a probability of failure of {}{provenance}", score.risk);
+        let alike = score.grounds.map_or_else(String::new, |grounds| {
+            let (low, high) = grounds.interval;
+            let (failed, all) = (grounds.alike_failures, grounds.alike);
+            format!("; of {all} other deployments with such a risk {failed} failed, so {low} to {high} of them do")
+        });
+        let fact = format!("the model {model} gives a probability of failure of {}{provenance}{alike}", score.risk);
         details.push(detail(About::Risk, fact));
         if !score.unknown.is_empty() {
             let names: Vec<String> = score.unknown.iter().map(|name| one_line(name, QUOTE_CHARS_MAX)).collect();
