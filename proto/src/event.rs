@@ -17,6 +17,8 @@ pub const DEAD_STREAM: &str = "FAILSAFE_DEAD";
 pub const DEAD_SUBJECTS: &str = "failsafe.dead.>";
 /// The object store bucket of large diffs.
 pub const DIFFS_BUCKET: &str = "failsafe-diffs";
+/// The key-value bucket of the models that every ml-scoring replica follows.
+pub const MODELS_BUCKET: &str = "failsafe-models";
 
 /// Where `service` leaves what it could not handle.
 #[must_use]

@@ -8,7 +8,8 @@ use domain::{
     Analysis, Category, Cause, Change, Claim, Confidence, Contribution, Deployment, DeploymentId, DiffDigest,
     DiffReference, Draft, DraftChange, Evidence, Explanation, FileChange, FileChangeKind, Finding, Grounds, History,
     Judgement, Missing, MissingInput, Origin, Outcome, OutcomeKind, PolicyStamp, Provenance, PullRequest, Reached,
-    Reason, Repository, Review, ReviewDecision, Revision, Risk, RiskScore, Said, Severity, Signal, Source, Verdict,
+    Reason, Repository, Review, ReviewDecision, Revision, Risk, RiskScore, Said, Severity, Shadow, Signal, Source,
+    Verdict,
 };
 use time::OffsetDateTime;
 use time::macros::datetime;
@@ -114,6 +115,7 @@ fn scored() -> Signal {
         provenance: "learned".to_owned(),
         grounds: None,
         lift: None,
+        shadow: None,
     };
     signal(Source::MlScoring, Said::Risk(score))
 }
@@ -127,8 +129,12 @@ fn scored_with_grounds() -> Signal {
         alike_failures: 71,
         interval: (Risk::new(0.028).unwrap(), Risk::new(0.045).unwrap()),
     };
+    let shadow = Shadow { basis: "own-2+0123456789ab".to_owned(), risk: Risk::new(0.031).unwrap() };
     let Signal { said: Said::Risk(score), .. } = scored() else { unreachable!("a score is a risk") };
-    signal(Source::MlScoring, Said::Risk(RiskScore { grounds: Some(grounds), lift: Some(2.5), ..score }))
+    signal(
+        Source::MlScoring,
+        Said::Risk(RiskScore { grounds: Some(grounds), lift: Some(2.5), shadow: Some(shadow), ..score }),
+    )
 }
 
 fn gave_up() -> Signal {

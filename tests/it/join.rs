@@ -114,6 +114,7 @@ fn risk(probability: f64) -> Said {
         provenance: String::new(),
         grounds: None,
         lift: None,
+        shadow: None,
     })
 }
 

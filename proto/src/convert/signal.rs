@@ -1,6 +1,6 @@
 //! Signals, findings and scores.
 
-use domain::{Analysis, Contribution, Finding, Grounds, Risk, RiskScore, Said, Signal, Suppression};
+use domain::{Analysis, Contribution, Finding, Grounds, Risk, RiskScore, Said, Shadow, Signal, Suppression};
 
 use super::{
     deployment_id, duration_from, duration_to, each, enums, required, required_text, required_time, timestamp,
@@ -135,6 +135,7 @@ fn score_to(score: &RiskScore) -> v1::RiskScore {
         provenance: score.provenance.clone(),
         grounds: score.grounds.as_ref().map(grounds_to),
         lift: score.lift,
+        shadow: score.shadow.as_ref().map(shadow_to),
     }
 }
 
@@ -147,7 +148,17 @@ fn score_from(message: v1::RiskScore) -> Result<RiskScore, Malformed> {
         provenance: message.provenance,
         grounds: message.grounds.map(grounds_from).transpose().map_err(|error| error.within("grounds"))?,
         lift: message.lift,
+        shadow: message.shadow.map(shadow_from).transpose().map_err(|error| error.within("shadow"))?,
     })
+}
+
+fn shadow_to(shadow: &Shadow) -> v1::Shadow {
+    v1::Shadow { basis: shadow.basis.clone(), risk: shadow.risk.probability() }
+}
+
+fn shadow_from(message: v1::Shadow) -> Result<Shadow, Malformed> {
+    let risk = Risk::new(message.risk).map_err(|problem| Malformed::new("risk", problem))?;
+    Ok(Shadow { basis: message.basis, risk })
 }
 
 fn grounds_to(grounds: &Grounds) -> v1::Grounds {

@@ -11,7 +11,9 @@ pub mod trace;
 
 mod process;
 
-pub use bus::{Ask, Bus, ConsumerSpec, Delivery, Failure, Handler, Outgoing, Refusal, RefusalCode};
+pub use bus::{
+    Ask, Bus, ConsumerSpec, Delivery, Document, Documents, Failure, Followed, Handler, Outgoing, Refusal, RefusalCode,
+};
 pub use health::{Health, State};
 pub use process::{Process, main, table_of};
 pub use settings::Settings;

@@ -20,7 +20,7 @@ pub use query::{Dossier, ListQuery, Page, Place, Progress, Summary};
 pub use record::{Outcome, OutcomeKind, Review, ReviewDecision};
 pub use signal::{
     Analysis, Category, Confidence, Contribution, Finding, Grounds, Provenance, Risk, RiskScore, Said, Severity,
-    Signal, Source, SuppressedBy, Suppression,
+    Shadow, Signal, Source, SuppressedBy, Suppression,
 };
 pub use submission::{Draft, DraftChange, FieldViolation, GitReference, Submission};
 pub use verdict::{Cause, Evidence, Judgement, Missing, MissingInput, PolicyStamp, Reached, Reason, Verdict};

@@ -324,6 +324,17 @@ pub struct RiskScore {
     pub grounds: Option<Grounds>,
     /// How many times the repository's own rate of failures the risk is; `None` when the repository's past is not known.
     pub lift: Option<f64>,
+    /// What a candidate in the model's shadow expects. It is stored to be compared later, and never used.
+    pub shadow: Option<Shadow>,
+}
+
+/// What a model expects that is tried beside the one that counts.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Shadow {
+    /// Its version and digest.
+    pub basis: String,
+    /// The probability of failure that it gives.
+    pub risk: Risk,
 }
 
 /// What a score rests on.

@@ -325,6 +325,49 @@ pub(crate) enum Model {
     Evaluate(Evaluate),
     /// Say where a model comes from, how good it is, and what each feature counts.
     Show(Show),
+    /// Have every running ml-scoring score with a model, within a second and without a restart.
+    Publish(Publish),
+    /// Go back to the model that was published before; where there was none, to the replicas' own.
+    Rollback(Bus),
+    /// List what was published, the latest last.
+    Published(Bus),
+}
+
+/// How to reach NATS.
+#[derive(Args, Debug)]
+pub(crate) struct Bus {
+    /// The NATS server that the services use.
+    #[arg(long, value_name = "URL", env = "FAILSAFE__NATS__URL", hide_env_values = true)]
+    pub(crate) nats_url: Option<String>,
+    /// Settings in TOML; FAILSAFE__TABLE__KEY variables go over them, and the flag over both.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+impl Bus {
+    /// The settings file, the environment, and the flag over both.
+    pub(crate) fn settings(&self) -> anyhow::Result<Settings> {
+        let settings = Settings::load(self.config.as_deref())?;
+        Ok(match &self.nats_url {
+            Some(url) => settings.with("nats.url", url.clone()),
+            None => settings,
+        })
+    }
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Publish {
+    /// The model's file, as `failsafe model train` writes it.
+    #[arg(value_name = "FILE", required_unless_present = "none")]
+    pub(crate) model: Option<PathBuf>,
+    /// Let it score in the champion's shadow: its scores are stored to be compared, and never used.
+    #[arg(long)]
+    pub(crate) shadow: bool,
+    /// Instead of a model publish none: no shadow, or the replicas' own champion.
+    #[arg(long, conflicts_with = "model")]
+    pub(crate) none: bool,
+    #[command(flatten)]
+    pub(crate) bus: Bus,
 }
 
 #[derive(Args, Debug)]

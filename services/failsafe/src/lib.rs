@@ -78,7 +78,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Watch(options) => questions::watch(options).await,
         Command::Scan(options) => scan::run(&options),
         Command::Rules(command) => rules::run(&command),
-        Command::Model(command) => model::run(&command).map(|()| ExitCode::SUCCESS),
+        Command::Model(command) => model::run(&command).await.map(|()| ExitCode::SUCCESS),
     }
 }
 

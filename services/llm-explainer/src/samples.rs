@@ -127,6 +127,7 @@ pub(crate) fn risk(probability: f64) -> Said {
         provenance: "learned from 1,000 deployments of 1 service".to_owned(),
         grounds: None,
         lift: None,
+        shadow: None,
     })
 }
 

@@ -12,7 +12,7 @@ use crate::model::Model;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// File of the model; the one that FailSafe comes with when it is not set.
+    /// File of the model; the one that FailSafe comes with when it is not set. A published model goes over both.
     pub model_path: Option<PathBuf>,
     /// How many deployments one process scores at a time.
     pub in_flight_max: usize,

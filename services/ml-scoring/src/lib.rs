@@ -9,6 +9,7 @@ pub mod evaluation;
 pub mod features;
 pub mod metrics;
 pub mod model;
+pub mod published;
 pub mod rows;
 pub mod score;
 pub mod train;
@@ -19,14 +20,15 @@ mod samples;
 use std::time::{Duration, Instant};
 
 use chassis::{ConsumerSpec, Failure, Handler, Outgoing, Process, State};
-use domain::{Deployment, Said, Signal, Source};
+use domain::{Deployment, Said, Shadow, Signal, Source};
 use time::OffsetDateTime;
 
 pub use config::Config;
 pub use evaluation::evaluate;
 pub use features::{Features, Measures};
 pub use model::{Model, basis};
-pub use score::score;
+use published::{Models, Now};
+pub use score::{risk, score};
 pub use train::train;
 
 /// The service's name.
@@ -40,6 +42,8 @@ pub async fn run(process: Process, config: Config) -> anyhow::Result<()> {
     anyhow::ensure!(config.in_flight_max > 0, "ml_scoring.in_flight_max must be at least 1");
     let model = config.model()?;
     tracing::info!(model = model.basis(), "scoring with a model that was {}", model.file().provenance);
+    let models = Models::new(model);
+    tokio::spawn(models.clone().follow(process.bus.clone(), process.shutdown.clone()));
     let spec = ConsumerSpec {
         name: SERVICE,
         backoff: [30, 60, 120, 300].map(Duration::from_secs).to_vec(),
@@ -47,20 +51,20 @@ pub async fn run(process: Process, config: Config) -> anyhow::Result<()> {
         in_flight_max: config.in_flight_max,
     };
     process.health.set(State::Serving);
-    process.bus.serve(spec, Scoring { model }, &process.shutdown).await
+    process.bus.serve(spec, Scoring { models }, &process.shutdown).await
 }
 
-/// Scores deployments with one model.
+/// Scores deployments.
 struct Scoring {
-    model: Model,
+    models: Models,
 }
 
 impl Scoring {
-    fn signal(&self, deployment: &Deployment, said: Said, took: Duration) -> Signal {
+    fn signal(&self, model: &Model, deployment: &Deployment, said: Said, took: Duration) -> Signal {
         Signal {
             deployment_id: deployment.id,
             source: Source::MlScoring,
-            basis: self.model.basis().to_owned(),
+            basis: model.basis().to_owned(),
             producer: env!("CARGO_PKG_VERSION").to_owned(),
             raised_at: OffsetDateTime::now_utc(),
             took,
@@ -74,7 +78,10 @@ impl Handler for Scoring {
 
     async fn handle(&self, deployment: Deployment) -> Result<Vec<Outgoing>, Failure> {
         let started = Instant::now();
-        let score = score(&self.model, &Features::of(&Measures::of(&deployment)));
+        let Now { champion, shadow } = self.models.now();
+        let features = Features::of(&Measures::of(&deployment));
+        let mut score = score(&champion, &features);
+        score.shadow = shadow.map(|model| Shadow { basis: model.basis().to_owned(), risk: risk(&model, &features) });
         tracing::info!(
             deployment.id = %deployment.id,
             risk = score.risk.probability(),
@@ -83,12 +90,12 @@ impl Handler for Scoring {
             deployment.id,
             score.risk
         );
-        Ok(vec![Outgoing::new(&self.signal(&deployment, Said::Risk(score), started.elapsed()))])
+        Ok(vec![Outgoing::new(&self.signal(&champion, &deployment, Said::Risk(score), started.elapsed()))])
     }
 
     fn give_up(&self, deployment: &Deployment, error: &str) -> Vec<Outgoing> {
         let said = Said::Unavailable { reason: error.to_owned() };
-        vec![Outgoing::new(&self.signal(deployment, said, Duration::ZERO))]
+        vec![Outgoing::new(&self.signal(&self.models.now().champion, deployment, said, Duration::ZERO))]
     }
 }
 
@@ -111,7 +118,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_accepted_deployment_leads_to_a_signal_with_its_risk() {
-        let scoring = Scoring { model: Model::shipped() };
+        let scoring = Scoring { models: Models::new(Model::shipped()) };
         let first = scoring.handle(deployment()).await.unwrap();
         let signal = only_signal(&first);
         assert_eq!((signal.source, signal.basis.as_str()), (Source::MlScoring, Model::shipped().basis()));
@@ -123,7 +130,7 @@ mod tests {
 
     #[test]
     fn who_gives_up_says_so() {
-        let signal = only_signal(&Scoring { model: Model::shipped() }.give_up(&deployment(), "no luck"));
+        let signal = only_signal(&Scoring { models: Models::new(Model::shipped()) }.give_up(&deployment(), "no luck"));
         assert_eq!(signal.said, Said::Unavailable { reason: "no luck".to_owned() });
     }
 }

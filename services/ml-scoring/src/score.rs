@@ -62,7 +62,14 @@ pub fn score(model: &Model, features: &Features) -> RiskScore {
         provenance: model.file().provenance.clone(),
         grounds: Some(grounds(model, features, probability)),
         lift: features.named("repository_revert_rate").map(|rate| probability / rate),
+        shadow: None,
     }
+}
+
+/// The same probability of failure, without the words.
+#[must_use]
+pub fn risk(model: &Model, features: &Features) -> Risk {
+    as_risk(logistic(model.log_odds(features)))
 }
 
 /// What the score rests on, in numbers.

@@ -66,7 +66,7 @@ impl Bus {
             nats.payload_max = server.max_payload,
             "connected to NATS"
         );
-        Ok(Self { service, client, jetstream, events, diffs: Arc::new(diffs) })
+        Ok(Self { service, client, jetstream, events, diffs: Arc::new(diffs), replicas: settings.replicas })
     }
 }
 

@@ -8,6 +8,7 @@ mod connect;
 pub mod dead;
 mod delivery;
 mod diffs;
+mod documents;
 mod publish;
 mod serve;
 mod watch;
@@ -21,6 +22,7 @@ use async_nats::jetstream::object_store::ObjectStore;
 
 pub use ask::{Ask, Refusal, RefusalCode};
 pub use delivery::Delivery;
+pub use documents::{Document, Documents, Followed};
 pub use publish::Outgoing;
 pub use serve::Handler;
 pub use watch::Seen;
@@ -33,6 +35,7 @@ pub struct Bus {
     jetstream: jetstream::Context,
     events: jetstream::stream::Stream,
     diffs: Arc<ObjectStore>,
+    replicas: usize,
 }
 
 impl fmt::Debug for Bus {

@@ -49,6 +49,7 @@ fn risk(probability: f64) -> Signal {
         provenance: String::new(),
         grounds: None,
         lift: None,
+        shadow: None,
     };
     signal(Source::MlScoring, Said::Risk(score))
 }

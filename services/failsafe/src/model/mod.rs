@@ -2,6 +2,7 @@
 
 mod page;
 mod plots;
+mod publish;
 mod text;
 
 use std::fs::{self, File};
@@ -16,11 +17,14 @@ use crate::cli::{self, Evaluate, Show, Train};
 use crate::terminal::{Style, say};
 
 /// Runs one of the commands.
-pub(crate) fn run(command: &cli::Model) -> anyhow::Result<()> {
+pub(crate) async fn run(command: &cli::Model) -> anyhow::Result<()> {
     match command {
         cli::Model::Train(options) => train(options),
         cli::Model::Evaluate(options) => measure(options),
         cli::Model::Show(options) => show(options),
+        cli::Model::Publish(options) => publish::publish(options).await,
+        cli::Model::Rollback(bus) => publish::roll_back(bus).await,
+        cli::Model::Published(bus) => publish::list(bus).await,
     }
 }
 

@@ -70,6 +70,7 @@ fn blocked() -> v1::GetDeploymentResponse {
             high: 0.028,
         }),
         lift: Some(1.7),
+        shadow: None,
     };
     let reason = v1::Reason {
         rule: "findings.block".to_owned(),

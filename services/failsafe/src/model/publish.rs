@@ -1,0 +1,93 @@
+//! Which model scores: publishing one to every running ml-scoring, and taking it back.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use chassis::{Bus, Shutdown};
+use ml_scoring::published::{self, Published, Role};
+
+use super::model;
+use crate::cli;
+use crate::terminal::{Look, Sheet, Style, say};
+
+/// How long to wait for NATS before giving up: somebody sits in front of this.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Publishes a model, after it was read and found sound.
+pub(super) async fn publish(options: &cli::Publish) -> anyhow::Result<()> {
+    let role = if options.shadow { Role::Shadow } else { Role::Champion };
+    let Some(path) = options.model.as_deref() else {
+        published::withdraw(&connect(&options.bus).await?, role).await?;
+        say(match role {
+            Role::Champion => "No champion is published any more: every ml-scoring scores with its own model.",
+            Role::Shadow => "Nothing scores in the champion's shadow any more.",
+        });
+        return Ok(());
+    };
+    let model = model(Some(path))?;
+    let version = published::publish(&connect(&options.bus).await?, role, &model).await?;
+    say(&format!(
+        "{} is published as version {version}: every running ml-scoring {} within a second.",
+        model.basis(),
+        match role {
+            Role::Champion => "scores with it",
+            Role::Shadow => "stores its scores beside the champion's",
+        }
+    ));
+    Ok(())
+}
+
+/// Goes back to the champion before.
+pub(super) async fn roll_back(options: &cli::Bus) -> anyhow::Result<()> {
+    match published::roll_back(&connect(options).await?).await? {
+        Some(model) => say(&format!("{} scores again.", model.basis())),
+        None => say("There was none before: every ml-scoring scores with its own model again."),
+    }
+    Ok(())
+}
+
+/// Prints every version of champion and shadow that is kept.
+pub(super) async fn list(options: &cli::Bus) -> anyhow::Result<()> {
+    let bus = connect(options).await?;
+    let mut sheet = Sheet::new(Style::of_stdout());
+    let mut any = false;
+    for role in [Role::Champion, Role::Shadow] {
+        let versions = published::versions(&bus, role).await?;
+        for (index, version) in versions.iter().enumerate() {
+            any = true;
+            row(&mut sheet, role, version, index + 1 == versions.len());
+        }
+    }
+    say(&if any {
+        sheet.into_text()
+    } else {
+        "Nothing was published: every ml-scoring scores with its own model.".to_owned()
+    });
+    Ok(())
+}
+
+fn row(sheet: &mut Sheet, role: Role, version: &Published, latest: bool) {
+    let look = if latest { Look::Plain } else { Look::Dim };
+    let at = version.document.written_at.replace_nanosecond(0).unwrap_or(version.document.written_at);
+    let (model, about) = match &version.model {
+        Some(Ok(model)) => (model.basis().to_owned(), model.file().provenance.clone()),
+        Some(Err(error)) => ("unusable".to_owned(), error.clone()),
+        None => ("none".to_owned(), String::new()),
+    };
+    sheet.row(&[
+        (look, &format!("{:>4}", version.document.version)),
+        (look, &format!("{} {:02}:{:02}:{:02}", at.date(), at.hour(), at.minute(), at.second())),
+        (look, &format!("{:<8}", role.name())),
+        (look, &model),
+        (Look::Dim, &about),
+    ]);
+}
+
+async fn connect(options: &cli::Bus) -> anyhow::Result<Bus> {
+    let settings = options.settings()?.table("nats")?;
+    let shutdown = Shutdown::default();
+    let connecting = Bus::connect(&settings, "failsafe", &shutdown);
+    tokio::time::timeout(PATIENCE, connecting)
+        .await
+        .with_context(|| format!("NATS does not answer at {}: name it by --nats-url", settings.url))?
+}

@@ -1,0 +1,260 @@
+//! The models that are published to every replica: the champion, which scores, and a candidate in its shadow, whose scores
+//! are stored and never used.
+//!
+//! The only place that knows where published models lie. When that place is away, the last models go on.
+
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use anyhow::Context;
+use chassis::{Bus, Document, Documents, Followed, Shutdown};
+use futures::StreamExt;
+use proto::event::MODELS_BUCKET;
+
+use crate::model::Model;
+
+/// How long to wait before the bucket is followed anew after it was away.
+const AGAIN_AFTER: Duration = Duration::from_secs(1);
+
+/// What a published model is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// It scores.
+    Champion,
+    /// It is tried beside the champion.
+    Shadow,
+}
+
+impl Role {
+    /// Its document's name in the bucket.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Champion => "champion",
+            Self::Shadow => "shadow",
+        }
+    }
+
+    fn of(name: &str) -> Option<Self> {
+        [Self::Champion, Self::Shadow].into_iter().find(|role| role.name() == name)
+    }
+}
+
+/// The models that score right now. Clones share them.
+#[derive(Clone, Debug)]
+pub(crate) struct Models {
+    /// Scores while no champion is published.
+    own: Arc<Model>,
+    now: Arc<RwLock<Now>>,
+}
+
+/// One consistent pair of models.
+#[derive(Clone, Debug)]
+pub(crate) struct Now {
+    pub(crate) champion: Arc<Model>,
+    pub(crate) shadow: Option<Arc<Model>>,
+}
+
+impl Models {
+    /// `own` alone.
+    pub(crate) fn new(own: Model) -> Self {
+        let own = Arc::new(own);
+        let now = Now { champion: Arc::clone(&own), shadow: None };
+        Self { own, now: Arc::new(RwLock::new(now)) }
+    }
+
+    /// The models that score right now.
+    pub(crate) fn now(&self) -> Now {
+        // A writer only assigns: what it leaves is whole whatever happened to it.
+        self.now.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Takes over what is published until the process is to end.
+    pub(crate) async fn follow(self, bus: Bus, shutdown: Shutdown) {
+        loop {
+            tokio::select! {
+                () = shutdown.called() => return,
+                ended = self.follow_once(&bus) => {
+                    let why = ended.err().map_or_else(|| "the subscription ended".to_owned(), |error| format!("{error:#}"));
+                    tracing::warn!("published models are out of reach, the last go on: {why}");
+                }
+            }
+            tokio::select! {
+                () = shutdown.called() => return,
+                () = tokio::time::sleep(AGAIN_AFTER) => {}
+            }
+        }
+    }
+
+    async fn follow_once(&self, bus: &Bus) -> anyhow::Result<()> {
+        let mut changes = bus.documents(MODELS_BUCKET).await?.follow().await?;
+        while let Some(change) = changes.next().await {
+            self.take(&change?);
+        }
+        Ok(())
+    }
+
+    /// Takes over one change. A model that cannot be used changes nothing: it was written past `failsafe model publish`, or
+    /// by a newer version.
+    fn take(&self, change: &Followed) {
+        let Some(role) = Role::of(&change.name) else { return };
+        let model = match change.document.text.as_deref().map(Model::parse).transpose() {
+            Ok(model) => model.map(Arc::new),
+            Err(error) => {
+                let version = change.document.version;
+                tracing::error!(version, "the published {} cannot be used, the last goes on: {error:#}", role.name());
+                return;
+            }
+        };
+        let mut now = self.now.write().unwrap_or_else(PoisonError::into_inner);
+        match role {
+            Role::Champion => {
+                let champion = model.unwrap_or_else(|| Arc::clone(&self.own));
+                if champion.basis() != now.champion.basis() {
+                    tracing::info!(model = champion.basis(), "scoring with {} from now on", champion.basis());
+                }
+                now.champion = champion;
+            }
+            Role::Shadow => {
+                let name = model.as_ref().map_or("no model", |model| model.basis());
+                tracing::info!("{name} scores in the champion's shadow from now on");
+                now.shadow = model;
+            }
+        }
+    }
+}
+
+/// One version of a published model.
+#[derive(Clone, Debug)]
+pub struct Published {
+    /// The version in the bucket.
+    pub document: Document,
+    /// The model; an error when it cannot be used here; `None` when this version took the model away.
+    pub model: Option<Result<Model, String>>,
+}
+
+/// Publishes `model` to every replica and gives its version in the bucket.
+///
+/// # Errors
+/// When the bucket is away.
+pub async fn publish(bus: &Bus, role: Role, model: &Model) -> anyhow::Result<u64> {
+    bus.documents(MODELS_BUCKET).await?.write(role.name(), &model.to_json()).await
+}
+
+/// Takes the published model of that role away: the replicas go back to their own champion, or to no shadow.
+///
+/// # Errors
+/// When the bucket is away.
+pub async fn withdraw(bus: &Bus, role: Role) -> anyhow::Result<()> {
+    bus.documents(MODELS_BUCKET).await?.take_away(role.name()).await
+}
+
+/// Every version of that role that is kept, the oldest first.
+///
+/// # Errors
+/// When the bucket is away.
+pub async fn versions(bus: &Bus, role: Role) -> anyhow::Result<Vec<Published>> {
+    read(&bus.documents(MODELS_BUCKET).await?, role).await
+}
+
+async fn read(documents: &Documents, role: Role) -> anyhow::Result<Vec<Published>> {
+    let versions = documents.versions(role.name()).await?;
+    let parse = |text: &str| Model::parse(text).map_err(|error| format!("{error:#}"));
+    Ok(versions
+        .into_iter()
+        .map(|document| Published { model: document.text.as_deref().map(parse), document })
+        .collect())
+}
+
+/// Publishes once more the champion that stood before the current one, and gives it; `None` when none did, and the replicas
+/// go back to their own. Done twice it goes back twice.
+///
+/// # Errors
+/// When no champion is published, or the bucket is away.
+pub async fn roll_back(bus: &Bus) -> anyhow::Result<Option<Model>> {
+    let documents = bus.documents(MODELS_BUCKET).await?;
+    let versions = read(&documents, Role::Champion).await?;
+    match before(&versions).context("no model is published: the replicas score with their own")? {
+        Some(model) => {
+            documents.write(Role::Champion.name(), &model.to_json()).await?;
+            Ok(Some(model.clone()))
+        }
+        None => {
+            documents.take_away(Role::Champion.name()).await?;
+            Ok(None)
+        }
+    }
+}
+
+/// The model that stood before the latest of `versions` was first published: what came between was rolled back from.
+/// `None` when nothing is published, `Some(None)` when nothing stood before.
+fn before(versions: &[Published]) -> Option<Option<&Model>> {
+    let current = versions.last()?.model.as_ref()?;
+    let same = |version: &Published| match (&version.model, current) {
+        (Some(Ok(model)), Ok(current)) => model.basis() == current.basis(),
+        _ => false,
+    };
+    let first = versions.iter().position(same).unwrap_or(versions.len() - 1);
+    let stood = versions[..first].iter().rev().find(|version| !matches!(version.model, Some(Err(_))));
+    Some(stood.and_then(|version| version.model.as_ref()?.as_ref().ok()))
+}
+
+#[cfg(test)]
+mod tests {
+    use time::OffsetDateTime;
+
+    use super::*;
+
+    fn model(version: &str) -> Model {
+        let mut file = Model::shipped().file().clone();
+        file.version = version.to_owned();
+        Model::new(file).unwrap()
+    }
+
+    fn change(name: &str, text: Option<String>) -> Followed {
+        let document = Document { version: 1, written_at: OffsetDateTime::UNIX_EPOCH, text };
+        Followed { name: name.to_owned(), document }
+    }
+
+    #[test]
+    fn what_is_published_is_taken_over_and_what_cannot_be_used_is_not() {
+        let models = Models::new(Model::shipped());
+        let version = |models: &Models| models.now().champion.file().version.clone();
+        models.take(&change("champion", Some(model("two").to_json())));
+        models.take(&change("shadow", Some(model("three").to_json())));
+        assert_eq!(version(&models), "two");
+        assert_eq!(models.now().shadow.unwrap().file().version, "three");
+
+        models.take(&change("champion", Some("nonsense".to_owned())));
+        models.take(&change("somebody", Some(model("four").to_json())));
+        assert_eq!(version(&models), "two");
+
+        models.take(&change("champion", None));
+        models.take(&change("shadow", None));
+        assert_eq!(version(&models), Model::shipped().file().version);
+        assert!(models.now().shadow.is_none());
+    }
+
+    #[test]
+    fn rolling_back_goes_back_step_by_step() {
+        let published = |model: Option<Model>| Published {
+            document: Document { version: 1, written_at: OffsetDateTime::UNIX_EPOCH, text: None },
+            model: model.map(Ok),
+        };
+        let (a, b, c) = (model("a"), model("b"), model("c"));
+        let mut versions: Vec<Published> = [&a, &b, &c].map(|model| published(Some(model.clone()))).into();
+        assert_eq!(before(&versions), Some(Some(&b)));
+        versions.push(published(Some(b.clone())));
+        assert_eq!(before(&versions), Some(Some(&a)));
+        versions.push(published(Some(a.clone())));
+        assert_eq!(before(&versions), Some(None));
+        versions.push(published(None));
+        assert_eq!(before(&versions), None);
+        assert_eq!(before(&[]), None);
+        versions.push(published(Some(c)));
+        // It stood behind b before; what was rolled back from in between does not count.
+        assert_eq!(before(&versions), Some(Some(&b)));
+        versions.insert(2, Published { model: Some(Err("of a newer version".to_owned())), ..published(None) });
+        assert_eq!(before(&versions), Some(Some(&b)));
+    }
+}
