@@ -15,7 +15,7 @@ use std::time::Instant;
 use anyhow::{Context, anyhow};
 use chassis::Settings;
 use domain::{Analysis, Finding, Severity};
-use static_analysis::{Config, Law};
+use static_analysis::{Config, Law, Own};
 
 use crate::cli::{Format, Scan};
 use crate::terminal::Style;
@@ -57,7 +57,7 @@ fn law(options: &Scan) -> anyhow::Result<Law> {
     let settings = Settings::load(options.config.as_deref())?;
     let config = Config { findings_max: usize::MAX, ..settings.table("static_analysis")? };
     let known = options.baseline.as_deref().map_or_else(|| Ok(HashSet::new()), baseline::read)?;
-    Law::with_baseline(&config, known).map_err(|error| anyhow!("static_analysis.{error}"))
+    Law::with(&config, &Own::of(&config.rules_paths).map_err(|error| anyhow!(error))?, known).map_err(|error| anyhow!("static_analysis.{error}"))
 }
 
 fn counts(finding: &Finding) -> bool {

@@ -11,7 +11,7 @@ use std::sync::LazyLock;
 use domain::diff::{Diff, FileDiff, Hunk, LineKind};
 use domain::{Category, Confidence, FileChange, Severity};
 
-use pattern::Pattern;
+use pattern::{Pattern, Runs};
 
 pub mod code;
 pub mod infrastructure;
@@ -50,9 +50,17 @@ pub struct Rule {
 }
 
 impl Rule {
-    /// Whether it looks at one added line at a time.
-    pub(crate) const fn looks_at_lines(&self) -> bool {
-        matches!(self.check, Check::Line(_) | Check::Pattern(_))
+    /// Whether it is about a file's path, whatever the file holds.
+    pub(crate) fn is_about_paths(&self) -> bool {
+        matches!(self.check, Check::Pattern(pattern) if pattern.is_about_paths())
+    }
+
+    /// Whether it may find something on a line with these runs of characters.
+    pub(crate) fn can_find(&self, runs: &Runs<'_>) -> bool {
+        match self.check {
+            Check::Pattern(pattern) => pattern.needs().are_met(runs),
+            _ => true,
+        }
     }
 
     /// What it finds on an added line; nothing when it looks at more than a line.
@@ -61,6 +69,23 @@ impl Rule {
             Check::Line(check) => check(line),
             Check::Pattern(pattern) => pattern.check(line),
             Check::File { .. } | Check::Shared(_) | Check::Change(_) => Vec::new(),
+        }
+    }
+
+    /// What it finds in a file as a whole; nothing when it looks at a line, or at more than a file.
+    pub(crate) fn on_file(&self, file: &FileDiff<'_>) -> Vec<FileHit> {
+        match self.check {
+            Check::File { check, .. } => check(file),
+            Check::Pattern(pattern) => pattern.check_path(&file.change).into_iter().collect(),
+            Check::Line(_) | Check::Shared(_) | Check::Change(_) => Vec::new(),
+        }
+    }
+
+    /// What it finds in the change as a whole.
+    pub(crate) fn on_change(&self, diff: &Diff<'_>) -> Vec<(usize, FileHit)> {
+        match self.check {
+            Check::Change(check) => check(diff),
+            _ => Vec::new(),
         }
     }
 }

@@ -26,14 +26,14 @@ fn finds(rule: &'static Rule, text: &str) -> bool {
 /// Whether the rule finds what its own expression generates.
 fn finds_its_own(rule: &'static Rule, pattern: &Pattern) -> bool {
     let (before, expression) = match pattern.kind {
-        Kind::Token => (vec![String::new()], pattern.expression.as_str()),
+        Kind::Token => (vec![String::new()], pattern.expression.text.as_str()),
         // A name, the usual ways to call its secret, and the value.
         Kind::Named { .. } => {
-            let start = pattern.expression.rfind("(?P<secret>").expect("a row has tokens");
+            let start = pattern.expression.text.rfind("(?P<secret>").expect("a row has tokens");
             let names = ["api_key", "private_secret"].map(|word| format!("{}_{word} = ", rule.keywords[0]));
-            (names.to_vec(), &pattern.expression[start..])
+            (names.to_vec(), &pattern.expression.text[start..])
         }
-        Kind::Own { .. } => return true,
+        Kind::Own { .. } | Kind::Path => return true,
     };
     let strategy = string_regex(&expression.replace("(?P<secret>", "(?:")).expect("the expression can be drawn from");
     let mut runner = runner();
@@ -105,13 +105,16 @@ fn a_file_of_gitleaks_is_read() {
 fn a_wrong_row_is_named_with_what_is_wrong() {
     for (row, expected) in [
         ("id = 'a'\nkeywords = ['ab']", "rule \"a\": tokens"),
-        ("id = 'a'\ntokens = ['x']", "rule \"a\": keywords"),
+        ("id = 'a'\ntokens = ['x']\nkeywords = ['x']", "rule \"a\": keywords"),
+        ("id = 'a'\nregex = '('", "rule \"a\": regex"),
+        ("id = 'a.b'\ntokens = ['x']", "rule \"a.b\": id: must be secret.<family>.<what>"),
+        ("id = 'code.a.b'\ncategory = 'secret'\ntokens = ['x']", "rule \"code.a.b\": id: must be secret"),
         ("id = 'a'\ntokens = ['x']\nkeywords = ['ab']\nseverity = 'bad'", "rule \"a\": severity: \"bad\""),
         ("id = 'a'\ntokens = ['x']\nkeywords = ['ab']\nallow = ['(']", "rule \"a\": allow"),
         ("id = 'a'\ntokenz = ['x']", "unknown field `tokenz`"),
         ("id = 'a'\nregex = 'x'\ntokens = ['x']", "either regex, or tokens"),
     ] {
-        let error = parse(&format!("[[rules]]\n{row}")).err().unwrap();
+        let error = parse_own(&format!("[[rules]]\n{row}")).err().unwrap();
         assert!(error.contains(expected), "{error}");
     }
     assert!(parse("rules = 3").err().unwrap().contains("line 1"));
