@@ -89,6 +89,12 @@ impl Law {
     /// What is wrong with `diff`.
     #[must_use]
     pub fn scan(&self, diff: &Diff<'_>) -> Analysis {
+        self.scan_watched(diff, |_| ())
+    }
+
+    /// The same; `watch` is told how many files are done.
+    #[must_use]
+    pub fn scan_watched(&self, diff: &Diff<'_>, watch: impl Fn(usize)) -> Analysis {
         let mut scan = Scan {
             law: self,
             kept: Kept::new(self.findings_max),
@@ -99,6 +105,7 @@ impl Law {
         };
         for (index, file) in diff.files.iter().enumerate() {
             scan.file(index, file);
+            watch(index + 1);
         }
         scan.change(diff);
         let lines_scanned = scan.lines;

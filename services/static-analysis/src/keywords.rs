@@ -30,6 +30,29 @@ struct Entry {
     keyword: u32,
     /// Bytes of the keyword before the three.
     before: u32,
+    /// Its first eight bytes with [`FOLDED`]'s bit set, and which of them there are: most of what is not the keyword differs here.
+    begin: u64,
+    begin_mask: u64,
+}
+
+impl Entry {
+    fn new(text: &[u8], keyword: u32, before: usize) -> Self {
+        let mut begin = [0; 8];
+        let mut mask = [0; 8];
+        for ((begin, mask), byte) in begin.iter_mut().zip(&mut mask).zip(text) {
+            (*begin, *mask) = (byte | 0x20, 0xff);
+        }
+        let before = u32::try_from(before).expect("a keyword is short");
+        Self { keyword, before, begin: u64::from_le_bytes(begin), begin_mask: u64::from_le_bytes(mask) }
+    }
+
+    /// False when `text` cannot begin with the keyword.
+    #[inline]
+    fn may_begin(&self, text: &[u8]) -> bool {
+        const FOLDED: u64 = 0x2020_2020_2020_2020;
+        text.first_chunk::<8>()
+            .is_none_or(|eight| (u64::from_le_bytes(*eight) | FOLDED) & self.begin_mask == self.begin)
+    }
 }
 
 impl Keywords {
@@ -41,12 +64,12 @@ impl Keywords {
             if bytes.len() == BYTES_MIN {
                 // Whatever may follow it, the end of the text included.
                 let third = (0..=u8::MAX).filter(|byte| byte & 0x20 != 0);
-                hashed.extend(third.map(|third| (hash([bytes[0], bytes[1], third, 0]), Entry { keyword, before: 0 })));
+                let entry = Entry::new(bytes, keyword, 0);
+                hashed.extend(third.map(|third| (hash([bytes[0], bytes[1], third, 0]), entry)));
             } else {
                 let before = rarest(bytes);
                 let three = [bytes[before], bytes[before + 1], bytes[before + 2], 0];
-                let before = u32::try_from(before).expect("a keyword is short");
-                hashed.push((hash(three), Entry { keyword, before }));
+                hashed.push((hash(three), Entry::new(bytes, keyword, before)));
             }
         }
         hashed.sort_by_key(|(hash, entry)| (*hash, entry.keyword));
@@ -85,11 +108,15 @@ impl Keywords {
     #[inline(never)]
     fn compare(&self, bytes: &[u8], at: usize, hash: usize, seen: &mut impl FnMut(usize)) {
         for entry in &self.entries[self.begins[hash] as usize..self.begins[hash + 1] as usize] {
-            let keyword = entry.keyword as usize;
-            let text = self.texts[keyword].as_bytes();
-            let found = at.checked_sub(entry.before as usize).and_then(|start| bytes.get(start..start + text.len()));
-            if found.is_some_and(|found| found.eq_ignore_ascii_case(text)) {
-                seen(keyword);
+            let Some(rest) = at.checked_sub(entry.before as usize).and_then(|start| bytes.get(start..)) else {
+                continue;
+            };
+            if entry.may_begin(rest) {
+                let keyword = entry.keyword as usize;
+                let text = self.texts[keyword].as_bytes();
+                if rest.get(..text.len()).is_some_and(|found| found.eq_ignore_ascii_case(text)) {
+                    seen(keyword);
+                }
             }
         }
     }
