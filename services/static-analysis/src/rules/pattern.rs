@@ -475,4 +475,4 @@ fn stands_alone(text: &str, value: &Range<usize>) -> bool {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -23,6 +23,22 @@ fn finds(rule: &'static Rule, text: &str) -> bool {
     })
 }
 
+/// A value that the row describes and the line that it stands on, the same for the same seed; `None` where that takes more than the row.
+pub(crate) fn draw(rule: &'static Rule, seed: u64) -> Option<(String, String)> {
+    let Check::Pattern(pattern) = rule.check else { return None };
+    let text = pattern.expression.text.as_str();
+    let (before, expression) = match pattern.kind {
+        Kind::Token => (String::new(), text),
+        Kind::Named { .. } => (format!("{}_api_key = ", rule.keywords[0]), &text[text.rfind("(?P<secret>")?..]),
+        Kind::Own { .. } | Kind::Path => return None,
+    };
+    let seed: Vec<_> = seed.to_le_bytes().into_iter().cycle().take(32).collect();
+    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &seed);
+    let strategy = string_regex(&expression.replace("(?P<secret>", "(?:")).ok()?;
+    let value = strategy.new_tree(&mut TestRunner::new_with_rng(Config::default(), rng)).ok()?.current();
+    Some((value.clone(), format!("{before}\"{value}\"")))
+}
+
 /// Whether the rule finds what its own expression generates.
 fn finds_its_own(rule: &'static Rule, pattern: &Pattern) -> bool {
     let (before, expression) = match pattern.kind {
@@ -118,4 +134,32 @@ fn a_wrong_row_is_named_with_what_is_wrong() {
         assert!(error.contains(expected), "{error}");
     }
     assert!(parse("rules = 3").err().unwrap().contains("line 1"));
+}
+
+#[test]
+fn an_id_is_mended_and_keywords_are_read_from_the_expression() {
+    let own = |row: &str| parse_own(&format!("[[rules]]\n{row}")).unwrap().remove(0).rule;
+    let rule = own("id = 'Acme_Key'\nregex = '(?i)acme-(live|test)-([0-9a-z]{16})'\nsecretGroup = 2");
+    assert_eq!(
+        (rule.id, rule.aliases, rule.keywords),
+        ("secret.user.acme-key", &["Acme_Key"][..], &["acme-live-", "acme-test-"][..])
+    );
+    assert!(finds(rule, "k = ACME-live-q7zpw2m9xk4dlrt8"));
+    let rule = own("id = 'code.acme.todo'\nregex = 'NOT\\s+YET'\ntitle = 'Not yet.'");
+    assert_eq!((rule.category, rule.keywords, rule.cwe, rule.title), (Category::Code, &["not"][..], 0, "Not yet"));
+    assert_eq!(own("id = 'x'\nregex = '[0-9a-f]{40}'").keywords, [""; 0]);
+    assert!(own("id = 'x'\npath = '[.]p12$'").is_about_paths());
+    assert!(parse_own("[[rules]]\nid = 'x'\nregex = 'a'\nskipReport = true").unwrap().is_empty());
+}
+
+#[test]
+fn what_is_no_credential_is_shown_as_it_is() {
+    let rule = parse_own("[[rules]]\nid = 'code.acme.todo'\nregex = 'NOT YET'\nkeywords = ['not yet']")
+        .unwrap()
+        .remove(0)
+        .rule;
+    let file = sample::added("a.py", "x = 1 # NOT YET");
+    let hits =
+        rule.on_line(&AddedLine { file: &file, hunk: &file.hunks[0], index: 0, text: file.hunks[0].lines[0].text });
+    assert!(hits.len() == 1 && hits[0].secret.is_none() && hits[0].message == "code.acme.todo");
 }
