@@ -26,8 +26,9 @@ pub(super) fn diff(base: &str, paths: &[PathBuf]) -> anyhow::Result<Vec<u8>> {
     let inside = run(Command::new("git").args(["rev-parse", "--is-inside-work-tree"]));
     inside.context("--base compares by git, and this is no git repository")?;
     let from = run(Command::new("git").args(["merge-base", "--end-of-options", base, "HEAD"]));
-    let from = from
-        .with_context(|| format!("git cannot compare with {base:?}: is it a branch, tag or commit that is fetched?"))?;
+    let from = from.with_context(|| {
+        format!("git cannot compare with {base:?}, which must be a branch, tag or commit that is there")
+    })?;
     // The attributes of the empty tree: a change cannot hide its files by calling them binary (`* -diff`).
     let nothing = run(Command::new("git").args(["hash-object", "-t", "tree", "--stdin"]))?;
     let mut command = Command::new("git");

@@ -17,6 +17,7 @@ use allow::{Allowed, OneOrMany, Place};
 pub(crate) use needs::{Needs, Runs};
 
 mod allow;
+mod dialect;
 mod literal;
 mod needs;
 
@@ -58,8 +59,18 @@ impl Lazy {
         Self { text, compiled: OnceLock::new() }
     }
 
+    /// The same of a file that may be written for another engine.
+    fn own(text: String) -> Self {
+        Self::new(dialect::with_plain_braces(text))
+    }
+
+    /// The text that is compiled.
+    fn plain(&self) -> String {
+        dialect::ascii(&self.text)
+    }
+
     fn build(&self) -> Result<Regex, regex::Error> {
-        regex::RegexBuilder::new(&self.text).size_limit(COMPILED_BYTES_MAX).build()
+        regex::RegexBuilder::new(&self.plain()).size_limit(COMPILED_BYTES_MAX).build()
     }
 
     /// Whether the expression compiles.
@@ -229,20 +240,25 @@ impl Row {
                 .ok_or_else(|| format!("confidence: {name:?} is none of low, medium, high"))?,
         };
         let is_meant = |list: &&allow::List| list.target_rules.is_empty() || list.target_rules.contains(&written);
-        let mut allowed = vec![Allowed::values(std::mem::take(&mut self.allow))];
-        let lists = everywhere.iter().filter(is_meant).cloned();
-        allowed.extend(lists.chain(std::mem::take(&mut self.allowlist).into_lists()).map(Allowed::new));
+        let lazy = match origin {
+            Origin::FailSafe => Lazy::new,
+            Origin::Own => Lazy::own,
+        };
+        let mut lists = vec![allow::List::values(std::mem::take(&mut self.allow))];
+        lists.extend(everywhere.iter().filter(is_meant).cloned());
+        lists.extend(std::mem::take(&mut self.allowlist).into_lists());
+        let allowed = lists.into_iter().map(|list| Allowed::new(list, lazy)).collect();
         let title = self.title.take().or(self.description.take()).unwrap_or_else(|| written.clone());
         let title = title.trim().trim_end_matches('.');
         let is_secret = category == Category::Secret;
         let pattern = Pattern {
-            expression: Lazy::new(expression),
+            expression: lazy(expression),
             needs: OnceLock::new(),
             kind,
             category,
             entropy: self.entropy.unwrap_or(if matches!(kind, Kind::Own { .. }) { 0.0 } else { ENTROPY_MIN }),
             allowed,
-            path: self.path.take().map(Lazy::new),
+            path: self.path.take().map(lazy),
             message: leak(&if is_secret { format!("this looks like a credential: {title}") } else { title.to_owned() }),
         };
         if origin == Origin::Own {
@@ -307,7 +323,7 @@ impl Row {
                 Err("keywords: at least one is needed: a piece of every line that the rule is about".to_owned())
             }
             // With none the row looks at every line.
-            Origin::Own => Ok(literal::keywords(&pattern.expression.text)),
+            Origin::Own => Ok(literal::keywords(&pattern.expression.plain())),
         }
     }
 
@@ -356,7 +372,7 @@ impl Pattern {
 
     /// What a line must hold before the expression is tried on it.
     pub(crate) fn needs(&self) -> &Needs {
-        self.needs.get_or_init(|| Needs::of(&self.expression.text))
+        self.needs.get_or_init(|| Needs::of(&self.expression.plain()))
     }
 
     /// Whether it is about a file's path, whatever the file holds.

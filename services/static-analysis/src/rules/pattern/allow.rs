@@ -46,6 +46,13 @@ pub(super) struct List {
     pub(super) target_rules: Vec<String>,
 }
 
+impl List {
+    /// Values that these expressions match.
+    pub(super) fn values(regexes: Vec<String>) -> Self {
+        Self { regexes, ..Self::default() }
+    }
+}
+
 /// What the expressions of a list are held against.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -88,8 +95,9 @@ pub(super) struct Place<'a> {
 }
 
 impl Allowed {
-    pub(super) fn new(list: List) -> Self {
-        let lazy = |texts: Vec<String>| texts.into_iter().map(Lazy::new).collect();
+    /// A list whose expressions become `lazy` ones.
+    pub(super) fn new(list: List, lazy: fn(String) -> Lazy) -> Self {
+        let lazy = |texts: Vec<String>| texts.into_iter().map(lazy).collect();
         Self {
             regexes: lazy(list.regexes),
             words: list.stopwords.iter().map(|word| word.to_lowercase()).collect(),
@@ -98,11 +106,6 @@ impl Allowed {
             condition: list.condition,
             by_commit: !list.commits.is_empty(),
         }
-    }
-
-    /// Values that these expressions match.
-    pub(super) fn values(regexes: Vec<String>) -> Self {
-        Self::new(List { regexes, ..List::default() })
     }
 
     /// # Errors
@@ -145,7 +148,7 @@ mod tests {
 
     #[track_caller]
     fn check(list: &str, expected: bool) {
-        let allowed = Allowed::new(toml::from_str(list).unwrap());
+        let allowed = Allowed::new(toml::from_str(list).unwrap(), Lazy::own);
         allowed.compile().unwrap();
         let place = Place { secret: "abcTest", found: "key=abcTest", line: "my key=abcTest;", path: "src/a.py" };
         assert_eq!(allowed.allows(place), expected, "{list}");

@@ -148,6 +148,7 @@ fn an_id_is_mended_and_keywords_are_read_from_the_expression() {
     let rule = own("id = 'code.acme.todo'\nregex = 'NOT\\s+YET'\ntitle = 'Not yet.'");
     assert_eq!((rule.category, rule.keywords, rule.cwe, rule.title), (Category::Code, &["not"][..], 0, "Not yet"));
     assert_eq!(own("id = 'x'\nregex = '[0-9a-f]{40}'").keywords, [""; 0]);
+    assert!(finds(own("id = 'y'\nregex = 'ab{\\d{2}}'"), "ab{12}"));
     assert!(own("id = 'x'\npath = '[.]p12$'").is_about_paths());
     assert!(parse_own("[[rules]]\nid = 'x'\nregex = 'a'\nskipReport = true").unwrap().is_empty());
 }
