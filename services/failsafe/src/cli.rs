@@ -55,6 +55,8 @@ impl Command {
 
 const SCAN_EXIT_CODES: &str =
     "Exit codes:\n  0  nothing found\n  1  a finding at least as severe as --fail-on\n  2  an error";
+const TEST_EXIT_CODES: &str =
+    "Exit codes:\n  0  every rule does what its examples say\n  1  one does not\n  2  an error";
 const EXIT_CODES: &str =
     "Exit codes (of submit only with --wait):\n  0  ALLOW\n  1  BLOCK\n  2  REVIEW\n  3  an error, or no verdict yet";
 
@@ -228,6 +230,9 @@ pub(crate) struct Scan {
     /// Print findings that do not count, too: those that a comment, a path or the baseline suppresses.
     #[arg(long)]
     pub(crate) show_suppressed: bool,
+    /// A file of rules of your own, or a folder of them; may be given more than once.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) rules: Vec<PathBuf>,
     /// Settings in TOML; the table [static_analysis] is read.
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
@@ -275,6 +280,16 @@ pub(crate) enum Rules {
         /// The rule's id, such as secret.aws.access-key-id.
         #[arg(value_name = "ID")]
         id: String,
+        /// A file of rules of your own, or a folder of them; may be given more than once.
+        #[arg(long, value_name = "FILE")]
+        rules: Vec<PathBuf>,
+    },
+    /// Hold files of your own rules against the examples in them.
+    #[command(after_help = TEST_EXIT_CODES)]
+    Test {
+        /// A file of rules; services/static-analysis/src/rules/secret/patterns/README.md says what is in one.
+        #[arg(value_name = "FILE", required = true)]
+        files: Vec<PathBuf>,
     },
 }
 
@@ -283,6 +298,9 @@ pub(crate) struct Listing {
     /// Only of this category.
     #[arg(long, value_enum)]
     pub(crate) category: Option<CategoryName>,
+    /// A file of rules of your own, or a folder of them; may be given more than once.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) rules: Vec<PathBuf>,
     /// How to print them.
     #[arg(long, value_enum, default_value_t = RulesFormat::Text)]
     pub(crate) format: RulesFormat,

@@ -39,7 +39,7 @@ pub fn main() -> ExitCode {
             let is_wrong = error.use_stderr();
             // Nobody is left to tell when this fails.
             let _ = error.print();
-            let is_scan = std::env::args_os().nth(1).is_some_and(|command| command == "scan");
+            let is_scan = std::env::args_os().nth(1).is_some_and(|command| command == "scan" || command == "rules");
             let on_failure = if is_scan { SCAN_TROUBLE } else { TROUBLE };
             return if is_wrong { ExitCode::from(on_failure) } else { ExitCode::SUCCESS };
         }

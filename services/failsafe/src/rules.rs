@@ -1,27 +1,63 @@
 //! `failsafe rules`: what the Law looks for.
 
+use std::collections::HashSet;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{anyhow, bail};
+use anyhow::{Context, anyhow, bail};
 use domain::{Category, Confidence, Severity};
 use serde::Serialize;
 use static_analysis::rules::Rule;
-use static_analysis::{Config, Law};
+use static_analysis::trial::trials;
+use static_analysis::{Config, Law, Own};
 
 use crate::cli::{Listing, Rules, RulesFormat};
-use crate::terminal::{Look, Sheet, Style, say};
+use crate::terminal::{Look, Sheet, Style, safe, say};
 
 /// Most ids offered in place of one that nobody knows.
 const OFFERED_MAX: usize = 8;
 
-/// Lists the rules, or says all of one.
+/// Lists the rules, says all of one, or tries those of a file.
 pub(crate) fn run(command: &Rules) -> anyhow::Result<ExitCode> {
-    let law = Law::new(&Config::default()).map_err(|error| anyhow!(error))?;
     match command {
-        Rules::List(options) => list(law.rules(), options)?,
-        Rules::Show { id } => show(law.rules(), id)?,
+        Rules::List(options) => list(law(&options.rules)?.rules(), options)?,
+        Rules::Show { id, rules } => show(law(rules)?.rules(), id)?,
+        Rules::Test { files } => return test(files),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn law(own: &[PathBuf]) -> anyhow::Result<Law> {
+    let own = Own::of(own).map_err(|error| anyhow!("--rules: {error}"))?;
+    Law::with(&Config::default(), &own, HashSet::new()).map_err(|error| anyhow!(error))
+}
+
+/// Tries every rule of the files; exits 0 when all do what their examples say.
+fn test(files: &[PathBuf]) -> anyhow::Result<ExitCode> {
+    // That a file can be used at all: its ids, too.
+    Own::of(files).map_err(|error| anyhow!(error))?;
+    let mut failed = 0;
+    let mut tried = 0;
+    for file in files {
+        let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+        for trial in trials(&text).map_err(|error| anyhow!("{}: {error}", file.display()))? {
+            tried += 1;
+            failed += usize::from(!trial.failures.is_empty());
+            let examples = trial.examples + trial.counterexamples;
+            let state = match (trial.failures.is_empty(), examples) {
+                (false, _) => "FAILED",
+                (true, 0) => "untested",
+                (true, _) => "ok",
+            };
+            let count = format!("{} examples, {} counterexamples", trial.examples, trial.counterexamples);
+            say(&format!("{state:<8}  {:<52}  {count}", trial.rule.id));
+            for failure in &trial.failures {
+                say(&format!("          {}", safe(failure)));
+            }
+        }
+    }
+    say(&format!("{tried} rules, {failed} failed"));
+    Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// A rule as a program reads it.

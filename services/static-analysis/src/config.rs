@@ -1,6 +1,7 @@
 //! Settings of the Law: table `[static_analysis]`.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use serde::Deserialize;
 
@@ -13,6 +14,8 @@ pub struct Config {
     /// Bytes of a line looked at at once, from 4096. A longer line (minified code) is read in overlapping parts of this
     /// length, so that no line takes more than its share of time.
     pub line_window_bytes: usize,
+    /// Files of rules of one's own, or folders of such files.
+    pub rules_paths: Vec<PathBuf>,
     /// Ids of rules whose findings are left out.
     pub rules_disabled: Vec<String>,
     /// How severe the findings of a rule are, by its id, instead of what the rule says: info, low, medium, high or critical.
@@ -28,6 +31,7 @@ impl Default for Config {
         Self {
             findings_max: 500,
             line_window_bytes: 8_192,
+            rules_paths: Vec::new(),
             rules_disabled: Vec::new(),
             severities: BTreeMap::new(),
             paths_excluded: Vec::new(),

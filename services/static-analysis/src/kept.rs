@@ -1,5 +1,6 @@
 //! The worst of what was found, in order, and how it becomes findings.
 
+use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::ops::Range;
@@ -8,7 +9,7 @@ use domain::diff::FileDiff;
 use domain::identity::sha256_hex;
 use domain::{Confidence, Finding, Severity, Suppression};
 
-use crate::redact;
+use crate::redact::{self, Hidden, Known};
 use crate::rules::{Hit, Rule};
 
 /// Something that was found. Ordered as it is reported.
@@ -19,7 +20,7 @@ pub(crate) struct Found<'d> {
     path: &'d str,
     number: u32,
     text: &'d str,
-    message: String,
+    message: Cow<'static, str>,
     /// What the fingerprint is made over: no secret can be read from it.
     content: String,
     /// Number of its file in the diff.
@@ -61,7 +62,7 @@ impl<'d> Found<'d> {
             path,
             number,
             text,
-            message: hit.message.into_owned(),
+            message: hit.message,
             content,
             file: index,
             line,
@@ -91,7 +92,7 @@ impl<'d> Found<'d> {
     }
 
     /// The finding, of which nothing shows a secret. `ordinal` tells it from equal ones above it.
-    fn finding(self, secrets: Vec<Range<usize>>, ordinal: u32) -> Finding {
+    fn finding(self, known: &Known, secrets: Vec<Range<usize>>, ordinal: u32) -> Finding {
         let fingerprint = sha256_hex(format!("{}\0{ordinal}", self.content).as_bytes());
         let column = |line: &str| line[..line.floor_char_boundary(self.range.start)].chars().count() + 1;
         Finding {
@@ -103,13 +104,13 @@ impl<'d> Found<'d> {
             path: self.path.to_owned(),
             line: self.number,
             column: self.line.map_or(0, |_| u32::try_from(column(self.text)).unwrap_or(u32::MAX)),
-            excerpt: redact::excerpt(self.text, &self.range, secrets),
-            message: self.message,
+            excerpt: redact::excerpt(self.text, &self.range, secrets, known),
+            message: redact::message(self.message, known),
             remediation: self.rule.remediation.to_owned(),
             cwe: self.rule.cwe,
             fingerprint: fingerprint[..32].to_owned(),
             hazard: self.rule.hazard.to_owned(),
-            suppression: self.suppression,
+            suppression: self.suppression.map(|it| Suppression { reason: redact::reason(&it.reason, known), ..it }),
         }
     }
 }
@@ -139,11 +140,17 @@ pub(crate) struct Kept<'d> {
     heap: BinaryHeap<Found<'d>>,
     max: usize,
     dropped: usize,
+    hidden: Hidden<'d>,
 }
 
 impl<'d> Kept<'d> {
     pub(crate) fn new(max: usize) -> Self {
-        Self { heap: BinaryHeap::new(), max, dropped: 0 }
+        Self { heap: BinaryHeap::new(), max, dropped: 0, hidden: Hidden::default() }
+    }
+
+    /// Remembers a secret, which no finding may show, whatever line it is about.
+    pub(crate) fn hide(&mut self, secret: &'d str) {
+        self.hidden.add(secret);
     }
 
     pub(crate) fn push(&mut self, found: Found<'d>) {
@@ -157,12 +164,13 @@ impl<'d> Kept<'d> {
     /// The findings in order, and how many more there were. `secrets` knows what must not be shown around one.
     pub(crate) fn into_findings(self, secrets: impl Fn(&Found<'d>) -> Vec<Range<usize>>) -> (Vec<Finding>, usize) {
         let mut ordinals: HashMap<String, u32> = HashMap::new();
+        let known = self.hidden.known();
         let mut findings = Vec::with_capacity(self.heap.len());
         for found in self.heap.into_sorted_vec() {
             let ordinal = ordinals.entry(found.content.clone()).and_modify(|n| *n += 1).or_insert(0);
             let ordinal = *ordinal;
             let secrets = secrets(&found);
-            findings.push(found.finding(secrets, ordinal));
+            findings.push(found.finding(&known, secrets, ordinal));
         }
         (findings, self.dropped)
     }

@@ -5,14 +5,18 @@
 
 pub mod config;
 pub mod engine;
+mod index;
 mod kept;
+mod keywords;
 mod new_side;
+pub mod own;
 mod page;
 mod paths;
 mod redact;
 pub mod rules;
 mod source;
 mod suppress;
+pub mod trial;
 mod windows;
 
 #[cfg(test)]
@@ -30,6 +34,7 @@ use time::OffsetDateTime;
 
 pub use config::Config;
 pub use engine::Law;
+pub use own::Own;
 pub use page::page;
 
 /// The service's name.
@@ -42,7 +47,8 @@ pub const SERVICE: &str = Source::StaticAnalysis.name();
 pub async fn run(process: Process, config: Config) -> anyhow::Result<()> {
     anyhow::ensure!(config.in_flight_max > 0, "static_analysis.in_flight_max must be at least 1");
     let law = Law::new(&config).map_err(|error| anyhow!("static_analysis.{error}"))?;
-    tracing::info!(rules = rules::all().len(), basis = law.digest(), "judging by {} rules", rules::all().len());
+    let rules = law.rules().len();
+    tracing::info!(rules, basis = law.digest(), "judging by {rules} rules");
     let spec = ConsumerSpec {
         name: SERVICE,
         backoff: [30, 60, 120, 300].map(Duration::from_secs).to_vec(),
@@ -70,7 +76,8 @@ impl Handler for Judging {
         let started = Instant::now();
         let law = Arc::clone(&self.law);
         let judged = tokio::task::spawn_blocking(move || judge(&law, &text)).await;
-        let analysis = judged.context("a rule failed on this diff").map_err(Failure::Reject)??;
+        // What a panic says may quote the diff: it goes no further.
+        let analysis = judged.map_err(|_| Failure::Reject(anyhow!("a rule failed on this diff")))??;
         tracing::info!(
             deployment.id = %deployment.id,
             findings = analysis.findings.len(),

@@ -24,6 +24,8 @@ pub(crate) fn is_test(path: &str) -> bool {
         "sample",
         "samples",
         "testsuite",
+        // Rules, and the examples in them.
+        ".failsafe",
     ];
     let lower = path.to_ascii_lowercase();
     let (folders, name) = lower.rsplit_once('/').unwrap_or(("", &lower));

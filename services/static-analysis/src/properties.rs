@@ -1,11 +1,13 @@
 //! What holds for whatever is scanned: no finding shows a secret, nothing panics, and the same is found every time.
 
-use domain::diff::Diff;
-use domain::{Analysis, Severity};
+use domain::diff::{Diff, LineKind};
+use domain::{Analysis, Category, Severity};
 use proptest::prelude::*;
 
 use crate::config::Config;
 use crate::engine::Law;
+use crate::rules::pattern::tests::draw;
+use crate::rules::secret;
 use crate::rules::secret::github_token::made_up;
 use crate::sample::{added, modified, scan};
 
@@ -34,6 +36,68 @@ fn secret_line() -> impl Strategy<Value = (String, String)> {
     prop_oneof![4 => bare, 1 => aws_secret, 1 => url, 1 => generic, 1 => odbc, 1 => pem]
 }
 
+/// A file of a diff as git prints it: some hunks of lines, each with what rules look for.
+fn random_file() -> impl Strategy<Value = String> {
+    let paths = prop::sample::select(vec![
+        "a.sql",
+        "db/migrate/1_a.rb",
+        "Dockerfile",
+        "k8s/a.yaml",
+        "main.tf",
+        "a.py",
+        "b.js",
+        "c.go",
+        ".env",
+    ]);
+    let words = prop::sample::select(vec![
+        "DROP TABLE a;",
+        "password = \"",
+        "FROM a:latest",
+        "    privileged: true",
+        "resource \"aws_s3_bucket\" \"b\" {",
+        "}",
+        "eval(",
+        "except:",
+        "é\u{202e}",
+        "<<EOF",
+        "\"\"\"",
+        "- name: x",
+        "secret: |",
+        "://a:b@",
+        "{{ x }}",
+        "USER root",
+        "def f(x):",
+        "",
+    ]);
+    let line = (prop::sample::select(vec![' ', '+', '-']), words, "[ -~]{0,30}")
+        .prop_map(|(sign, word, rest)| format!("{sign}{word}{rest}"));
+    let hunk = prop::collection::vec(line, 1..8);
+    (paths, prop::collection::vec(hunk, 1..3)).prop_map(|(path, hunks)| {
+        let mut text = format!("diff --git a/{path} b/{path}\n--- a/{path}\n+++ b/{path}\n");
+        for (hunk, number) in hunks.iter().zip(1..) {
+            let count = |other: char| hunk.iter().filter(|line| !line.starts_with(other)).count();
+            let start = number * 100;
+            text.push_str(&format!("@@ -{start},{} +{start},{} @@\n{}\n", count('+'), count('-'), hunk.join("\n")));
+        }
+        text
+    })
+}
+
+/// Every finding is about a file of the diff, and about a line of it; a secret about an added one.
+#[track_caller]
+fn assert_places(diff: &Diff<'_>, analysis: &Analysis) {
+    for finding in &analysis.findings {
+        let mut files = diff.files.iter().filter(|file| file.change.path == finding.path).peekable();
+        assert!(files.peek().is_some(), "{finding:?}");
+        let mut lines = files.flat_map(|file| &file.hunks).flat_map(|hunk| &hunk.lines);
+        let secret = finding.category == Category::Secret;
+        let there = finding.line == 0
+            || lines.any(|line| line.number == finding.line && (!secret || line.kind == LineKind::Added));
+        assert!(there, "{finding:?}");
+        assert!(finding.excerpt.chars().count() <= 160, "{finding:?}");
+    }
+}
+
 #[track_caller]
 fn assert_hidden(analysis: &Analysis, secret: &str) {
     let shown = format!("{analysis:?}");
@@ -43,6 +107,41 @@ fn assert_hidden(analysis: &Analysis, secret: &str) {
         assert!(finding.fingerprint.len() == 32 && finding.fingerprint.bytes().all(|b| b.is_ascii_hexdigit()));
     }
 }
+
+/// A credential that a row of data describes, and its line.
+fn row() -> impl Strategy<Value = (String, String)> {
+    let rows = secret::patterns();
+    (0..rows.len(), any::<u64>())
+        .prop_filter_map("a row with tokens", |(row, seed)| draw(secret::patterns()[row], seed))
+}
+
+/// Everything that is printed, published or stored of an analysis.
+fn words(analysis: &Analysis) -> String {
+    let mut words = String::new();
+    for finding in &analysis.findings {
+        let reason = finding.suppression.as_ref().map_or("", |suppression| suppression.reason.as_str());
+        for text in
+            [&finding.excerpt, &finding.message, &finding.title, &finding.remediation, &finding.fingerprint, reason]
+        {
+            words.push_str(text);
+            words.push('\n');
+        }
+    }
+    words
+}
+
+/// Where a secret stands beside others: `S` is the secret, `L` the line that tells it for one.
+const PLACES: [&str; 9] = [
+    "L",
+    "L; eval(request.args['S'])",
+    "# gitleaks:allow L S",
+    "L # failsafe:allow secret because S is known",
+    "L\nlogin('S'); eval(request.args['x'])",
+    "password = \"S\"\nL",
+    "u = postgres://app:S@db.acme.io/a\neval(request.args['S'])",
+    "token =\n  S\nL eval(request.args['S'])",
+    "/* nosec */ eval(request.args['x' + 'S']) // L",
+];
 
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(200) })]
@@ -54,6 +153,21 @@ proptest! {
         let analysis = scan(vec![added("src/app.py", &text)]);
         assert_hidden(&analysis, &secret);
         assert_hidden(&analysis, &other);
+    }
+
+    #[test]
+    fn what_a_row_finds_is_shown_nowhere((value, line) in row(), place in prop::sample::select(&PLACES[..]), before in "[ -~]{0,20}") {
+        let text = place.replace('L', &line).replace('S', &value);
+        let law = Law::new(&Config::default()).unwrap();
+        let alone = added("src/app.py", &line);
+        let analysis = law.scan(&Diff { files: vec![alone] });
+        // What no rule takes for a secret is none that redaction has to know.
+        prop_assume!(analysis.findings.iter().any(|finding| finding.category == Category::Secret));
+        let text = format!("{before} {text}");
+        let shown = words(&law.scan(&Diff { files: vec![added("src/app.py", &text), modified("src/b.py", &format!("+{line}\n+x = '{value}'"))] }));
+        let end: String = value.chars().skip(4.max(value.chars().count().saturating_sub(8))).collect();
+        prop_assert!(!shown.contains(&value), "{value} is shown in {shown}");
+        prop_assert!(end.chars().count() < 6 || !shown.contains(&end), "{end} of {value} is shown in {shown}");
     }
 
     #[test]
@@ -83,6 +197,37 @@ proptest! {
         }
         let first = scan(vec![added(path, &text), modified(path, &text)]);
         prop_assert_eq!(first, scan(vec![added(path, &text), modified(path, &text)]));
+    }
+
+    #[test]
+    fn whatever_the_bytes_are_reading_and_judging_end_well(
+        files in prop::collection::vec(random_file(), 0..4),
+        noise in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
+    ) {
+        let mut bytes = files.concat().into_bytes();
+        let sound = noise.is_empty();
+        for (place, byte) in noise {
+            if !bytes.is_empty() {
+                let place = place.index(bytes.len());
+                bytes[place] = byte;
+            }
+        }
+        let text = String::from_utf8_lossy(&bytes);
+        match domain::diff::parse(&text) {
+            Ok(diff) => assert_places(&diff, &Law::new(&Config::default()).unwrap().scan(&diff)),
+            Err(error) => prop_assert!(!sound || files.is_empty(), "{error}: {text}"),
+        }
+    }
+
+    #[test]
+    fn any_bytes_at_all_end_well(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        let text = String::from_utf8_lossy(&bytes);
+        let file = format!("--- a/x.py\n+++ b/x.py\n@@ -0,0 +1,{} @@\n+{}\n", text.lines().count().max(1), text.lines().collect::<Vec<_>>().join("\n+"));
+        for text in [&*text, &file] {
+            if let Ok(diff) = domain::diff::parse(text) {
+                assert_places(&diff, &Law::new(&Config::default()).unwrap().scan(&diff));
+            }
+        }
     }
 
     #[test]

@@ -3,9 +3,12 @@
 //! When in doubt it hides: beside the secrets the rules saw, whatever looks random, and whatever stands where a password
 //! would. An excerpt that shows too little can be looked up in the file; one that shows too much cannot be taken back.
 
+use std::borrow::Cow;
+use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::LazyLock;
 
+use aho_corasick::AhoCorasick;
 use regex::Regex;
 
 /// Most characters of an excerpt.
@@ -16,8 +19,16 @@ const CHARS_BEFORE: usize = 48;
 const REACH_BYTES: usize = 2_048;
 /// Bytes from which a secret is hidden wherever else it stands on the line. A shorter one is a word like others.
 const REPEATED_BYTES_MIN: usize = 4;
+/// Bytes from which a secret is hidden inside of other words, too, on other lines than its own.
+const INSIDE_BYTES_MIN: usize = 8;
 /// Most characters shown of a secret.
 const SHOWN_CHARS_MAX: usize = 4;
+/// Bytes on either side of what was found in which a secret may begin that reaches into an excerpt.
+const FAR_BYTES: usize = 16 << 10;
+/// Bytes of all secrets of one diff that are looked for on other lines. With more, no line is shown at all.
+const HIDDEN_BYTES_MAX: usize = 1 << 20;
+/// Most characters kept of a reason that somebody wrote.
+const REASON_CHARS_MAX: usize = 200;
 
 static RANDOM: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"[A-Za-z0-9+/_=-]{20,}").expect("the pattern is tested"));
 static NAMED: LazyLock<Regex> = LazyLock::new(|| {
@@ -33,25 +44,106 @@ static NAMED: LazyLock<Regex> = LazyLock::new(|| {
 static AUTHORITY: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"://[^/\s:@]*:([^\s/@]+)@").expect("the pattern is tested"));
 
+/// The secrets of a diff, as they are found.
+#[derive(Default)]
+pub(crate) struct Hidden<'d> {
+    secrets: HashSet<&'d str>,
+    bytes: usize,
+}
+
+impl<'d> Hidden<'d> {
+    pub(crate) fn add(&mut self, secret: &'d str) {
+        if secret.len() >= REPEATED_BYTES_MIN && self.bytes <= HIDDEN_BYTES_MAX && self.secrets.insert(secret) {
+            self.bytes += secret.len();
+        }
+    }
+
+    /// All of them, ready to be looked for.
+    pub(crate) fn known(&self) -> Known {
+        if self.bytes > HIDDEN_BYTES_MAX {
+            return Known::TooMany;
+        }
+        AhoCorasick::new(&self.secrets).map_or(Known::TooMany, Known::These)
+    }
+}
+
+/// What must not be shown anywhere.
+pub(crate) enum Known {
+    These(AhoCorasick),
+    /// More than can be looked for.
+    TooMany,
+}
+
+impl Known {
+    /// Where secrets stand in `text`.
+    fn within(&self, text: &str) -> Vec<Range<usize>> {
+        let Self::These(secrets) = self else { return vec![0..text.len()] };
+        let word = |at: Option<&u8>| at.is_some_and(u8::is_ascii_alphanumeric);
+        let stands_alone = |range: &Range<usize>| {
+            let before = range.start.checked_sub(1).and_then(|at| text.as_bytes().get(at));
+            !word(before) && !word(text.as_bytes().get(range.end))
+        };
+        let found = secrets.find_overlapping_iter(text).map(|found| found.range());
+        found.filter(|range| range.len() >= INSIDE_BYTES_MIN || stands_alone(range)).collect()
+    }
+
+    /// `text` without what must not be shown.
+    pub(crate) fn without(&self, text: &str) -> String {
+        let mut shown = String::with_capacity(text.len());
+        let mut at = 0;
+        for range in apart(self.within(text)) {
+            shown.push_str(&text[at..range.start]);
+            shown.push_str(&mask(&text[range.clone()]));
+            at = range.end;
+        }
+        shown + &text[at..]
+    }
+}
+
+/// A reason that somebody wrote beside the code, which may quote it.
+pub(crate) fn reason(text: &str, known: &Known) -> String {
+    let hidden = hidden(text, 0, text, Vec::new(), known);
+    masked(text, 0..text.len(), hidden, Shown::new(false, REASON_CHARS_MAX), |_| false).finish(false)
+}
+
+/// What a message says, where it was put together from what the code says.
+pub(crate) fn message(text: Cow<'static, str>, known: &Known) -> String {
+    match text {
+        Cow::Borrowed(text) => text.to_owned(),
+        Cow::Owned(text) => known.without(&text),
+    }
+}
+
 /// At most 160 characters of `text` around `focus`, without control characters and without `secrets`, wherever they stand.
-pub(crate) fn excerpt(text: &str, focus: &Range<usize>, secrets: Vec<Range<usize>>) -> String {
+pub(crate) fn excerpt(text: &str, focus: &Range<usize>, secrets: Vec<Range<usize>>, known: &Known) -> String {
     let start = text.floor_char_boundary(focus.start.saturating_sub(REACH_BYTES));
     let end = text.floor_char_boundary(focus.start.saturating_add(REACH_BYTES));
     let part = &text[start..end];
-    let hidden = hidden(text, start, part, secrets);
+    let hidden = hidden(text, start, part, secrets, known);
     let first = first_shown(part, focus.start - start);
-    let mut shown = Shown::new(start + first > 0 && !text[..start + first].trim().is_empty());
-    let mut at = first;
-    for range in hidden.into_iter().filter(|range| range.end > first) {
-        shown.push(&part[at..range.start.max(at)]);
-        // Of a secret that began out of reach nothing is known but that it is one.
-        let cut_before = start > 0 && range.start == 0;
-        shown.push(&if cut_before { "…".to_owned() } else { mask(&part[range.clone()]) });
-        at = range.end;
-    }
+    let shown = Shown::new(start + first > 0 && !text[..start + first].trim().is_empty(), EXCERPT_CHARS_MAX);
     let last = if end < text.len() { whole_words(part) } else { part.len() };
-    shown.push(&part[at..last.max(at)]);
-    shown.finish(end < text.len())
+    // Of a secret that began out of reach nothing is known but that it is one.
+    let is_cut = |range: &Range<usize>| start > 0 && range.start == 0;
+    masked(part, first..last, hidden, shown, is_cut).finish(end < text.len())
+}
+
+/// Shows this range of `part` without what is hidden.
+fn masked(
+    part: &str,
+    range: Range<usize>,
+    hidden: Vec<Range<usize>>,
+    mut shown: Shown,
+    is_cut: impl Fn(&Range<usize>) -> bool,
+) -> Shown {
+    let mut at = range.start;
+    for secret in hidden.into_iter().filter(|secret| secret.end > range.start) {
+        shown.push(&part[at..secret.start.max(at)]);
+        shown.push(&if is_cut(&secret) { "…".to_owned() } else { mask(&part[secret.clone()]) });
+        at = secret.end;
+    }
+    shown.push(&part[at..range.end.max(at)]);
+    shown
 }
 
 /// Where the last word begins that the end of reach may have cut: half a secret is not known for one.
@@ -60,7 +152,7 @@ fn whole_words(part: &str) -> usize {
 }
 
 /// The ranges of `part` that must not be shown, in order and apart.
-fn hidden(text: &str, start: usize, part: &str, secrets: Vec<Range<usize>>) -> Vec<Range<usize>> {
+fn hidden(text: &str, start: usize, part: &str, secrets: Vec<Range<usize>>, known: &Known) -> Vec<Range<usize>> {
     let mut ranges = Vec::new();
     let mut values = Vec::new();
     for secret in secrets {
@@ -78,9 +170,19 @@ fn hidden(text: &str, start: usize, part: &str, secrets: Vec<Range<usize>>) -> V
     for value in values.into_iter().filter(|value| value.len() >= REPEATED_BYTES_MIN) {
         ranges.extend(part.match_indices(value).map(|(at, _)| at..at + value.len()));
     }
+    let far = text.floor_char_boundary(start.saturating_sub(FAR_BYTES));
+    let end = text.ceil_char_boundary((start + part.len()).saturating_add(FAR_BYTES));
+    let in_part = |at: usize| (far + at).saturating_sub(start);
+    ranges.extend(known.within(&text[far..end]).into_iter().map(|range| in_part(range.start)..in_part(range.end)));
     for range in &mut ranges {
         *range = range.start.min(part.len())..range.end.min(part.len());
     }
+    ranges.retain(|range| !range.is_empty());
+    apart(ranges)
+}
+
+/// Ranges in order, those that touch joined.
+fn apart(mut ranges: Vec<Range<usize>>) -> Vec<Range<usize>> {
     ranges.sort_by_key(|range| (range.start, range.end));
     ranges.dedup_by(|next, earlier| {
         let touches = next.start <= earlier.end;
@@ -121,13 +223,14 @@ fn mask(secret: &str) -> String {
 struct Shown {
     text: String,
     chars: usize,
+    chars_max: usize,
     cut: bool,
 }
 
 impl Shown {
-    fn new(cut_before: bool) -> Self {
+    fn new(cut_before: bool, chars_max: usize) -> Self {
         let text = if cut_before { "…".to_owned() } else { String::new() };
-        Self { chars: text.chars().count(), text, cut: false }
+        Self { chars: text.chars().count(), text, chars_max, cut: false }
     }
 
     fn push(&mut self, text: &str) {
@@ -137,7 +240,7 @@ impl Shown {
                 continue;
             }
             // One place is kept for the sign that something follows.
-            if self.chars + 1 >= EXCERPT_CHARS_MAX {
+            if self.chars + 1 >= self.chars_max {
                 self.cut = true;
                 return;
             }
@@ -167,11 +270,15 @@ fn is_invisible(c: char) -> bool {
 mod tests {
     use super::*;
 
+    fn nothing() -> Known {
+        Hidden::default().known()
+    }
+
     #[track_caller]
     fn check(text: &str, secret: &str, expected: &str) {
         let start = text.find(secret).unwrap();
         let range = start..start + secret.len();
-        assert_eq!(excerpt(text, &range, vec![range.clone()]), expected);
+        assert_eq!(excerpt(text, &range, vec![range.clone()], &nothing()), expected);
     }
 
     #[test]
@@ -192,16 +299,34 @@ mod tests {
     #[test]
     fn a_long_name_is_no_secret() {
         let line = "CREATE INDEX invoices_by_customer_2 ON invoices_of_2026 (customer_id);";
-        assert_eq!(excerpt(line, &(0..line.len()), Vec::new()), line);
+        assert_eq!(excerpt(line, &(0..line.len()), Vec::new(), &nothing()), line);
     }
 
     #[test]
     fn an_excerpt_is_short_and_shows_what_was_found() {
         let text = format!("{}eval(x){}", "a ".repeat(5_000), " b".repeat(5_000));
-        let shown = excerpt(&text, &(10_000..10_007), Vec::new());
+        let shown = excerpt(&text, &(10_000..10_007), Vec::new(), &nothing());
         assert!(shown.chars().count() <= EXCERPT_CHARS_MAX, "{}", shown.chars().count());
         assert!(shown.starts_with("…") && shown.ends_with('…') && shown.contains("eval(x)"), "{shown}");
-        assert_eq!(excerpt("", &(0..0), Vec::new()), "");
-        assert_eq!(excerpt("    indented", &(4..12), Vec::new()), "indented");
+        assert_eq!(excerpt("", &(0..0), Vec::new(), &nothing()), "");
+        assert_eq!(excerpt("    indented", &(4..12), Vec::new(), &nothing()), "indented");
+    }
+
+    #[test]
+    fn what_was_found_elsewhere_is_hidden_too() {
+        let mut hidden = Hidden::default();
+        ["swordfish77", "admin", "abc"].into_iter().for_each(|secret| hidden.add(secret));
+        let known = hidden.known();
+        let shown = |text: &str| excerpt(text, &(0..1), Vec::new(), &known);
+        assert_eq!(shown("login('xswordfish77x', admin, abc)"), "login('xsw…[11]x', a…[5], abc)");
+        assert_eq!(shown("administrator"), "administrator");
+        let far = format!("{}swordfish77 {}", "x ".repeat(1_018), "y ".repeat(3_000));
+        assert!(!excerpt(&far, &(0..1), Vec::new(), &known).contains("sword"));
+        assert_eq!(reason("said swordfish77, really", &known), "said sw…[11], really");
+        assert_eq!(message("the name swordfish77 is no word".to_owned().into(), &known), "the name sw…[11] is no word");
+        let many: Vec<_> = (0..100_000).map(|number| format!("secret{number:08}")).collect();
+        let mut hidden = Hidden::default();
+        many.iter().for_each(|secret| hidden.add(secret));
+        assert_eq!(excerpt("anything", &(0..1), Vec::new(), &hidden.known()), "a…[8]");
     }
 }

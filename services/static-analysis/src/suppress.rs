@@ -20,8 +20,6 @@ const BLOCK_LINES_MAX: usize = 200;
 /// Bytes of the longest line that is searched for a comment: nobody writes one into minified code, and there it would be
 /// searched once for each of its findings.
 const LINE_BYTES_MAX: usize = 4_096;
-/// Most characters kept of a reason.
-const REASON_CHARS_MAX: usize = 200;
 
 /// A comment of another scanner.
 struct Foreign {
@@ -158,10 +156,10 @@ fn searched(text: &str) -> Option<&str> {
     (text.len() <= LINE_BYTES_MAX).then_some(text)
 }
 
-/// A reason as it is kept: one short line, without what closes the comment.
+/// A reason without what closes the comment, and what follows it.
 fn reason(text: &str) -> String {
-    let text = text.trim().trim_end_matches("*/").trim_end_matches("-->").trim_end();
-    text.chars().take(REASON_CHARS_MAX).collect()
+    let end = ["*/", "-->"].iter().filter_map(|close| text.find(close)).min().unwrap_or(text.len());
+    text[..end].trim().to_owned()
 }
 
 /// True for a line that is nothing but a comment.
@@ -227,7 +225,7 @@ mod tests {
     fn an_excluded_path_and_a_known_finding_are_marked_and_kept() {
         let text = format!("key = '{KEY}'");
         let scan = |config: &Config, known: &[String]| {
-            let law = Law::with_baseline(config, known.iter().cloned().collect()).unwrap();
+            let law = Law::with(config, &crate::Own::default(), known.iter().cloned().collect()).unwrap();
             law.scan(&domain::diff::Diff { files: vec![sample::added("vendor/lib/app.py", &text)] }).findings.remove(0)
         };
         let plain = scan(&Config::default(), &[]);

@@ -22,6 +22,11 @@ impl Window {
     }
 }
 
+/// The one part of a line that is short enough.
+pub(crate) fn whole(text: &str) -> Window {
+    Window { range: 0..text.len(), own: 0..text.len().max(1) }
+}
+
 /// The parts of `text` of at most `bytes`, in order; one for most lines, none for an empty one.
 pub(crate) fn of(text: &str, bytes: usize) -> impl Iterator<Item = Window> {
     let bytes = bytes.max(BYTES_MIN);

@@ -1,8 +1,11 @@
 //! `failsafe scan`: the Law over a diff or over files, without any service.
 
 mod baseline;
+mod files;
+mod git;
 mod github;
 mod json;
+mod progress;
 mod sarif;
 mod source;
 mod text;
@@ -15,18 +18,27 @@ use std::time::Instant;
 use anyhow::{Context, anyhow};
 use chassis::Settings;
 use domain::{Analysis, Finding, Severity};
-use static_analysis::{Config, Law};
+use static_analysis::{Config, Law, Own};
 
 use crate::cli::{Format, Scan};
 use crate::terminal::Style;
+use progress::Progress;
 use source::Source;
 
 /// Scans what `options` name. Exits 0 when no finding is as severe as `--fail-on`, and 1 when one is.
 pub(crate) fn run(options: &Scan) -> anyhow::Result<ExitCode> {
     let started = Instant::now();
     let law = law(options)?;
-    let source = Source::read(options)?;
-    let mut analysis = law.scan(&source.diff()?);
+    let mut progress = Progress::start();
+    let source = Source::read(options, &progress)?;
+    let diff = source.diff()?;
+    progress.say("scanning");
+    let mut analysis = law.scan_watched(&diff, |done| progress.step(done));
+    progress.end();
+    let binary = diff.files.iter().filter(|file| file.change.binary).count();
+    if binary > 0 {
+        eprintln!("failsafe: of {binary} binary files the diff shows nothing");
+    }
     if let Some(file) = &options.write_baseline {
         baseline::write(file, &analysis.findings)?;
         eprintln!("failsafe: {} findings are written to {}", analysis.findings.len(), file.display());
@@ -52,12 +64,20 @@ pub(crate) fn run(options: &Scan) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// The law under the settings, with all findings and not only the worst.
+/// The law under the settings, with all findings and not only the worst, and with one's own rules: those of the settings and the
+/// command line, and those of the repository, which can only add.
 fn law(options: &Scan) -> anyhow::Result<Law> {
     let settings = Settings::load(options.config.as_deref())?;
     let config = Config { findings_max: usize::MAX, ..settings.table("static_analysis")? };
     let known = options.baseline.as_deref().map_or_else(|| Ok(HashSet::new()), baseline::read)?;
-    Law::with_baseline(&config, known).map_err(|error| anyhow!("static_analysis.{error}"))
+    let mut own = Own::of(&config.rules_paths).map_err(|error| anyhow!("static_analysis.rules_paths: {error}"))?;
+    for file in &options.rules {
+        own.trust(file).map_err(|error| anyhow!("--rules: {error}"))?;
+    }
+    for root in source::roots(options) {
+        own.admit(&root).map_err(|error| anyhow!("the repository's own rules: {error}"))?;
+    }
+    Law::with(&config, &own, known).map_err(|error| anyhow!("static_analysis.{error}"))
 }
 
 fn counts(finding: &Finding) -> bool {

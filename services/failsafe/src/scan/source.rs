@@ -2,19 +2,16 @@
 
 use std::io::{IsTerminal, Read};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context, bail, ensure};
-use domain::diff::{Diff, FileDiff, Hunk, Line, LineKind};
-use domain::{FileChange, FileChangeKind};
-use ignore::WalkBuilder;
+use domain::diff::Diff;
 
+use super::progress::Progress;
+use super::{files, git};
 use crate::cli::Scan;
 
-/// Bytes of the largest file that is read; a larger one is named and left out.
-const FILE_BYTES_MAX: u64 = 64 << 20;
-/// Bytes in which a NUL makes a file a binary one, as git has it.
-const BINARY_BYTES: usize = 8_000;
+/// Bytes of the longest diff: it is held in memory.
+const DIFF_BYTES_MAX: u64 = 2 << 30;
 
 /// What is scanned, read whole.
 pub(super) enum Source {
@@ -25,93 +22,67 @@ pub(super) enum Source {
 }
 
 impl Source {
-    pub(super) fn read(options: &Scan) -> anyhow::Result<Self> {
+    pub(super) fn read(options: &Scan, progress: &Progress) -> anyhow::Result<Self> {
         if options.all {
-            let here = [PathBuf::from(".")];
-            let paths = if options.paths.is_empty() { &here[..] } else { &options.paths[..] };
-            return Ok(Self::Files(files(paths)?));
+            return Ok(Self::Files(files::read(&places(options), progress)?));
         }
         if let Some(base) = &options.base {
-            return git_diff(base, &options.paths).map(Self::Diff);
+            progress.say("comparing with git");
+            return git::diff(base, &options.paths).map(|bytes| Self::Diff(text(bytes)));
         }
         ensure!(options.paths.is_empty(), "a path is scanned by --all, or compared by --base REF; a diff is piped in");
-        let mut input = std::io::stdin();
+        let input = std::io::stdin();
         if input.is_terminal() {
             bail!(
                 "there is nothing to scan: pipe a diff in (git diff main... | failsafe scan), or use --base REF or --all"
             );
         }
+        progress.say("reading the diff");
         let mut bytes = Vec::new();
-        input.read_to_end(&mut bytes).context("cannot read the diff from the standard input")?;
+        let read = input.take(DIFF_BYTES_MAX + 1).read_to_end(&mut bytes);
+        read.context("cannot read the diff from the standard input")?;
+        ensure!(
+            bytes.len() as u64 <= DIFF_BYTES_MAX,
+            "the diff is longer than {DIFF_BYTES_MAX} bytes: scan it in parts"
+        );
         Ok(Self::Diff(text(bytes)))
     }
 
-    /// The change to be judged.
+    /// The change to be judged. Nothing at all is a change of nothing: git prints that where nothing differs.
     pub(super) fn diff(&self) -> anyhow::Result<Diff<'_>> {
         match self {
+            Self::Diff(text) if text.trim().is_empty() => {
+                eprintln!("failsafe: the diff is empty");
+                Ok(Diff { files: Vec::new() })
+            }
             Self::Diff(text) => domain::diff::parse(text).context("the diff cannot be read"),
-            Self::Files(files) => Ok(Diff { files: files.iter().map(|(path, text)| whole(path, text)).collect() }),
-        }
-    }
-}
-
-/// UTF-8, or what can be read of something else: a secret is ASCII in every encoding that matters.
-fn text(bytes: Vec<u8>) -> String {
-    String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
-}
-
-/// What changed since the branch left `base`, commits and working tree alike.
-fn git_diff(base: &str, paths: &[PathBuf]) -> anyhow::Result<String> {
-    let arguments = ["diff", "--no-color", "--no-ext-diff", "--merge-base", base, "--"];
-    let output = Command::new("git").args(arguments).args(paths).output().context("cannot run git")?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "git cannot compare with {base}: {}", said.trim());
-    Ok(text(output.stdout))
-}
-
-/// The text files at and below `paths` that git would not ignore.
-fn files(paths: &[PathBuf]) -> anyhow::Result<Vec<(String, String)>> {
-    let mut files = Vec::new();
-    for path in paths {
-        let walk = WalkBuilder::new(path).hidden(false).filter_entry(|entry| entry.file_name() != ".git").build();
-        for entry in walk {
-            let entry = entry.with_context(|| format!("cannot read {}", path.display()))?;
-            if entry.file_type().is_some_and(|kind| kind.is_file()) {
-                files.extend(file(entry.path())?);
+            Self::Files(files) => {
+                Ok(Diff { files: files.iter().map(|(path, text)| files::whole(path, text)).collect() })
             }
         }
     }
-    files.sort();
-    Ok(files)
 }
 
-fn file(path: &Path) -> anyhow::Result<Option<(String, String)>> {
-    let read = || format!("cannot read {}", path.display());
-    let bytes = std::fs::metadata(path).with_context(read)?.len();
-    if bytes > FILE_BYTES_MAX {
-        eprintln!("failsafe: {} is left out: {bytes} bytes are more than {FILE_BYTES_MAX}", path.display());
-        return Ok(None);
-    }
-    let bytes = std::fs::read(path).with_context(read)?;
-    if bytes[..bytes.len().min(BINARY_BYTES)].contains(&0) {
-        return Ok(None);
-    }
-    let name = path.strip_prefix(".").unwrap_or(path).to_string_lossy().replace('\\', "/");
-    Ok(Some((name, text(bytes))))
+/// The folders whose own rules hold for the scan: the repositories that what is scanned is in, or else the folders themselves.
+pub(super) fn roots(options: &Scan) -> Vec<PathBuf> {
+    let mut roots: Vec<_> = places(options).iter().map(|place| root(place)).collect();
+    roots.sort();
+    roots.dedup();
+    roots
 }
 
-/// A file as if the change had made it.
-fn whole<'a>(path: &str, text: &'a str) -> FileDiff<'a> {
-    let lines: Vec<_> =
-        text.lines().zip(1..).map(|(text, number)| Line { kind: LineKind::Added, number, text }).collect();
-    let change = FileChange {
-        path: path.to_owned(),
-        old_path: None,
-        kind: FileChangeKind::Added,
-        lines_added: u32::try_from(lines.len()).unwrap_or(u32::MAX),
-        lines_deleted: 0,
-        binary: false,
-    };
-    let hunks = if lines.is_empty() { Vec::new() } else { vec![Hunk { section: "", lines }] };
-    FileDiff { change, hunks }
+fn root(place: &Path) -> PathBuf {
+    let place = place.canonicalize().unwrap_or_else(|_| place.to_owned());
+    let folder = if place.is_dir() { place.as_path() } else { place.parent().unwrap_or(&place) };
+    folder.ancestors().find(|above| above.join(".git").exists()).unwrap_or(folder).to_owned()
+}
+
+/// What is named to be scanned whole; without a name, or with a diff, it is here.
+fn places(options: &Scan) -> Vec<PathBuf> {
+    if options.all && !options.paths.is_empty() { options.paths.clone() } else { vec![PathBuf::from(".")] }
+}
+
+/// UTF-8, or what can be read of something else: a secret is ASCII in every encoding that matters.
+pub(super) fn text(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }

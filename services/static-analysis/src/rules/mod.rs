@@ -11,7 +11,7 @@ use std::sync::LazyLock;
 use domain::diff::{Diff, FileDiff, Hunk, LineKind};
 use domain::{Category, Confidence, FileChange, Severity};
 
-use pattern::Pattern;
+use pattern::{Pattern, Runs};
 
 pub mod code;
 pub mod infrastructure;
@@ -50,9 +50,17 @@ pub struct Rule {
 }
 
 impl Rule {
-    /// Whether it looks at one added line at a time.
-    pub(crate) const fn looks_at_lines(&self) -> bool {
-        matches!(self.check, Check::Line(_) | Check::Pattern(_))
+    /// Whether it is about a file's path, whatever the file holds.
+    pub(crate) fn is_about_paths(&self) -> bool {
+        matches!(self.check, Check::Pattern(pattern) if pattern.is_about_paths())
+    }
+
+    /// Whether it may find something on a line with these runs of characters.
+    pub(crate) fn can_find(&self, runs: &Runs<'_>) -> bool {
+        match self.check {
+            Check::Pattern(pattern) => pattern.needs().are_met(runs),
+            _ => true,
+        }
     }
 
     /// What it finds on an added line; nothing when it looks at more than a line.
@@ -60,7 +68,24 @@ impl Rule {
         match self.check {
             Check::Line(check) => check(line),
             Check::Pattern(pattern) => pattern.check(line),
-            Check::File { .. } | Check::Change(_) => Vec::new(),
+            Check::File { .. } | Check::Shared(_) | Check::Change(_) => Vec::new(),
+        }
+    }
+
+    /// What it finds in a file as a whole; nothing when it looks at a line, or at more than a file.
+    pub(crate) fn on_file(&self, file: &FileDiff<'_>) -> Vec<FileHit> {
+        match self.check {
+            Check::File { check, .. } => check(file),
+            Check::Pattern(pattern) => pattern.check_path(&file.change).into_iter().collect(),
+            Check::Line(_) | Check::Shared(_) | Check::Change(_) => Vec::new(),
+        }
+    }
+
+    /// What it finds in the change as a whole.
+    pub(crate) fn on_change(&self, diff: &Diff<'_>) -> Vec<(usize, FileHit)> {
+        match self.check {
+            Check::Change(check) => check(diff),
+            _ => Vec::new(),
         }
     }
 }
@@ -79,8 +104,19 @@ pub enum Check {
         /// What is wrong in it.
         check: fn(&FileDiff<'_>) -> Vec<FileHit>,
     },
+    /// The same, by a check that speaks for many rules, so that the file is read once for all of them.
+    Shared(&'static Shared),
     /// The whole change: each hit with the number of its file in [`Diff::files`].
     Change(fn(&Diff<'_>) -> Vec<(usize, FileHit)>),
+}
+
+/// One check of many rules.
+#[derive(Debug)]
+pub struct Shared {
+    /// Whether the file is of the rules' sort; asked before anything else.
+    pub applies: fn(&FileChange) -> bool,
+    /// What is wrong in it: each hit with the id of its rule.
+    pub check: fn(&FileDiff<'_>) -> Vec<(&'static str, FileHit)>,
 }
 
 /// An added line, and where it stands.
@@ -188,8 +224,15 @@ impl FileHit {
 #[must_use]
 pub fn all() -> &'static [&'static Rule] {
     static ALL: LazyLock<Vec<&Rule>> = LazyLock::new(|| {
-        [secret::PARTICULAR, secret::patterns(), secret::GENERAL, migration::RULES, infrastructure::RULES, code::RULES]
-            .concat()
+        [
+            secret::PARTICULAR,
+            secret::patterns(),
+            secret::GENERAL,
+            migration::RULES,
+            infrastructure::rules(),
+            code::RULES,
+        ]
+        .concat()
     });
     &ALL
 }

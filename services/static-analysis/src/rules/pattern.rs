@@ -6,18 +6,27 @@
 use std::ops::Range;
 use std::sync::OnceLock;
 
-use domain::{Category, Confidence, Severity};
+use domain::{Category, Confidence, FileChange, FileChangeKind, Severity};
 use regex::Regex;
 use serde::Deserialize;
 
 use super::secret::{self, ROTATE, entropy};
-use super::{AddedLine, Check, Hit, Rule};
+use super::{AddedLine, Check, FileHit, Hit, Rule};
 use crate::paths;
+use allow::{Allowed, OneOrMany, Place};
+pub(crate) use needs::{Needs, Runs};
+
+mod allow;
+mod dialect;
+mod literal;
+mod needs;
 
 /// Bits for each character that a value must have unless its row says otherwise.
 const ENTROPY_MIN: f64 = 2.4;
 /// Bytes of a compiled expression. A row that needs more is refused.
 const COMPILED_BYTES_MAX: usize = 4 << 20;
+/// What to do about what a team's own rule finds, where the rule does not say.
+const ASK: &str = "This is a rule of your own: change what it found, or ask who wrote the rule.";
 /// Words of which one has to stand between a name that is an everyday word and its value.
 const SECRET_WORDS: [&str; 14] = [
     "key", "token", "secret", "api", "auth", "pass", "pat", "cred", "access", "client", "private", "sid", "bearer",
@@ -27,14 +36,57 @@ const SECRET_WORDS: [&str; 14] = [
 /// What a row looks for.
 #[derive(Debug)]
 pub struct Pattern {
-    expression: String,
-    compiled: OnceLock<Option<Regex>>,
+    expression: Lazy,
+    needs: OnceLock<Needs>,
     kind: Kind,
+    category: Category,
     /// Bits for each character below which a value is no secret.
     entropy: f64,
-    allowed: Vec<Regex>,
-    path: Option<Regex>,
+    allowed: Vec<Allowed>,
+    path: Option<Lazy>,
     message: &'static str,
+}
+
+/// An expression that is compiled when it is first asked.
+#[derive(Debug)]
+struct Lazy {
+    text: String,
+    compiled: OnceLock<Option<Regex>>,
+}
+
+impl Lazy {
+    fn new(text: String) -> Self {
+        Self { text, compiled: OnceLock::new() }
+    }
+
+    /// The same of a file that may be written for another engine.
+    fn own(text: String) -> Self {
+        Self::new(dialect::with_plain_braces(text))
+    }
+
+    /// The text that is compiled.
+    fn plain(&self) -> String {
+        dialect::ascii(&self.text)
+    }
+
+    fn build(&self) -> Result<Regex, regex::Error> {
+        regex::RegexBuilder::new(&self.plain()).size_limit(COMPILED_BYTES_MAX).build()
+    }
+
+    /// Whether the expression compiles.
+    fn compile(&self) -> Result<(), String> {
+        match self.build() {
+            Ok(regex) => {
+                self.compiled.get_or_init(|| Some(regex));
+                Ok(())
+            }
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    fn get(&self) -> Option<&Regex> {
+        self.compiled.get_or_init(|| self.build().ok()).as_ref()
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +97,17 @@ enum Kind {
     Named { strict: bool },
     /// An expression of its own; the secret is this group of it.
     Own { group: Option<usize> },
+    /// Nothing but the path of a file.
+    Path,
+}
+
+/// Whose a file of rows is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    /// It comes with FailSafe: tests hold its rows, so that a start need not.
+    FailSafe,
+    /// A team wrote it, or another scanner's authors: each row is looked at before it is used.
+    Own,
 }
 
 /// One file of rows.
@@ -110,37 +173,9 @@ struct Row {
     allowlist: OneOrMany,
     #[serde(default, rename = "tags")]
     _tags: Vec<String>,
-}
-
-/// gitleaks' allow-lists, in their singular and their plural form.
-#[derive(Default, Deserialize)]
-#[serde(untagged)]
-enum OneOrMany {
-    One(AllowList),
-    Many(Vec<AllowList>),
-    #[default]
-    None,
-}
-
-#[derive(Default, Deserialize)]
-struct AllowList {
-    #[serde(default)]
-    regexes: Vec<String>,
-    #[serde(default)]
-    stopwords: Vec<String>,
-}
-
-impl OneOrMany {
-    fn expressions(&self) -> Vec<String> {
-        let lists = match self {
-            Self::One(list) => std::slice::from_ref(list),
-            Self::Many(lists) => lists,
-            Self::None => &[],
-        };
-        let words =
-            |list: &AllowList| list.stopwords.iter().map(|word| format!("(?i){}", regex::escape(word))).collect();
-        lists.iter().flat_map(|list| [list.regexes.clone(), words(list)].concat()).collect()
-    }
+    /// In gitleaks: only there for other rules to refer to.
+    #[serde(default, rename = "skipReport")]
+    skip_report: bool,
 }
 
 /// A rule of a file, and lines that its author says it finds and does not find.
@@ -154,38 +189,48 @@ pub struct Loaded {
     pub counterexamples: Vec<String>,
 }
 
-/// The rules in `text`.
+/// The rules in `text`, which comes with FailSafe.
 ///
 /// # Errors
 /// A sentence that names the row, or the line of the file, and what is wrong with it.
 pub fn parse(text: &str) -> Result<Vec<Loaded>, String> {
-    let file: File = toml::from_str(text).map_err(|error| error.to_string())?;
-    let everywhere = file.allowlist.expressions();
-    file.rules.into_iter().map(|row| row.load(&everywhere)).collect()
+    read(text, Origin::FailSafe)
+}
+
+/// The rules in `text`, a file of a team's own or of gitleaks. Each expression is compiled, so that a wrong one is named now.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_own(text: &str) -> Result<Vec<Loaded>, String> {
+    read(text, Origin::Own)
+}
+
+fn read(text: &str, origin: Origin) -> Result<Vec<Loaded>, String> {
+    let file: File = toml::from_str(text).map_err(|error| error.to_string().trim_end().to_owned())?;
+    let everywhere = file.allowlist.into_lists();
+    file.rules.into_iter().filter(|row| !row.skip_report).map(|row| row.load(&everywhere, origin)).collect()
 }
 
 impl Row {
-    fn load(self, everywhere: &[String]) -> Result<Loaded, String> {
+    fn load(self, everywhere: &[allow::List], origin: Origin) -> Result<Loaded, String> {
         let id = self.id.clone();
-        self.checked(everywhere).map_err(|error| format!("rule {id:?}: {error}"))
+        self.checked(everywhere, origin).map_err(|error| format!("rule {id:?}: {error}"))
     }
 
-    fn checked(self, everywhere: &[String]) -> Result<Loaded, String> {
-        let category = match self.category.as_deref() {
-            None => Category::Secret,
-            Some(name) => Category::ALL
-                .into_iter()
-                .find(|category| category.name() == name)
-                .ok_or_else(|| format!("category: {name:?} is none of secret, migration, infrastructure, code"))?,
-        };
-        let named = |named: Option<&str>, otherwise: Severity| match named {
-            None => Ok(otherwise),
-            Some(name) => Severity::from_name(name)
-                .ok_or_else(|| format!("severity: {name:?} is none of info, low, medium, high, critical")),
-        };
+    fn checked(mut self, everywhere: &[allow::List], origin: Origin) -> Result<Loaded, String> {
+        let written = self.id.clone();
+        let category = self.category()?;
+        if origin == Origin::Own {
+            self.mend_id(category)?;
+        }
         let (expression, kind) = self.expression()?;
         let certain = kind == Kind::Token;
-        let severity = named(self.severity.as_deref(), if certain { Severity::High } else { Severity::Medium })?;
+        let severity = match self.severity.as_deref() {
+            None if certain => Severity::High,
+            None => Severity::Medium,
+            Some(name) => Severity::from_name(name)
+                .ok_or_else(|| format!("severity: {name:?} is none of info, low, medium, high, critical"))?,
+        };
         let confidence = match self.confidence.as_deref() {
             None if certain => Confidence::High,
             None => Confidence::Medium,
@@ -194,41 +239,92 @@ impl Row {
                 .find(|confidence| confidence.name() == name)
                 .ok_or_else(|| format!("confidence: {name:?} is none of low, medium, high"))?,
         };
-        let allowed = self.allow.iter().chain(everywhere).cloned().chain(self.allowlist.expressions());
-        let allowed = allowed.map(|one| Regex::new(&one).map_err(|error| format!("allow: {error}")));
-        let path = self.path.as_deref().map(Regex::new).transpose().map_err(|error| format!("path: {error}"))?;
-        let title = self.title.or(self.description).unwrap_or_else(|| self.id.clone());
-        let title = title.trim_end_matches('.');
-        let pattern = Pattern {
-            expression,
-            compiled: OnceLock::new(),
-            kind,
-            entropy: self.entropy.unwrap_or(if matches!(kind, Kind::Own { .. }) { 0.0 } else { ENTROPY_MIN }),
-            allowed: allowed.collect::<Result<_, _>>()?,
-            path,
-            message: leak(&format!("this looks like a credential: {title}")),
+        let is_meant = |list: &&allow::List| list.target_rules.is_empty() || list.target_rules.contains(&written);
+        let lazy = match origin {
+            Origin::FailSafe => Lazy::new,
+            Origin::Own => Lazy::own,
         };
-        if self.keywords.iter().any(|keyword| keyword.len() < 2 || !keyword.is_ascii()) {
-            return Err("keywords: each needs two ASCII characters at least".to_owned());
-        }
-        if self.keywords.is_empty() {
-            return Err("keywords: at least one is needed: a piece of every line that the rule is about".to_owned());
+        let mut lists = vec![allow::List::values(std::mem::take(&mut self.allow))];
+        lists.extend(everywhere.iter().filter(is_meant).cloned());
+        lists.extend(std::mem::take(&mut self.allowlist).into_lists());
+        let allowed = lists.into_iter().map(|list| Allowed::new(list, lazy)).collect();
+        let title = self.title.take().or(self.description.take()).unwrap_or_else(|| written.clone());
+        let title = title.trim().trim_end_matches('.');
+        let is_secret = category == Category::Secret;
+        let pattern = Pattern {
+            expression: lazy(expression),
+            needs: OnceLock::new(),
+            kind,
+            category,
+            entropy: self.entropy.unwrap_or(if matches!(kind, Kind::Own { .. }) { 0.0 } else { ENTROPY_MIN }),
+            allowed,
+            path: self.path.take().map(lazy),
+            message: leak(&if is_secret { format!("this looks like a credential: {title}") } else { title.to_owned() }),
+        };
+        if origin == Origin::Own {
+            pattern.compiles()?;
         }
         let rule = Rule {
+            keywords: leak_all(&self.keywords(&pattern, origin)?),
             id: leak(&self.id),
             title: leak(title),
             severity,
             confidence,
             category,
-            cwe: self.cwe.unwrap_or(if category == Category::Secret { 798 } else { 0 }),
+            cwe: self.cwe.unwrap_or(if is_secret { 798 } else { 0 }),
             hazard: "",
-            keywords: leak_all(&self.keywords),
-            remediation: self.remediation.as_deref().map_or(ROTATE, leak),
+            remediation: self.remediation.as_deref().map_or(if is_secret { ROTATE } else { ASK }, leak),
             references: leak_all(&self.references),
             aliases: leak_all(&self.aliases),
             check: Check::Pattern(Box::leak(Box::new(pattern))),
         };
         Ok(Loaded { rule: Box::leak(Box::new(rule)), examples: self.examples, counterexamples: self.counterexamples })
+    }
+
+    /// What the row says it is about, or else what its id begins with.
+    fn category(&self) -> Result<Category, String> {
+        let named = |name: &str| Category::ALL.into_iter().find(|category| category.name() == name);
+        match self.category.as_deref() {
+            Some(name) => named(name)
+                .ok_or_else(|| format!("category: {name:?} is none of secret, migration, infrastructure, code")),
+            None => Ok(self.id.split('.').next().and_then(named).unwrap_or(Category::Secret)),
+        }
+    }
+
+    /// Makes `secret.user.acme-key` of `acme_key`, as gitleaks' ids are, which becomes an alias.
+    fn mend_id(&mut self, category: Category) -> Result<(), String> {
+        let plain = |part: &str| {
+            !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        };
+        let parts: Vec<_> = self.id.split('.').collect();
+        if parts.len() == 3 && parts[0] == category.name() && parts.iter().all(|part| plain(part)) {
+            return Ok(());
+        }
+        let word = self.id.to_ascii_lowercase().replace(['_', ' '], "-");
+        if !plain(&word) {
+            let category = category.name();
+            return Err(format!(
+                "id: must be {category}.<family>.<what> in small letters, digits and hyphens, or one word"
+            ));
+        }
+        let id = format!("{}.user.{word}", category.name());
+        self.aliases.push(std::mem::replace(&mut self.id, id));
+        Ok(())
+    }
+
+    /// The keywords: those of the row, or else those that the expression has in itself.
+    fn keywords(&self, pattern: &Pattern, origin: Origin) -> Result<Vec<String>, String> {
+        if self.keywords.iter().any(|keyword| keyword.len() < 2 || !keyword.is_ascii()) {
+            return Err("keywords: each needs two ASCII characters at least".to_owned());
+        }
+        match origin {
+            _ if !self.keywords.is_empty() => Ok(self.keywords.clone()),
+            Origin::FailSafe => {
+                Err("keywords: at least one is needed: a piece of every line that the rule is about".to_owned())
+            }
+            // With none the row looks at every line.
+            Origin::Own => Ok(literal::keywords(&pattern.expression.plain())),
+        }
     }
 
     /// The expression of the row, and how its matches are judged.
@@ -240,6 +336,9 @@ impl Row {
             return Ok((own.clone(), Kind::Own { group: self.secret_group }));
         }
         if self.tokens.is_empty() {
+            if self.path.is_some() && self.names.is_empty() {
+                return Ok((String::new(), Kind::Path));
+            }
             return Err("tokens: what does the credential look like?".to_owned());
         }
         let token = format!("(?P<secret>{})", self.tokens.join("|"));
@@ -261,37 +360,62 @@ fn leak_all(texts: &[String]) -> &'static [&'static str] {
 }
 
 impl Pattern {
-    /// Whether the expression compiles.
+    /// Whether the expressions compile.
     ///
     /// # Errors
     /// What the compiler says.
     pub fn compiles(&self) -> Result<(), String> {
-        regex::RegexBuilder::new(&self.expression)
-            .size_limit(COMPILED_BYTES_MAX)
-            .build()
-            .map(|_| ())
-            .map_err(|error| error.to_string())
+        self.expression.compile().map_err(|error| format!("regex: {error}"))?;
+        self.allowed.iter().try_for_each(Allowed::compile).map_err(|error| format!("allow: {error}"))?;
+        self.path.as_ref().map_or(Ok(()), Lazy::compile).map_err(|error| format!("path: {error}"))
     }
 
-    fn regex(&self) -> Option<&Regex> {
-        let compile = || regex::RegexBuilder::new(&self.expression).size_limit(COMPILED_BYTES_MAX).build().ok();
-        self.compiled.get_or_init(compile).as_ref()
+    /// What a line must hold before the expression is tried on it.
+    pub(crate) fn needs(&self) -> &Needs {
+        self.needs.get_or_init(|| Needs::of(&self.expression.plain()))
+    }
+
+    /// Whether it is about a file's path, whatever the file holds.
+    pub(crate) fn is_about_paths(&self) -> bool {
+        self.kind == Kind::Path
+    }
+
+    fn is_for(&self, path: &str) -> bool {
+        self.path.as_ref().is_none_or(|wanted| wanted.get().is_some_and(|wanted| wanted.is_match(path)))
+    }
+
+    /// What the row says of a file for its path alone.
+    pub(crate) fn check_path(&self, change: &FileChange) -> Option<FileHit> {
+        let path = &change.path;
+        let place = Place { secret: "", found: "", line: "", path };
+        let found = self.is_about_paths()
+            && change.kind != FileChangeKind::Deleted
+            && self.is_for(path)
+            && !self.allowed.iter().any(|allowed| allowed.allows(place));
+        found.then(|| FileHit::on_file(self.message))
     }
 
     /// What the row finds on a line.
     pub(crate) fn check(&self, line: &AddedLine<'_>) -> Vec<Hit> {
-        let applies = self.path.as_ref().is_none_or(|path| path.is_match(line.path()));
-        let Some(regex) = self.regex().filter(|_| applies) else { return Vec::new() };
+        if self.is_for(line.path()) { self.check_anywhere(line) } else { Vec::new() }
+    }
+
+    /// What the row finds on a line, whatever the path.
+    pub(crate) fn check_anywhere(&self, line: &AddedLine<'_>) -> Vec<Hit> {
+        let Some(regex) = self.expression.get().filter(|_| !self.is_about_paths()) else { return Vec::new() };
         let named = matches!(self.kind, Kind::Named { .. });
         if named && paths::is_lock_file(line.path()) {
             return Vec::new();
         }
-        let hits: Vec<_> =
-            self.secrets(regex, line.text).into_iter().map(|range| Hit::secret(range, self.message)).collect();
-        if hits.is_empty() && named {
+        let found = self.secrets(regex, line.text, line.path());
+        if found.is_empty() && named {
             return self.below(regex, line).into_iter().collect();
         }
-        hits
+        let hit = |range| match self.category {
+            Category::Secret => Hit::secret(range, self.message),
+            _ => Hit::at(range, self.message),
+        };
+        found.into_iter().map(hit).collect()
     }
 
     /// A name at the end of its line, and the value alone on the next: `<token>`, `token = (`.
@@ -299,24 +423,28 @@ impl Pattern {
         let above = line.text.trim_end();
         let value = super::secret::value_below(line)?;
         let joined = format!("{above} {value}");
-        let found = self.secrets(regex, &joined).into_iter().find(|range| range.start > above.len())?;
+        let found = self.secrets(regex, &joined, line.path()).into_iter().find(|range| range.start > above.len())?;
         let name = regex.captures(&joined)?.name("name")?.start();
         debug_assert!(found.end <= joined.len());
         Some(Hit::at(name.min(above.len())..above.len(), format!("{} (its value is on the line below)", self.message)))
     }
 
-    fn secrets(&self, regex: &Regex, text: &str) -> Vec<Range<usize>> {
+    fn secrets(&self, regex: &Regex, text: &str, path: &str) -> Vec<Range<usize>> {
         let mut found = Vec::new();
         let mut at = 0;
         while let Some(captures) = regex.captures_at(text, at) {
             let Some(whole) = captures.get(0) else { break };
             let secret = match self.kind {
-                Kind::Own { group } => captures.get(group.unwrap_or(1)).or(captures.get(0)),
+                Kind::Own { group: Some(group) } => captures.get(group).or(captures.get(0)),
+                Kind::Own { group: None } => captures.iter().skip(1).flatten().next().or(captures.get(0)),
                 _ => captures.name("secret"),
             };
             let before = captures.name("name").map(|name| name.as_str());
             let Some(secret) = secret else { break };
-            let accepted = self.accepts(text, before, &secret.range());
+            let accepted = self.accepts(text, before, &secret.range())
+                && !self.allowed.iter().any(|allowed| {
+                    allowed.allows(Place { secret: secret.as_str(), found: whole.as_str(), line: text, path })
+                });
             if accepted {
                 found.push(secret.range());
             }
@@ -333,7 +461,7 @@ impl Pattern {
     fn accepts(&self, text: &str, name: Option<&str>, secret: &Range<usize>) -> bool {
         let value = &text[secret.clone()];
         let own = matches!(self.kind, Kind::Own { .. });
-        if entropy(value) < self.entropy || self.allowed.iter().any(|allowed| allowed.is_match(value)) {
+        if entropy(value) < self.entropy {
             return false;
         }
         if own {
@@ -363,4 +491,4 @@ fn stands_alone(text: &str, value: &Range<usize>) -> bool {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -23,17 +23,33 @@ fn finds(rule: &'static Rule, text: &str) -> bool {
     })
 }
 
+/// A value that the row describes and the line that it stands on, the same for the same seed; `None` where that takes more than the row.
+pub(crate) fn draw(rule: &'static Rule, seed: u64) -> Option<(String, String)> {
+    let Check::Pattern(pattern) = rule.check else { return None };
+    let text = pattern.expression.text.as_str();
+    let (before, expression) = match pattern.kind {
+        Kind::Token => (String::new(), text),
+        Kind::Named { .. } => (format!("{}_api_key = ", rule.keywords[0]), &text[text.rfind("(?P<secret>")?..]),
+        Kind::Own { .. } | Kind::Path => return None,
+    };
+    let seed: Vec<_> = seed.to_le_bytes().into_iter().cycle().take(32).collect();
+    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &seed);
+    let strategy = string_regex(&expression.replace("(?P<secret>", "(?:")).ok()?;
+    let value = strategy.new_tree(&mut TestRunner::new_with_rng(Config::default(), rng)).ok()?.current();
+    Some((value.clone(), format!("{before}\"{value}\"")))
+}
+
 /// Whether the rule finds what its own expression generates.
 fn finds_its_own(rule: &'static Rule, pattern: &Pattern) -> bool {
     let (before, expression) = match pattern.kind {
-        Kind::Token => (vec![String::new()], pattern.expression.as_str()),
+        Kind::Token => (vec![String::new()], pattern.expression.text.as_str()),
         // A name, the usual ways to call its secret, and the value.
         Kind::Named { .. } => {
-            let start = pattern.expression.rfind("(?P<secret>").expect("a row has tokens");
+            let start = pattern.expression.text.rfind("(?P<secret>").expect("a row has tokens");
             let names = ["api_key", "private_secret"].map(|word| format!("{}_{word} = ", rule.keywords[0]));
-            (names.to_vec(), &pattern.expression[start..])
+            (names.to_vec(), &pattern.expression.text[start..])
         }
-        Kind::Own { .. } => return true,
+        Kind::Own { .. } | Kind::Path => return true,
     };
     let strategy = string_regex(&expression.replace("(?P<secret>", "(?:")).expect("the expression can be drawn from");
     let mut runner = runner();
@@ -105,14 +121,46 @@ fn a_file_of_gitleaks_is_read() {
 fn a_wrong_row_is_named_with_what_is_wrong() {
     for (row, expected) in [
         ("id = 'a'\nkeywords = ['ab']", "rule \"a\": tokens"),
-        ("id = 'a'\ntokens = ['x']", "rule \"a\": keywords"),
+        ("id = 'a'\ntokens = ['x']\nkeywords = ['x']", "rule \"a\": keywords"),
+        ("id = 'a'\nregex = '('", "rule \"a\": regex"),
+        ("id = 'a.b'\ntokens = ['x']", "rule \"a.b\": id: must be secret.<family>.<what>"),
+        ("id = 'code.a.b'\ncategory = 'secret'\ntokens = ['x']", "rule \"code.a.b\": id: must be secret"),
         ("id = 'a'\ntokens = ['x']\nkeywords = ['ab']\nseverity = 'bad'", "rule \"a\": severity: \"bad\""),
         ("id = 'a'\ntokens = ['x']\nkeywords = ['ab']\nallow = ['(']", "rule \"a\": allow"),
         ("id = 'a'\ntokenz = ['x']", "unknown field `tokenz`"),
         ("id = 'a'\nregex = 'x'\ntokens = ['x']", "either regex, or tokens"),
     ] {
-        let error = parse(&format!("[[rules]]\n{row}")).err().unwrap();
+        let error = parse_own(&format!("[[rules]]\n{row}")).err().unwrap();
         assert!(error.contains(expected), "{error}");
     }
     assert!(parse("rules = 3").err().unwrap().contains("line 1"));
+}
+
+#[test]
+fn an_id_is_mended_and_keywords_are_read_from_the_expression() {
+    let own = |row: &str| parse_own(&format!("[[rules]]\n{row}")).unwrap().remove(0).rule;
+    let rule = own("id = 'Acme_Key'\nregex = '(?i)acme-(live|test)-([0-9a-z]{16})'\nsecretGroup = 2");
+    assert_eq!(
+        (rule.id, rule.aliases, rule.keywords),
+        ("secret.user.acme-key", &["Acme_Key"][..], &["acme-live-", "acme-test-"][..])
+    );
+    assert!(finds(rule, "k = ACME-live-q7zpw2m9xk4dlrt8"));
+    let rule = own("id = 'code.acme.todo'\nregex = 'NOT\\s+YET'\ntitle = 'Not yet.'");
+    assert_eq!((rule.category, rule.keywords, rule.cwe, rule.title), (Category::Code, &["not"][..], 0, "Not yet"));
+    assert_eq!(own("id = 'x'\nregex = '[0-9a-f]{40}'").keywords, [""; 0]);
+    assert!(finds(own("id = 'y'\nregex = 'ab{\\d{2}}'"), "ab{12}"));
+    assert!(own("id = 'x'\npath = '[.]p12$'").is_about_paths());
+    assert!(parse_own("[[rules]]\nid = 'x'\nregex = 'a'\nskipReport = true").unwrap().is_empty());
+}
+
+#[test]
+fn what_is_no_credential_is_shown_as_it_is() {
+    let rule = parse_own("[[rules]]\nid = 'code.acme.todo'\nregex = 'NOT YET'\nkeywords = ['not yet']")
+        .unwrap()
+        .remove(0)
+        .rule;
+    let file = sample::added("a.py", "x = 1 # NOT YET");
+    let hits =
+        rule.on_line(&AddedLine { file: &file, hunk: &file.hunks[0], index: 0, text: file.hunks[0].lines[0].text });
+    assert!(hits.len() == 1 && hits[0].secret.is_none() && hits[0].message == "code.acme.todo");
 }
