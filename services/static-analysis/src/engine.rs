@@ -4,7 +4,7 @@
 //! Pure: the same diff and the same settings give the same analysis, byte for byte. Linear in the diff: a line is looked at
 //! in parts of bounded length, and no more findings are held than are reported.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use domain::diff::{Diff, FileDiff, LineKind};
@@ -13,7 +13,7 @@ use domain::{Analysis, Category, FileChangeKind, Severity};
 
 use crate::config::Config;
 use crate::kept::{Found, Kept};
-use crate::rules::{self, AddedLine, Check, FileHit, Hit, Rule};
+use crate::rules::{self, AddedLine, Check, FileHit, Hit, Rule, Table};
 use crate::suppress::Suppressions;
 use crate::{paths, windows};
 
@@ -25,6 +25,10 @@ pub struct Law {
     keyword_rules: Vec<usize>,
     /// The line checks of the category secret, in order: what a finding's excerpt must not show.
     secret_rules: Vec<usize>,
+    /// The tables that rules are rows of, each once.
+    tables: Vec<&'static Table>,
+    /// The number of each such rule, by its id.
+    row_numbers: HashMap<&'static str, usize>,
     disabled: Vec<bool>,
     /// The severity that the settings give each rule, if they do.
     severities: Vec<Option<Severity>>,
@@ -73,6 +77,12 @@ impl Law {
             keywords,
             keyword_rules,
             secret_rules: (0..rules.len()).filter(|index| is_secret(rules[*index])).collect(),
+            tables: tables(rules),
+            row_numbers: rules
+                .iter()
+                .enumerate()
+                .filter_map(|(number, rule)| row_of(rule).map(|_| (rule.id, number)))
+                .collect(),
             disabled: rules.iter().map(|rule| config.rules_disabled.iter().any(|id| id == rule.id)).collect(),
             severities: severities(rules, &config.severities)?,
             digest: digest(config, &suppressions),
@@ -137,6 +147,25 @@ impl Law {
         }
         secrets
     }
+}
+
+/// The table that the rule is a row of.
+fn row_of(rule: &Rule) -> Option<&'static Table> {
+    match rule.check {
+        Check::Row(table) => Some(table),
+        _ => None,
+    }
+}
+
+/// The tables that rules are rows of, each once.
+fn tables(rules: &[&Rule]) -> Vec<&'static Table> {
+    let mut tables: Vec<&'static Table> = Vec::new();
+    for table in rules.iter().filter_map(|rule| row_of(rule)) {
+        if !tables.iter().any(|known| std::ptr::eq(*known, table)) {
+            tables.push(table);
+        }
+    }
+    tables
 }
 
 /// The severity that the settings give each rule.
@@ -221,6 +250,15 @@ impl<'d> Scan<'_, 'd> {
             {
                 for hit in check(file) {
                     self.keep_file_hit(number, Spot { index, file, lowered }, hit);
+                }
+            }
+        }
+        for table in &self.law.tables {
+            if (table.applies)(&file.change) {
+                for (id, hit) in (table.check)(file) {
+                    if let Some(&number) = self.law.row_numbers.get(id) {
+                        self.keep_file_hit(number, Spot { index, file, lowered }, hit);
+                    }
                 }
             }
         }

@@ -60,7 +60,7 @@ impl Rule {
         match self.check {
             Check::Line(check) => check(line),
             Check::Pattern(pattern) => pattern.check(line),
-            Check::File { .. } | Check::Change(_) => Vec::new(),
+            Check::File { .. } | Check::Change(_) | Check::Row(_) => Vec::new(),
         }
     }
 }
@@ -81,6 +81,17 @@ pub enum Check {
     },
     /// The whole change: each hit with the number of its file in [`Diff::files`].
     Change(fn(&Diff<'_>) -> Vec<(usize, FileHit)>),
+    /// A row of a table, which reads a file once for all its rules.
+    Row(&'static Table),
+}
+
+/// Many rules of one shape over one sort of file.
+#[derive(Debug)]
+pub struct Table {
+    /// Whether the file is of the table's sort; asked before anything else.
+    pub applies: fn(&FileChange) -> bool,
+    /// What is wrong in it, each hit with the id of its rule.
+    pub check: fn(&FileDiff<'_>) -> Vec<(&'static str, FileHit)>,
 }
 
 /// An added line, and where it stands.
@@ -188,8 +199,16 @@ impl FileHit {
 #[must_use]
 pub fn all() -> &'static [&'static Rule] {
     static ALL: LazyLock<Vec<&Rule>> = LazyLock::new(|| {
-        [secret::PARTICULAR, secret::patterns(), secret::GENERAL, migration::RULES, infrastructure::RULES, code::RULES]
-            .concat()
+        [
+            secret::PARTICULAR,
+            secret::patterns(),
+            secret::GENERAL,
+            migration::RULES,
+            infrastructure::RULES,
+            infrastructure::terraform::rules(),
+            code::RULES,
+        ]
+        .concat()
     });
     &ALL
 }

@@ -16,7 +16,7 @@ pub static RULE: Rule = Rule {
     confidence: Confidence::High,
     category: Category::Infrastructure,
     cwe: 732,
-    hazard: "",
+    hazard: "tf.public-bucket-or-blob",
     keywords: &["public-read", "publicread"],
     remediation: "Keep the bucket private (acl = \"private\", aws_s3_bucket_public_access_block) and serve public files through a CDN.",
     references: &[
