@@ -13,7 +13,7 @@ use domain::{Analysis, Category, FileChangeKind, Severity};
 
 use crate::config::Config;
 use crate::kept::{Found, Kept};
-use crate::rules::{self, AddedLine, Check, FileHit, Hit, Rule, Table};
+use crate::rules::{self, AddedLine, Check, FileHit, Hit, Rule, Shared};
 use crate::suppress::Suppressions;
 use crate::{paths, windows};
 
@@ -25,10 +25,10 @@ pub struct Law {
     keyword_rules: Vec<usize>,
     /// The line checks of the category secret, in order: what a finding's excerpt must not show.
     secret_rules: Vec<usize>,
-    /// The tables that rules are rows of, each once.
-    tables: Vec<&'static Table>,
-    /// The number of each such rule, by its id.
-    row_numbers: HashMap<&'static str, usize>,
+    /// The checks that speak for many rules, each once.
+    shared: Vec<&'static Shared>,
+    /// The number of each rule.
+    numbers: HashMap<&'static str, usize>,
     disabled: Vec<bool>,
     /// The severity that the settings give each rule, if they do.
     severities: Vec<Option<Severity>>,
@@ -77,12 +77,8 @@ impl Law {
             keywords,
             keyword_rules,
             secret_rules: (0..rules.len()).filter(|index| is_secret(rules[*index])).collect(),
-            tables: tables(rules),
-            row_numbers: rules
-                .iter()
-                .enumerate()
-                .filter_map(|(number, rule)| row_of(rule).map(|_| (rule.id, number)))
-                .collect(),
+            shared: shared(rules),
+            numbers: rules.iter().enumerate().map(|(number, rule)| (rule.id, number)).collect(),
             disabled: rules.iter().map(|rule| config.rules_disabled.iter().any(|id| id == rule.id)).collect(),
             severities: severities(rules, &config.severities)?,
             digest: digest(config, &suppressions),
@@ -149,23 +145,17 @@ impl Law {
     }
 }
 
-/// The table that the rule is a row of.
-fn row_of(rule: &Rule) -> Option<&'static Table> {
-    match rule.check {
-        Check::Row(table) => Some(table),
-        _ => None,
-    }
-}
-
-/// The tables that rules are rows of, each once.
-fn tables(rules: &[&Rule]) -> Vec<&'static Table> {
-    let mut tables: Vec<&'static Table> = Vec::new();
-    for table in rules.iter().filter_map(|rule| row_of(rule)) {
-        if !tables.iter().any(|known| std::ptr::eq(*known, table)) {
-            tables.push(table);
+/// The checks of these rules that speak for many, each once.
+fn shared(rules: &[&Rule]) -> Vec<&'static Shared> {
+    let mut all: Vec<&'static Shared> = Vec::new();
+    for rule in rules {
+        if let Check::Shared(shared) = rule.check
+            && !all.iter().any(|known| std::ptr::eq(*known, shared))
+        {
+            all.push(shared);
         }
     }
-    tables
+    all
 }
 
 /// The severity that the settings give each rule.
@@ -253,12 +243,11 @@ impl<'d> Scan<'_, 'd> {
                 }
             }
         }
-        for table in &self.law.tables {
-            if (table.applies)(&file.change) {
-                for (id, hit) in (table.check)(file) {
-                    if let Some(&number) = self.law.row_numbers.get(id) {
-                        self.keep_file_hit(number, Spot { index, file, lowered }, hit);
-                    }
+        for shared in &self.law.shared {
+            if (shared.applies)(&file.change) {
+                for (id, hit) in (shared.check)(file) {
+                    let number = self.law.numbers[id];
+                    self.keep_file_hit(number, Spot { index, file, lowered }, hit);
                 }
             }
         }

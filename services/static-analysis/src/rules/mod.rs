@@ -60,7 +60,7 @@ impl Rule {
         match self.check {
             Check::Line(check) => check(line),
             Check::Pattern(pattern) => pattern.check(line),
-            Check::File { .. } | Check::Change(_) | Check::Row(_) => Vec::new(),
+            Check::File { .. } | Check::Shared(_) | Check::Change(_) => Vec::new(),
         }
     }
 }
@@ -79,18 +79,18 @@ pub enum Check {
         /// What is wrong in it.
         check: fn(&FileDiff<'_>) -> Vec<FileHit>,
     },
+    /// The same, by a check that speaks for many rules, so that the file is read once for all of them.
+    Shared(&'static Shared),
     /// The whole change: each hit with the number of its file in [`Diff::files`].
     Change(fn(&Diff<'_>) -> Vec<(usize, FileHit)>),
-    /// A row of a table, which reads a file once for all its rules.
-    Row(&'static Table),
 }
 
-/// Many rules of one shape over one sort of file.
+/// One check of many rules.
 #[derive(Debug)]
-pub struct Table {
-    /// Whether the file is of the table's sort; asked before anything else.
+pub struct Shared {
+    /// Whether the file is of the rules' sort; asked before anything else.
     pub applies: fn(&FileChange) -> bool,
-    /// What is wrong in it, each hit with the id of its rule.
+    /// What is wrong in it: each hit with the id of its rule.
     pub check: fn(&FileDiff<'_>) -> Vec<(&'static str, FileHit)>,
 }
 
@@ -204,8 +204,7 @@ pub fn all() -> &'static [&'static Rule] {
             secret::patterns(),
             secret::GENERAL,
             migration::RULES,
-            infrastructure::RULES,
-            infrastructure::terraform::rules(),
+            infrastructure::rules(),
             code::RULES,
         ]
         .concat()

@@ -15,7 +15,7 @@ use self::parse::{Block, Value};
 use self::table::{Verdict, tables};
 use super::is_terraform;
 use crate::new_side::NewSide;
-use crate::rules::{FileHit, Rule, Table};
+use crate::rules::{FileHit, Rule, Shared};
 
 mod families;
 mod network;
@@ -28,7 +28,7 @@ mod table;
 mod various;
 
 /// The table of all these rules.
-pub(crate) static TABLE: Table = Table { applies: is_terraform, check };
+pub(crate) static TABLE: Shared = Shared { applies: is_terraform, check };
 
 /// The rules, one for each row.
 pub(crate) fn rules() -> &'static [&'static Rule] {
@@ -100,11 +100,12 @@ fn judge(block: &Block, text: &str) -> Vec<Hit> {
     let verdicts: Vec<_> = tables().rows(&key(block)).map(|row| (row, row.judge(block, text))).collect();
     let considered: HashSet<_> =
         verdicts.iter().filter(|(_, verdict)| *verdict == Verdict::Good).map(|(row, _)| row.rule.hazard).collect();
+    let considered = |hazard| considered.contains(hazard) || policy::considers(block) == Some(hazard);
     for (row, verdict) in verdicts {
         match verdict {
             Verdict::Bad { range, message } => hits.push(Hit::at(row.rule.id, range, message)),
             // Somebody gave the matter thought: what else could be set is no news.
-            Verdict::Missing { .. } if !row.always && considered.contains(row.rule.hazard) => {}
+            Verdict::Missing { .. } if !row.always && considered(row.rule.hazard) => {}
             Verdict::Missing { range, message } => {
                 hits.push(
                     Hit { is_missing: true, ..Hit::at(row.rule.id, range, message) }.severity(row.missing_severity),

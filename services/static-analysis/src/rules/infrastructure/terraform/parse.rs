@@ -92,12 +92,6 @@ pub(crate) fn parse(text: &str) -> Vec<Block> {
     top.blocks
 }
 
-/// The value that `text` is, such as the JSON of a policy.
-pub(crate) fn value_of(text: &str) -> Value {
-    let mut reader = Reader { bytes: text.as_bytes(), text, at: 0 };
-    reader.inner(0)
-}
-
 struct Reader<'a> {
     bytes: &'a [u8],
     text: &'a str,
@@ -336,8 +330,10 @@ impl Reader<'_> {
                 b'(' | b'[' | b'{' => open += 1,
                 b')' | b']' | b'}' if open > 0 => open -= 1,
                 b')' | b']' | b'}' | b',' | b'\n' if open == 0 => break,
-                b'#' if open == 0 => break,
-                b'#' => {
+                b'#' | b'/' if byte == b'#' || self.bytes[self.at..].starts_with(b"//") => {
+                    if open == 0 {
+                        break;
+                    }
                     self.skip(false);
                     continue;
                 }
@@ -443,6 +439,7 @@ mod tests {
             ("a = \"x-${var.b}\"", Value::Unknown("x-${var.b}".to_owned())),
             ("a = var.b ? 1 : 2", Value::Unknown("var.b ? 1 : 2".to_owned())),
             ("a = f(\"x\", [1])\nb = 2", Value::Unknown("f(\"x\", [1])".to_owned())),
+            ("a = 1 // c", plain("1")),
             ("a = [for x in y : x]", Value::Unknown("[for x in y : x]".to_owned())),
             ("a = f({ # }\nb = 1\n})", Value::Unknown("f({ # }\nb = 1\n})".to_owned())),
             ("a = <<EOF\nq {\nEOF\nb = 2", plain("q {\n")),

@@ -29,8 +29,9 @@ pub(super) enum Place<'a> {
     Block(Range<usize>),
     /// It is only known later what lies there.
     Unknown,
-    /// Nothing: these bytes are what it is missing in, and `in_block` whether that is the block that it belongs into.
-    Missing { range: Range<usize>, in_block: bool },
+    /// Nothing: these bytes are what it is missing in, `depth` how far the path led, and `in_block` whether that is the block
+    /// that it belongs into.
+    Missing { range: Range<usize>, depth: usize, in_block: bool },
 }
 
 /// A block, or an object that stands for one.
@@ -90,24 +91,24 @@ impl Path {
     /// Everything that lies at its end, and every block in which it ends too early.
     pub(super) fn find<'a>(&self, block: &'a Block) -> Vec<Place<'a>> {
         let mut places = Vec::new();
-        walk(Scope::Block(block), &self.steps, &block.range, false, &mut places);
+        walk(Scope::Block(block), &self.steps, &block.range, 0, &mut places);
         places
     }
 }
 
-fn walk<'a>(scope: Scope<'a>, steps: &[Step], around: &Range<usize>, nested: bool, places: &mut Vec<Place<'a>>) {
+fn walk<'a>(scope: Scope<'a>, steps: &[Step], around: &Range<usize>, depth: usize, places: &mut Vec<Place<'a>>) {
     let Some((step, rest)) = steps.split_first() else { return };
-    let missing = || Place::Missing { range: around.clone(), in_block: rest.is_empty() && nested };
+    let missing = || Place::Missing { range: around.clone(), depth, in_block: rest.is_empty() && depth > 0 };
     match scope {
         Scope::Block(block) => {
             let before = places.len();
             if let Some(attribute) = block.attribute(&step.name) {
-                enter(&attribute.value, step, rest, &attribute.range, places);
+                enter(&attribute.value, step, rest, &attribute.range, depth, places);
             }
             for inner in block.blocks(&step.name) {
                 match step.allows(&Scope::Block(inner)) {
                     Some(true) if rest.is_empty() => places.push(Place::Block(inner.range.clone())),
-                    Some(true) => walk(Scope::Block(inner), rest, &inner.range, true, places),
+                    Some(true) => walk(Scope::Block(inner), rest, &inner.range, depth + 1, places),
                     Some(false) => {}
                     None => places.push(Place::Unknown),
                 }
@@ -117,14 +118,21 @@ fn walk<'a>(scope: Scope<'a>, steps: &[Step], around: &Range<usize>, nested: boo
             }
         }
         Scope::Object(fields) => match fields.iter().find(|(name, _)| *name == step.name) {
-            Some((_, value)) => enter(value, step, rest, around, places),
+            Some((_, value)) => enter(value, step, rest, around, depth, places),
             None => places.push(missing()),
         },
     }
 }
 
 /// Into the value of an attribute: the end of the path, or an object that stands for a block.
-fn enter<'a>(value: &'a Value, step: &Step, rest: &[Step], range: &Range<usize>, places: &mut Vec<Place<'a>>) {
+fn enter<'a>(
+    value: &'a Value,
+    step: &Step,
+    rest: &[Step],
+    range: &Range<usize>,
+    depth: usize,
+    places: &mut Vec<Place<'a>>,
+) {
     if rest.is_empty() {
         places.push(Place::Value(value, range.clone()));
         return;
@@ -137,7 +145,7 @@ fn enter<'a>(value: &'a Value, step: &Step, rest: &[Step], range: &Range<usize>,
     for value in values {
         match value {
             Value::Object(fields) => match step.allows(&Scope::Object(fields)) {
-                Some(true) => walk(Scope::Object(fields), rest, range, true, places),
+                Some(true) => walk(Scope::Object(fields), rest, range, depth + 1, places),
                 Some(false) => {}
                 None => places.push(Place::Unknown),
             },
@@ -146,7 +154,7 @@ fn enter<'a>(value: &'a Value, step: &Step, rest: &[Step], range: &Range<usize>,
         }
     }
     if places.len() == before {
-        places.push(Place::Missing { range: range.clone(), in_block: false });
+        places.push(Place::Missing { range: range.clone(), depth, in_block: false });
     }
 }
 

@@ -120,6 +120,11 @@ pub(super) fn check(block: &Block, _: &str, hits: &mut Vec<Hit>) {
     }
 }
 
+/// The hazard that somebody gave thought to who wrote this block's policy: who may use a key.
+pub(super) fn considers(block: &Block) -> Option<&'static str> {
+    (key(block) == "aws_kms_key" && block.attribute("policy").is_some()).then_some("tf.encryption-off")
+}
+
 /// What a policy of an identity allows too much, the worst first.
 fn rights(block: &Block, statements: &[Statement], hits: &mut Vec<Hit>) {
     let any = |values: &[String]| values.iter().any(|value| value == "*");

@@ -213,7 +213,7 @@ fn load(written: Written) -> Result<(&'static Rule, Option<Row>), String> {
         remediation: leak(remediation),
         references: Box::leak(Box::new([leak(documentation(resource))])),
         aliases: Box::leak(written.aliases.iter().map(|alias| leak(alias.clone())).collect::<Box<[_]>>()),
-        check: Check::Row(&super::TABLE),
+        check: Check::Shared(&super::TABLE),
     };
     let rule: &'static Rule = Box::leak(Box::new(rule));
     let Some(test) = test else { return Ok((rule, None)) };
@@ -285,23 +285,23 @@ impl Row {
                 _ => return Verdict::Silent,
             }
         }
-        let mut bad = None;
-        let mut missing = None;
+        // Of several ways to write it, that counts by which most of it is written; of equal ones the last, the newest.
+        let mut counts = (Verdict::Silent, 0);
         for path in &self.paths {
-            let judged = self.judge_path(path, block, text);
-            match judged {
-                Verdict::Good => return Verdict::Good,
-                Verdict::Bad { .. } => bad = bad.or(Some(judged)),
-                Verdict::Missing { .. } => missing = missing.or(Some(judged)),
-                Verdict::Silent => {}
+            match self.judge_path(path, block, text) {
+                (Verdict::Good, _) => return Verdict::Good,
+                (judged, depth) if depth >= counts.1 => counts = (judged, depth),
+                _ => {}
             }
         }
-        bad.or(missing).unwrap_or(Verdict::Silent)
+        counts.0
     }
 
-    fn judge_path(&self, path: &Path, block: &Block, text: &str) -> Verdict {
+    /// What it says of one way to write it, and how much of that is written.
+    fn judge_path(&self, path: &Path, block: &Block, text: &str) -> (Verdict, usize) {
         let mut good = false;
         let mut missing = None;
+        let mut reached = 0;
         let name = path.name();
         for place in path.find(block) {
             let (range, in_block) = match place {
@@ -309,16 +309,23 @@ impl Row {
                     good = true;
                     continue;
                 }
-                Place::Missing { range, in_block } => (range, in_block),
+                Place::Missing { range, depth, in_block } => {
+                    reached = reached.max(depth);
+                    (range, in_block)
+                }
                 Place::Block(range) if self.test.takes_block() => {
-                    return Verdict::Bad { range, message: self.message(block, &name, "is set") };
+                    let message = self.message(block, &name, "is set");
+                    return (Verdict::Bad { range, message }, usize::MAX);
                 }
                 Place::Block(_) => {
                     good = true;
                     continue;
                 }
                 Place::Value(value, range) => match self.test.judge(value) {
-                    Judged::Bad(state) => return Verdict::Bad { range, message: self.message(block, &name, &state) },
+                    Judged::Bad(state) => {
+                        let message = self.message(block, &name, &state);
+                        return (Verdict::Bad { range, message }, usize::MAX);
+                    }
                     Judged::Good => {
                         good = true;
                         continue;
@@ -340,7 +347,7 @@ impl Row {
                 missing = Some(range);
             }
         }
-        match missing {
+        let verdict = match missing {
             Some(range) => {
                 // Where the whole block is meant, its first line is the place.
                 let end = text[range.clone()].find('\n').map_or(range.end, |end| range.start + end);
@@ -348,7 +355,8 @@ impl Row {
             }
             None if good => Verdict::Good,
             None => Verdict::Silent,
-        }
+        };
+        (verdict, reached)
     }
 
     fn message(&self, block: &Block, name: &str, state: &str) -> String {
