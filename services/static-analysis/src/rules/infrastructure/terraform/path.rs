@@ -52,7 +52,8 @@ impl Path {
                     (name, Some((key.to_owned(), value.to_owned())))
                 }
             };
-            let valid = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+            let valid = !name.is_empty()
+                && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'));
             valid.then(|| Step { name: name.to_owned(), only }).ok_or_else(|| format!("attribute: {text:?}"))
         };
         Ok(Self { steps: text.trim().split('/').map(step).collect::<Result<_, _>>()? })

@@ -136,22 +136,33 @@ fn rights(block: &Block, statements: &[Statement], hits: &mut Vec<Hit>) {
         }
     }
     any_action(block, statements, hits);
+    credentials(block, statements, hits);
     let unbound = statements.iter().filter(|statement| statement.allows && any(&statement.resources));
     let unbound: Vec<_> = unbound.collect();
     let Some(first) = unbound.first() else { return };
     let actions: Vec<&str> = unbound.iter().flat_map(|statement| &statement.actions).map(String::as_str).collect();
     let allows = |wanted: &&str| actions.iter().any(|action| matches(action, wanted));
-    if ESCALATIONS.iter().any(|set| set.iter().all(|wanted| allows(wanted))) {
+    if ESCALATIONS.iter().any(|set| set.iter().all(&allows)) {
         let message = format!("{}: whoever has these rights can give themselves more", address(block));
         hits.push(Hit::at(ESCALATION, first.range.clone(), message));
-    }
-    if CREDENTIAL_ACTIONS.iter().any(|wanted| allows(&wanted)) {
-        let message = format!("{}: allows to get other principals' credentials", address(block));
-        hits.push(Hit::at(CREDENTIALS, first.range.clone(), message));
     }
     if let Some(statement) = unbound.iter().find(|statement| statement.actions.iter().any(|action| writes(action))) {
         let message = format!("{}: allows to change things on every resource", address(block));
         hits.push(Hit::at(ANY_RESOURCE, statement.range.clone(), message));
+    }
+}
+
+/// What hands out credentials; to take on a named role is what roles are for.
+fn credentials(block: &Block, statements: &[Statement], hits: &mut Vec<Hit>) {
+    let found = statements.iter().filter(|statement| statement.allows).find(|statement| {
+        let anywhere = statement.resources.iter().any(|resource| resource == "*");
+        let wanted = CREDENTIAL_ACTIONS.iter().filter(|wanted| anywhere || !wanted.starts_with("sts:"));
+        let of = |wanted: &&str| statement.actions.iter().any(|action| action != "*" && matches(action, wanted));
+        wanted.copied().any(|wanted| of(&wanted))
+    });
+    if let Some(statement) = found {
+        let message = format!("{}: allows to get other principals' credentials", address(block));
+        hits.push(Hit::at(CREDENTIALS, statement.range.clone(), message));
     }
 }
 

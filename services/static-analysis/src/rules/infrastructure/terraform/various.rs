@@ -46,7 +46,7 @@ fn admin_account(block: &Block, hits: &mut Vec<Hit>) {
     });
     let member = block.attribute("member").map(|member| member.value.texts()).unwrap_or_default();
     let is_account = member.iter().any(|member| {
-        member.starts_with("serviceAccount:") && (member.contains(".iam.gserviceaccount.com") || member.contains("${"))
+        member.starts_with("serviceAccount:") && member.contains(".iam.gserviceaccount.com") && !member.contains("${")
     });
     if is_admin && is_account {
         let message = format!("{}: the service account can administer the whole project", address(block));
