@@ -12,7 +12,8 @@ use domain::Severity;
 use domain::diff::FileDiff;
 
 use self::parse::{Block, Value};
-use self::table::{Verdict, tables};
+use self::row::Verdict;
+use self::table::tables;
 use super::is_terraform;
 use crate::new_side::NewSide;
 use crate::rules::{FileHit, Rule, Shared};
@@ -23,8 +24,10 @@ pub(crate) mod parse;
 mod path;
 mod policy;
 mod protection;
+mod row;
 mod secrets;
 mod table;
+mod value;
 mod various;
 
 /// The table of all these rules.

@@ -62,10 +62,7 @@ fn report(block: &Block, opening: &Opening<'_>, hits: &mut Vec<Hit>) {
             match delicate {
                 Some(port) => (Severity::High, format!("port {port}")),
                 // A public site without TLS is often there to lead to the one with it.
-                None if ranges.contains(&(80, 80))
-                    && block.kind == "resource"
-                    && is_google(block) =>
-                {
+                None if ranges.contains(&(80, 80)) && block.kind == "resource" && is_google(block) => {
                     (Severity::Low, "port 80".to_owned())
                 }
                 None => return,
