@@ -52,11 +52,12 @@ pub(super) fn removed(file: &FileDiff<'_>) -> Vec<(&'static str, FileHit)> {
     hits
 }
 
-/// `name = value`, comments apart.
+/// `name = value`, comments and the block around it apart.
 fn setting(line: &str) -> Option<(&str, &str)> {
-    let (name, value) = line.split_once('=')?;
-    let value = value.split(['#', '/']).next().unwrap_or("").trim().trim_matches('"');
-    Some((name.trim(), value))
+    let (before, after) = line.split_once('=')?;
+    let name = before.trim_end().rsplit([' ', '\t', '{']).next()?;
+    let value = after.split(['#', '/', '}']).next()?.trim().trim_matches('"');
+    Some((name, value))
 }
 
 /// Whether the resource's own header goes with the line: then it is the whole resource that is removed.

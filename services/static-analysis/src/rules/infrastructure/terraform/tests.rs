@@ -210,6 +210,9 @@ fn ports_open_to_everybody_are_found() {
     let azure = "resource \"azurerm_network_security_rule\" \"a\" {\n  direction = \"Inbound\"\n  access = \"Allow\"\n  source_address_prefix = \"*\"\n  destination_port_range = \"22\"\n}\n";
     check_file(rule, azure, &[(4, High)]);
     check_file(rule, &azure.replace("Allow", "Deny"), &[]);
+    let hunk = "   ingress {\n     from_port = 22\n     to_port = 22\n-    cidr_blocks = [\"10.0.0.0/8\"]\n+    cidr_blocks = [\"0.0.0.0/0\"]\n   }";
+    check_hunk(rule, hunk, &[(13, High)]);
+    check_hunk(rule, "     to_port = 22\n+    cidr_blocks = [\"0.0.0.0/0\"]\n   }", &[]);
     check_file(rule, "resource \"aws_route\" \"a\" {\n  destination_cidr_block = \"0.0.0.0/0\"\n}\n", &[]);
 }
 
@@ -284,12 +287,52 @@ fn protection_that_is_taken_away_is_found() {
         &[],
     );
     check_hunk(rule, &format!("{database}-  deletion_protection = false\n }}"), &[]);
+    check_hunk(
+        rule,
+        &format!("{database}-  lifecycle {{ prevent_destroy = true }}\n+  lifecycle {{}}\n }}"),
+        &[(12, High)],
+    );
     check_hunk(rule, "-resource \"aws_db_instance\" \"a\" {\n-  deletion_protection = true\n-}", &[]);
     let analysis = sample::scan(vec![sample::modified(
         "main.tf",
         " resource \"aws_s3_bucket\" \"a\" {\n   lifecycle {\n-    prevent_destroy = true\n   }\n }",
     )]);
     assert_eq!(analysis.findings.len(), 1, "{:?}", analysis.findings);
+}
+
+#[test]
+fn what_only_a_function_can_see_is_seen() {
+    let bucket =
+        "resource \"google_storage_bucket\" \"a\" {\n  name = \"logs\"\n  logging {\n    log_bucket = \"X\"\n  }\n}\n";
+    check_file("google.storage-bucket-logs-to-itself", &bucket.replace('X', "logs"), &[(4, Low)]);
+    check_file("google.storage-bucket-logs-to-itself", &bucket.replace('X', "others"), &[]);
+    let rotation = "resource \"aws_secretsmanager_secret_rotation\" \"a\" {\n  rotation_rules {\n    schedule_expression = \"rate(X days)\"\n  }\n}\n";
+    check_file("aws.secret-rotation-too-rare", &rotation.replace('X', "120"), &[(3, Low)]);
+    check_file("aws.secret-rotation-too-rare", &rotation.replace('X', "30"), &[]);
+    let member = "resource \"google_project_iam_member\" \"a\" {\n  role = \"roles/X\"\n  member = \"serviceAccount:a@p.iam.gserviceaccount.com\"\n}\n";
+    check_file("google.service-account-admin", &member.replace('X', "editor"), &[(2, Medium)]);
+    check_file("google.service-account-admin", &member.replace('X', "storage.objectViewer"), &[]);
+    for (engine, version, expected) in [
+        ("postgres", "13.2", true),
+        ("postgres", "13.3", false),
+        ("postgres", "9.6.21", true),
+        ("postgres", "9.6.22", false),
+        ("postgres", "14.1", false),
+        ("postgres", "13", false),
+        ("aurora-postgresql", "11.8", true),
+        ("aurora-postgresql", "12.4", false),
+        ("mysql", "5.7", false),
+    ] {
+        let text = format!(
+            "resource \"aws_db_instance\" \"a\" {{\n  engine = \"{engine}\"\n  engine_version = \"{version}\"\n}}\n"
+        );
+        let found: &[_] = if expected { &[(3, Medium)] } else { &[] };
+        check_file("aws.postgres-version-with-a-hole", &text, found);
+    }
+    let provider = "resource \"google_iam_workload_identity_pool_provider\" \"a\" {\n  X\n  oidc {\n    issuer_uri = \"https://token.actions.githubusercontent.com\"\n  }\n}\n";
+    check_file("google.github-oidc-any-repository", &provider.replace('X', ""), &[(1, Medium)]);
+    let bound = "attribute_condition = \"assertion.sub == 'repo:owner/name:ref:refs/heads/main'\"";
+    check_file("google.github-oidc-any-repository", &provider.replace('X', bound), &[]);
 }
 
 #[test]

@@ -8,6 +8,8 @@ const ROTATION: &str = "infrastructure.aws.secret-rotation-too-rare";
 const ADMIN_ACCOUNT: &str = "infrastructure.google.service-account-admin";
 const OIDC_GOOGLE: &str = "infrastructure.google.github-oidc-any-repository";
 const OIDC_AZURE: &str = "infrastructure.azure.github-oidc-any-repository";
+const SELF_LOGGING: &str = "infrastructure.google.storage-bucket-logs-to-itself";
+const POSTGRES: &str = "infrastructure.aws.postgres-version-with-a-hole";
 const ADMIN_PASSWORD: &str = "infrastructure.azure.vm-admin-password";
 
 pub(super) fn check(block: &Block, _: &str, hits: &mut Vec<Hit>) {
@@ -15,6 +17,8 @@ pub(super) fn check(block: &Block, _: &str, hits: &mut Vec<Hit>) {
         "aws_secretsmanager_secret_rotation" => rotation(block, hits),
         "google_project_iam_member" => admin_account(block, hits),
         "google_iam_workload_identity_pool_provider" => google_oidc(block, hits),
+        "google_storage_bucket" => self_logging(block, hits),
+        "aws_db_instance" | "aws_rds_cluster" => postgres(block, hits),
         "azuread_application_federated_identity_credential" => azure_oidc(block, hits),
         "azurerm_linux_virtual_machine" | "azurerm_linux_virtual_machine_scale_set" => admin_password(block, hits),
         _ => {}
@@ -100,5 +104,50 @@ fn admin_password(block: &Block, hits: &mut Vec<Hit>) {
     if is_off && !is_true(block, "disable_password_authentication") {
         let message = format!("{}: the administrator's password stands in the configuration", address(block));
         hits.push(Hit::at(ADMIN_PASSWORD, password.range.clone(), message));
+    }
+}
+
+/// A bucket that keeps the logs about itself can be emptied together with them.
+fn self_logging(block: &Block, hits: &mut Vec<Hit>) {
+    let Some(name) = plain(block, "name") else { return };
+    for logging in block.blocks("logging") {
+        if let Some(attribute) = logging.attribute("log_bucket").filter(|bucket| bucket.value.plain() == Some(name)) {
+            let message = format!("{}: the bucket keeps the logs about itself", address(block));
+            hits.push(Hit::at(SELF_LOGGING, attribute.range.clone(), message));
+        }
+    }
+}
+
+/// The first versions of each line without the hole of AWS-2022-004; what is newer has none.
+const MENDED: &[(&str, &[(u32, u32)])] =
+    &[("postgres", &[(13, 3), (12, 7), (11, 12), (10, 17)]), ("aurora-postgresql", &[(11, 9), (10, 14)])];
+
+fn postgres(block: &Block, hits: &mut Vec<Hit>) {
+    let Some((_, lines)) = plain(block, "engine").and_then(|engine| MENDED.iter().find(|(name, _)| *name == engine))
+    else {
+        return;
+    };
+    let Some(attribute) = block.attribute("engine_version") else { return };
+    let numbers =
+        attribute.value.plain().map(|version| version.split('.').map(str::parse::<u32>).collect::<Result<Vec<_>, _>>());
+    let is_old = match numbers {
+        Some(Ok(numbers)) => match numbers[..] {
+            [9, 6, patch] => patch < 22,
+            [9, ..] => numbers.len() > 1,
+            [major, minor, ..] => {
+                let newest = lines.iter().map(|(major, _)| *major).max().unwrap_or(0);
+                let line = lines.iter().find(|(of, _)| *of == major);
+                major <= newest && line.is_none_or(|(_, mended)| minor < *mended)
+            }
+            _ => false,
+        },
+        _ => false,
+    };
+    if is_old {
+        let message = format!(
+            "{}: this version lets database users read the machine's credentials (AWS-2022-004)",
+            address(block)
+        );
+        hits.push(Hit::at(POSTGRES, attribute.range.clone(), message));
     }
 }
