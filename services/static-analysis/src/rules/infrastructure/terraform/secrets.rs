@@ -17,7 +17,7 @@ const PROVIDER: &str = "infrastructure.terraform.secret-in-provider";
 /// Forms that are proof in themselves, or nearly so behind their name.
 static SECRET: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(
-        r#"\b(?P<a>(?:AKIA|ASIA|AROA|AIDA|AGPA|ANPA|ANVA|AIPA)[A-Z0-9]{16})\b|(?i:(?:secret|access)_?(?:access)?_?key)["']?\s*[:=]\s*["']?(?P<b>[A-Za-z0-9/+=]{40})\b|(?i:(?:password|passwd|secret|token|api_?key|accountkey|client_?secret))["']?\s*[:=]\s*["']?(?P<c>[A-Za-z0-9+/_~.=-]{20,})|(?P<d>-----BEGIN [A-Z ]*PRIVATE KEY-----)"#,
+        r#"\b(?P<a>(?:AKIA|ASIA|AROA|AIDA|AGPA|ANPA|ANVA|AIPA)[A-Z0-9]{16})\b|(?i:(?:secret|access)_?(?:access)?_?key)["']?\s*[:=]\s*["']?(?P<b>[A-Za-z0-9/+=]{40})\b|(?i:(?:password|passwd|secret|token|api_?key|accountkey|client_?secret))["']?\s*[:=]\s*["']?(?P<c>[A-Za-z0-9+/_~.=-]{20,})|(?P<d>-----BEGIN [A-Z ]*PRIVATE KEY-----|\b[A-Za-z0-9+/]{86}==)"#,
     )
     .expect("the pattern is tested")
 });
