@@ -23,7 +23,7 @@ pub static RULE: Rule = Rule {
         "https://docs.aws.amazon.com/AmazonS3/latest/userguide/acl-overview.html#canned-acl",
         "https://docs.aws.amazon.com/AmazonS3/latest/userguide/access-control-block-public-access.html",
     ],
-    aliases: &[],
+    aliases: &["CKV_AWS_20", "CKV_AWS_57", "CKV_DIO_3", "CKV_YC_17", "CKV_ALI_1"],
     check: Check::Line(check),
 };
 

@@ -1,8 +1,12 @@
 //! What the hazards have in common: what to do, which weakness it is, and whose documentation says so.
 
-/// A second sentence for the remediation of a row.
-pub(super) fn advice(hazard: &str) -> &'static str {
+/// A second sentence for the remediation of a row about this attribute.
+pub(super) fn advice(hazard: &str, attribute: &str) -> &'static str {
+    let is = |words: &[&str]| words.iter().any(|word| attribute.contains(word));
     match hazard {
+        "tf.encryption-off" if is(&["tls", "transit"]) => "What is read on the way is lost, too.",
+        "tf.encryption-off" if is(&["rotat"]) => "A key that leaked then opens little.",
+        "tf.encryption-off" if is(&["kms", "key", "cmk"]) => "A key of your own can be watched, and taken away.",
         "tf.encryption-off" => "Most stores can only be encrypted when they are made, so do it before there is data.",
         "tf.public-endpoint" => "Reach it over a private network, a private endpoint or a load balancer.",
         "tf.logging-off" => "Without it nobody can tell later what happened.",

@@ -43,6 +43,8 @@ pub(super) struct Row {
     pub(super) missing_severity: Severity,
     /// Not silenced by another attribute of the same hazard that was given thought.
     pub(super) always: bool,
+    /// Whether some versions of the provider choose a good value where there is none.
+    pub(super) varies: bool,
     pub(super) what: String,
     pub(super) resources: Vec<String>,
     pub(super) paths: Vec<Path>,
@@ -136,11 +138,16 @@ impl Row {
                 missing = Some(range);
             }
         }
+        let state = if self.varies {
+            "is not set, and not in every version of the provider that is safe"
+        } else {
+            "is not set"
+        };
         let verdict = match missing {
             Some(range) => {
                 // Where the whole block is meant, its first line is the place.
                 let end = text[range.clone()].find('\n').map_or(range.end, |end| range.start + end);
-                Verdict::Missing { range: range.start..end, message: self.message(block, &name, "is not set") }
+                Verdict::Missing { range: range.start..end, message: self.message(block, &name, state) }
             }
             None if good => Verdict::Good,
             None => Verdict::Silent,

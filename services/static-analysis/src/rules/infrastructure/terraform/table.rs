@@ -45,6 +45,7 @@ struct Written {
     set: bool,
     absent: bool,
     missing: Option<String>,
+    varies: bool,
     when: Vec<String>,
     always: bool,
     hazard: String,
@@ -115,6 +116,7 @@ fn load(mut written: Written) -> Result<(&'static Rule, Option<Row>), String> {
         rule,
         missing_severity: written.missing_severity.as_deref().map_or(Ok(rule.severity), severity)?,
         always: written.always,
+        varies: written.varies,
         what: lower_first(&written.title),
         resources: written.resources,
         paths: Path::alternatives(&text)?,
@@ -129,7 +131,7 @@ fn load(mut written: Written) -> Result<(&'static Rule, Option<Row>), String> {
 fn rule(written: &Written, test: Option<&Test>, name: &str) -> Result<&'static Rule, String> {
     let remediation = match (&written.remediation, test) {
         (Some(own), _) => own.clone(),
-        (None, Some(test)) => format!("{} {}", test.mend(name), advice(&written.hazard)).trim().to_owned(),
+        (None, Some(test)) => format!("{} {}", test.mend(name), advice(&written.hazard, name)).trim().to_owned(),
         (None, None) => return Err("remediation: how is it mended?".to_owned()),
     };
     let resource = written.resources.first().ok_or("resources: which?")?;

@@ -122,7 +122,7 @@ fn json_in_a_document_is_read() {
     check(&batch.replace('X', "true"), hazard, &["batch-job-definition-privileged 2"]);
     check(&batch.replace('X', "false"), hazard, &[]);
     let task = "resource \"aws_ecs_task_definition\" \"a\" {\n  container_definitions = jsonencode([{ name = \"a\", privileged = true }])\n}\n";
-    check(task, hazard, &["ecs-task-definition-privilege 2"]);
+    check(task, hazard, &["ecs-task-definition-privileged 2"]);
 }
 
 #[test]
@@ -222,11 +222,11 @@ fn pods_are_judged_wherever_they_are_specified() {
     check(pod, "k8s.privileged", &["pod-privileged 5"]);
     let deployment = "resource \"kubernetes_deployment\" \"a\" {\n  spec {\n    template {\n      spec {\n        host_network = true\n        container {\n          name = \"a\"\n          resources {\n            limits = {\n              cpu = \"1\"\n            }\n          }\n        }\n      }\n    }\n  }\n}\n";
     check(deployment, "k8s.host-namespace", &["pod-host-network 5"]);
-    check(deployment, "k8s.no-limits", &["pod-memory 9", "pod-requests-cpu 8", "pod-requests-memory 8"]);
+    check(deployment, "k8s.no-limits", &["pod-limits-memory 9", "pod-requests-cpu 8", "pod-requests-memory 8"]);
     check(
         "resource \"kubernetes_role\" \"a\" {\n  rule {\n    verbs = [\"*\"]\n  }\n}\n",
         "k8s.rbac-wildcard",
-        &["role-verbs 3"],
+        &["role-rule-verbs 3"],
     );
 }
 
