@@ -36,6 +36,13 @@ impl NewSide {
         within.map(|(_, line)| line).find(|(.., added)| *added).map(|(_, index, _)| *index)
     }
 
+    /// True when every line that these bytes of the text touch was added.
+    pub(crate) fn all_added(&self, bytes: std::ops::Range<usize>) -> bool {
+        let lines = self.lines.get(self.position(bytes.start)..).unwrap_or_default();
+        let mut within = lines.iter().enumerate().take_while(|(n, (start, ..))| *n == 0 || *start < bytes.end);
+        within.all(|(_, (.., added))| *added)
+    }
+
     fn position(&self, byte: usize) -> usize {
         self.lines.partition_point(|(start, ..)| *start <= byte).saturating_sub(1)
     }
@@ -55,5 +62,6 @@ mod tests {
         assert_eq!(side.first_added(0..15), Some(2));
         assert_eq!(side.first_added(0..4), None);
         assert_eq!(side.first_added(10..12), None);
+        assert!(side.all_added(4..9) && !side.all_added(0..9));
     }
 }

@@ -149,7 +149,20 @@ fn own(text: &str, rule: &Rule) -> Option<String> {
 fn foreign_on(text: &str, rule: &Rule, place: impl Fn(Place) -> bool) -> Option<String> {
     let lower = searched(text)?.to_ascii_lowercase();
     let mut signs = FOREIGN.iter().filter(|foreign| foreign.category == rule.category && place(foreign.place));
-    signs.find_map(|foreign| Some(reason(text.get(lower.find(foreign.sign)?..)?)))
+    signs.find_map(|foreign| {
+        let said = text.get(lower.find(foreign.sign)?..)?;
+        means(said.get(foreign.sign.len()..)?, rule).then(|| reason(said))
+    })
+}
+
+/// Whether what follows a sign is about this rule: where it names ids of a scanner whose name for the rule is known, the
+/// rule's has to be among them.
+fn means(said: &str, rule: &Rule) -> bool {
+    let of_id = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ',';
+    let mut ids = said[..said.find(|c| !of_id(c)).unwrap_or(said.len())].split(',');
+    let named = |id: &str| rule.aliases.iter().any(|alias| alias.eq_ignore_ascii_case(id));
+    let known = rule.aliases.iter().any(|alias| alias.starts_with("CKV")) && said.starts_with("CKV");
+    !known || ids.any(named)
 }
 
 fn searched(text: &str) -> Option<&str> {
@@ -219,6 +232,9 @@ mod tests {
         assert_eq!(said(2).as_deref(), Some("checkov:skip=CKV_AWS_20: public on purpose"));
         assert_eq!(said(0).as_deref(), Some("checkov:skip=CKV_AWS_20: public on purpose"));
         assert_eq!(said(5), None);
+        let named = |id| crate::rules::all().iter().find(|rule| rule.aliases.contains(&id)).unwrap();
+        let said = |id| none.of(named(id), &file, Some((0, 2))).map(|it| it.reason);
+        assert_eq!(said("CKV_AWS_16"), None);
     }
 
     #[test]

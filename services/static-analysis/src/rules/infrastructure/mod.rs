@@ -11,15 +11,14 @@ pub mod docker_pipe_to_shell;
 pub mod docker_root_user;
 mod dockerfile;
 pub mod github_untrusted_checkout;
-mod hcl;
 pub mod kubernetes_host_namespace;
 pub mod kubernetes_privileged;
-pub mod terraform_open_ingress;
+pub(crate) mod terraform;
 pub mod terraform_public_acl;
 
 /// The rules of this category: those with a file of their own, and the rows of the tables.
 pub(crate) fn rules() -> &'static [&'static Rule] {
-    static ALL: LazyLock<Vec<&Rule>> = LazyLock::new(|| RULES.to_vec());
+    static ALL: LazyLock<Vec<&Rule>> = LazyLock::new(|| [RULES, terraform::rules()].concat());
     &ALL
 }
 
@@ -28,7 +27,6 @@ static RULES: &[&Rule] = &[
     &docker_root_user::RULE,
     &kubernetes_privileged::RULE,
     &kubernetes_host_namespace::RULE,
-    &terraform_open_ingress::RULE,
     &terraform_public_acl::RULE,
     &github_untrusted_checkout::RULE,
 ];

@@ -16,14 +16,14 @@ pub static RULE: Rule = Rule {
     confidence: Confidence::High,
     category: Category::Infrastructure,
     cwe: 732,
-    hazard: "",
+    hazard: "tf.public-bucket-or-blob",
     keywords: &["public-read", "publicread"],
     remediation: "Keep the bucket private (acl = \"private\", aws_s3_bucket_public_access_block) and serve public files through a CDN.",
     references: &[
         "https://docs.aws.amazon.com/AmazonS3/latest/userguide/acl-overview.html#canned-acl",
         "https://docs.aws.amazon.com/AmazonS3/latest/userguide/access-control-block-public-access.html",
     ],
-    aliases: &[],
+    aliases: &["CKV_AWS_20", "CKV_AWS_57", "CKV_DIO_3", "CKV_YC_17", "CKV_ALI_1"],
     check: Check::Line(check),
 };
 
