@@ -4,7 +4,7 @@
 //! Pure: the same diff and the same settings give the same analysis, byte for byte. Linear in the diff: a line is looked at
 //! in parts of bounded length, and no more findings are held than are reported.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use domain::diff::{Diff, FileDiff, LineKind};
@@ -13,7 +13,7 @@ use domain::{Analysis, Category, FileChangeKind, Severity};
 
 use crate::config::Config;
 use crate::kept::{Found, Kept};
-use crate::rules::{self, AddedLine, Check, FileHit, Hit, Rule};
+use crate::rules::{self, AddedLine, Check, FileHit, Hit, Rule, Shared};
 use crate::suppress::Suppressions;
 use crate::{paths, windows};
 
@@ -25,6 +25,10 @@ pub struct Law {
     keyword_rules: Vec<usize>,
     /// The line checks of the category secret, in order: what a finding's excerpt must not show.
     secret_rules: Vec<usize>,
+    /// The checks that speak for many rules, each once.
+    shared: Vec<&'static Shared>,
+    /// The number of each rule.
+    numbers: HashMap<&'static str, usize>,
     disabled: Vec<bool>,
     /// The severity that the settings give each rule, if they do.
     severities: Vec<Option<Severity>>,
@@ -73,6 +77,8 @@ impl Law {
             keywords,
             keyword_rules,
             secret_rules: (0..rules.len()).filter(|index| is_secret(rules[*index])).collect(),
+            shared: shared(rules),
+            numbers: rules.iter().enumerate().map(|(number, rule)| (rule.id, number)).collect(),
             disabled: rules.iter().map(|rule| config.rules_disabled.iter().any(|id| id == rule.id)).collect(),
             severities: severities(rules, &config.severities)?,
             digest: digest(config, &suppressions),
@@ -137,6 +143,19 @@ impl Law {
         }
         secrets
     }
+}
+
+/// The checks of these rules that speak for many, each once.
+fn shared(rules: &[&Rule]) -> Vec<&'static Shared> {
+    let mut all: Vec<&'static Shared> = Vec::new();
+    for rule in rules {
+        if let Check::Shared(shared) = rule.check
+            && !all.iter().any(|known| std::ptr::eq(*known, shared))
+        {
+            all.push(shared);
+        }
+    }
+    all
 }
 
 /// The severity that the settings give each rule.
@@ -220,6 +239,14 @@ impl<'d> Scan<'_, 'd> {
                 && applies(&file.change)
             {
                 for hit in check(file) {
+                    self.keep_file_hit(number, Spot { index, file, lowered }, hit);
+                }
+            }
+        }
+        for shared in &self.law.shared {
+            if (shared.applies)(&file.change) {
+                for (id, hit) in (shared.check)(file) {
+                    let number = self.law.numbers[id];
                     self.keep_file_hit(number, Spot { index, file, lowered }, hit);
                 }
             }

@@ -60,7 +60,7 @@ impl Rule {
         match self.check {
             Check::Line(check) => check(line),
             Check::Pattern(pattern) => pattern.check(line),
-            Check::File { .. } | Check::Change(_) => Vec::new(),
+            Check::File { .. } | Check::Shared(_) | Check::Change(_) => Vec::new(),
         }
     }
 }
@@ -79,8 +79,19 @@ pub enum Check {
         /// What is wrong in it.
         check: fn(&FileDiff<'_>) -> Vec<FileHit>,
     },
+    /// The same, by a check that speaks for many rules, so that the file is read once for all of them.
+    Shared(&'static Shared),
     /// The whole change: each hit with the number of its file in [`Diff::files`].
     Change(fn(&Diff<'_>) -> Vec<(usize, FileHit)>),
+}
+
+/// One check of many rules.
+#[derive(Debug)]
+pub struct Shared {
+    /// Whether the file is of the rules' sort; asked before anything else.
+    pub applies: fn(&FileChange) -> bool,
+    /// What is wrong in it: each hit with the id of its rule.
+    pub check: fn(&FileDiff<'_>) -> Vec<(&'static str, FileHit)>,
 }
 
 /// An added line, and where it stands.
@@ -188,8 +199,15 @@ impl FileHit {
 #[must_use]
 pub fn all() -> &'static [&'static Rule] {
     static ALL: LazyLock<Vec<&Rule>> = LazyLock::new(|| {
-        [secret::PARTICULAR, secret::patterns(), secret::GENERAL, migration::RULES, infrastructure::RULES, code::RULES]
-            .concat()
+        [
+            secret::PARTICULAR,
+            secret::patterns(),
+            secret::GENERAL,
+            migration::RULES,
+            infrastructure::rules(),
+            code::RULES,
+        ]
+        .concat()
     });
     &ALL
 }

@@ -1,5 +1,7 @@
 //! Containers, clusters, clouds and pipelines.
 
+use std::sync::LazyLock;
+
 use domain::{FileChange, FileChangeKind};
 
 use super::Rule;
@@ -15,8 +17,13 @@ pub mod kubernetes_privileged;
 pub mod terraform_open_ingress;
 pub mod terraform_public_acl;
 
-/// The rules of this category.
-pub(crate) static RULES: &[&Rule] = &[
+/// The rules of this category: those with a file of their own, and the rows of the tables.
+pub(crate) fn rules() -> &'static [&'static Rule] {
+    static ALL: LazyLock<Vec<&Rule>> = LazyLock::new(|| RULES.to_vec());
+    &ALL
+}
+
+static RULES: &[&Rule] = &[
     &docker_pipe_to_shell::RULE,
     &docker_root_user::RULE,
     &kubernetes_privileged::RULE,
