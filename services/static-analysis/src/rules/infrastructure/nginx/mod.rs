@@ -1,0 +1,5 @@
+//! TODO
+use crate::rules::Rule;
+pub(crate) fn rules() -> Vec<&'static Rule> {
+    Vec::new()
+}
