@@ -1,5 +1,7 @@
 //! What a check that speaks for many rules has found so far.
 
+use std::borrow::Cow;
+
 use domain::Severity;
 
 use super::view::View;
@@ -26,17 +28,23 @@ impl<'v, 'f> Report<'v, 'f> {
     }
 
     /// `rule` is broken by what begins at `node`, if that was added.
-    pub(super) fn at(&mut self, rule: &'static Rule, node: Yaml<'_>, message: &'static str) {
+    pub(super) fn at(&mut self, rule: &'static Rule, node: Yaml<'_>, message: impl Into<Cow<'static, str>>) {
         self.at_line(rule, node.line(), rule.severity, message);
     }
 
     /// The same, as bad as `severity`.
-    pub(super) fn as_bad_as(&mut self, severity: Severity, rule: &'static Rule, node: Yaml<'_>, message: &'static str) {
+    pub(super) fn as_bad_as(
+        &mut self,
+        severity: Severity,
+        rule: &'static Rule,
+        node: Yaml<'_>,
+        message: impl Into<Cow<'static, str>>,
+    ) {
         self.at_line(rule, node.line(), severity, message);
     }
 
     /// The same, once for each thing: it would be said of every container otherwise.
-    pub(super) fn once(&mut self, rule: &'static Rule, node: Yaml<'_>, message: &'static str) {
+    pub(super) fn once(&mut self, rule: &'static Rule, node: Yaml<'_>, message: impl Into<Cow<'static, str>>) {
         if !self.spoken.contains(&rule.id) {
             let before = self.hits.len();
             self.at(rule, node, message);
@@ -47,7 +55,7 @@ impl<'v, 'f> Report<'v, 'f> {
     }
 
     /// The same of a secret, which must not be shown.
-    pub(super) fn secret(&mut self, rule: &'static Rule, value: Yaml<'_>, message: &'static str) {
+    pub(super) fn secret(&mut self, rule: &'static Rule, value: Yaml<'_>, message: impl Into<Cow<'static, str>>) {
         let Some(mut hit) = self.view.on_line(value.line(), message) else { return };
         let line = self.view.text(value.line());
         let text = value.text().unwrap_or("").lines().next().unwrap_or("");
@@ -60,7 +68,13 @@ impl<'v, 'f> Report<'v, 'f> {
     }
 
     /// The same of a line.
-    pub(super) fn at_line(&mut self, rule: &'static Rule, line: usize, severity: Severity, message: &'static str) {
+    pub(super) fn at_line(
+        &mut self,
+        rule: &'static Rule,
+        line: usize,
+        severity: Severity,
+        message: impl Into<Cow<'static, str>>,
+    ) {
         if let Some(hit) = self.view.on_line(line, message) {
             self.hits.push((rule.id, hit.severity(severity)));
         }

@@ -3,6 +3,8 @@
 //! A new file is there from end to end. Of a changed file only hunks are seen, each a piece out of the middle of a tree: the
 //! levels above its first line are made up, so that the rest of it can be read.
 
+use std::borrow::Cow;
+
 use domain::diff::{FileDiff, Hunk, LineKind};
 
 use super::yaml::{self, Document};
@@ -57,7 +59,7 @@ impl<'f> View<'f> {
     }
 
     /// A hit on this line of the text, if it was added.
-    pub(super) fn on_line(&self, line: usize, message: &'static str) -> Option<FileHit> {
+    pub(super) fn on_line(&self, line: usize, message: impl Into<Cow<'static, str>>) -> Option<FileHit> {
         let (index, added) = self.lines.get(line)?;
         added.then(|| FileHit::on_line(self.file, self.hunk, *index, message))
     }

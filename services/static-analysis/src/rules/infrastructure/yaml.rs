@@ -54,11 +54,6 @@ pub(super) struct Yaml<'d> {
     id: usize,
 }
 
-/// The documents in `text`, those that hold anything.
-pub(super) fn documents(text: &str) -> Vec<Document> {
-    pieces(text).into_iter().filter_map(|(line, piece)| document(piece, line)).collect()
-}
-
 /// The text between the lines that begin with `---`, each with the number of its first line. A document that is broken
 /// does not take the others with it.
 pub(super) fn pieces(text: &str) -> Vec<(usize, &str)> {
@@ -372,6 +367,10 @@ impl<'d> Yaml<'d> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn documents(text: &str) -> Vec<Document> {
+        pieces(text).into_iter().filter_map(|(line, piece)| document(piece, line)).collect()
+    }
 
     fn one(text: &str) -> Document {
         let mut all = documents(text);

@@ -136,7 +136,8 @@ fn caches(step: &Step<'_>, uses: &Uses<'_>, released: bool) -> bool {
         UnlessTrue(input) => !explicit_on(input),
         UnlessFalse("package-manager-cache") => !explicit_off("package-manager-cache") && is_new_node(uses),
         UnlessFalse(input) => {
-            !explicit_off(input) && !(*name == "astral-sh/setup-uv" && step.input(input).is_none() && is_new_uv(uses))
+            let off_by_default = *name == "astral-sh/setup-uv" && is_new_uv(uses);
+            if step.input(input).is_none() { !off_by_default } else { !explicit_off(input) }
         }
     })
 }
@@ -144,20 +145,20 @@ fn caches(step: &Step<'_>, uses: &Uses<'_>, released: bool) -> bool {
 /// The value of a condition on the tag, in a run that a tag has started.
 fn value_for_tag(text: &str, released: bool) -> String {
     let plain: String = text.chars().filter(|c| !c.is_whitespace()).collect();
-    let asks = ["startsWith(github.ref,'refs/tags/')", "github.ref_type=='tag'"];
+    let asks_for_tag = |condition: &str| {
+        let condition = condition.strip_prefix('(').and_then(|rest| rest.strip_suffix(')')).unwrap_or(condition);
+        matches!(
+            condition,
+            "startsWith(github.ref,'refs/tags/')"
+                | "github.ref_type=='tag'"
+                | "github.event_name=='push'&&github.ref_type=='tag'"
+                | "github.ref_type=='tag'&&github.event_name=='push'"
+        )
+    };
     let inside = plain.strip_prefix("${{").and_then(|rest| rest.strip_suffix("}}"));
     match inside {
-        Some(condition) if released && asks.iter().any(|ask| condition == *ask) => "true".to_owned(),
-        Some(condition)
-            if released
-                && asks.iter().any(|ask| {
-                    condition
-                        .strip_prefix('!')
-                        .is_some_and(|rest| rest.trim_matches(['(', ')']) == ask.trim_matches(['(', ')']))
-                }) =>
-        {
-            "false".to_owned()
-        }
+        Some(condition) if released && asks_for_tag(condition) => "true".to_owned(),
+        Some(condition) if released && condition.strip_prefix('!').is_some_and(asks_for_tag) => "false".to_owned(),
         Some("true") => "true".to_owned(),
         Some("false") => "false".to_owned(),
         _ => text.trim().to_owned(),

@@ -124,10 +124,7 @@ fn is_bot(expression: &Expression) -> bool {
 
 fn is_substring(expression: &Expression) -> bool {
     let Expression::Call(function, arguments) = expression else { return false };
-    match (function.as_str(), arguments.as_slice()) {
-        ("contains", [Expression::Literal(_), Expression::Context(_)]) => true,
-        _ => false,
-    }
+    function == "contains" && matches!(arguments.as_slice(), [Expression::Literal(_), Expression::Context(_)])
 }
 
 /// Looks at what every expression of a line does with the secrets, wherever it stands.

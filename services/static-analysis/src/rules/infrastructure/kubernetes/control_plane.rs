@@ -212,9 +212,29 @@ pub(super) fn check(report: &mut Report<'_, '_>, workload: &Workload<'_>) {
             let argument = words.iter().find(|word| flag(**word) == Some(row.flag));
             if !holds(row.must, argument.and_then(|word| value(*word)), argument.is_some()) {
                 let node = argument.copied().or_else(|| words.first().copied()).unwrap_or(container);
-                report.at(&RULE, node, "the CIS benchmark wants an argument of this program otherwise");
+                report.at(&RULE, node, format!("{} {}", row.programs[0], wish(row)));
             }
         }
+    }
+}
+
+/// What the benchmark wants, in words.
+fn wish(row: &Row) -> String {
+    let flag = row.flag;
+    match row.must {
+        BeSet => format!("should be given --{flag}"),
+        NotBeSet => format!("should not be given --{flag}"),
+        Be(value) => format!("should be given --{flag}={value}"),
+        NotBe(value) => format!("should not be given --{flag}={value}"),
+        List(value) | ListIfSet(value) => {
+            format!("should have {} in --{flag}", value.split('|').next().unwrap_or(value))
+        }
+        NotList(value) => format!("should not have {value} in --{flag}"),
+        AtLeast(number) => format!("should be given {number} or more as --{flag}"),
+        AtMost(number) => format!("should be given {number} or less as --{flag}"),
+        End(end) => format!("should be given a file of the kind {end} as --{flag}"),
+        BeDuration => format!("should be given a time such as 1m30s as --{flag}"),
+        BeStrong => format!("should be given strong ciphers only as --{flag}"),
     }
 }
 

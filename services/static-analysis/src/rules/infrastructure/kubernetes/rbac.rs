@@ -108,10 +108,12 @@ pub(super) fn check(report: &mut Report<'_, '_>, object: &Object<'_>) {
     match object.kind {
         "Role" | "ClusterRole" => role(report, object),
         "RoleBinding" | "ClusterRoleBinding" => binding(report, object),
-        "ServiceAccount" if object.name() == Some("default") && object.complete => {
-            if !object.root.get("automountServiceAccountToken").is_some_and(Yaml::is_false) {
-                report.at(&DEFAULT_TOKEN, object.root, "every pod that names no account is given this one's token");
-            }
+        "ServiceAccount"
+            if object.name() == Some("default")
+                && object.complete
+                && !object.root.get("automountServiceAccountToken").is_some_and(Yaml::is_false) =>
+        {
+            report.at(&DEFAULT_TOKEN, object.root, "every pod that names no account is given this one's token");
         }
         "PodSecurityPolicy" => {
             for key in ["hostPID", "hostIPC", "hostNetwork"] {
