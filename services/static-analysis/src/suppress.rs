@@ -151,7 +151,18 @@ fn own(text: &str, rule: &Rule) -> Option<String> {
 fn foreign_on(text: &str, rule: &Rule, place: impl Fn(Place) -> bool) -> Option<String> {
     let lower = searched(text)?.to_ascii_lowercase();
     let mut signs = FOREIGN.iter().filter(|foreign| foreign.category == rule.category && place(foreign.place));
-    signs.find_map(|foreign| Some(reason(text.get(lower.find(foreign.sign)?..)?)))
+    signs.find_map(|foreign| {
+        let said = text.get(lower.find(foreign.sign)?..)?;
+        names_rule(foreign.sign, &said.to_ascii_lowercase(), rule).then(|| reason(said))
+    })
+}
+
+/// Whether a sign that names rules of its scanner names one that this rule is known by. Of a scanner whose rules are not
+/// known here, any will do.
+fn names_rule(sign: &str, said: &str, rule: &Rule) -> bool {
+    let known = ["hadolint ignore=", "zizmor: ignore[", "checkov:skip="].contains(&sign);
+    let mut words = said[sign.len()..].split(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '-');
+    !known || words.any(|word| rule.aliases.iter().any(|alias| alias.eq_ignore_ascii_case(word)))
 }
 
 fn searched(text: &str) -> Option<&str> {
@@ -212,7 +223,8 @@ mod tests {
 
     #[test]
     fn a_sign_for_a_block_holds_within_it() {
-        let rule = crate::rules::all().iter().find(|rule| rule.category == Category::Infrastructure).unwrap();
+        let named = |alias: &str| crate::rules::all().iter().find(|rule| rule.aliases.contains(&alias));
+        let rule = &Rule { aliases: &["CKV_AWS_20"], ..**named("CKV_K8S_16").unwrap() };
         let block =
             "resource \"a\" \"b\" {\n  # checkov:skip=CKV_AWS_20: public on purpose\n  acl = 1\n}\nother {\n  x = 1\n}";
         let file = sample::added("main.tf", block);
@@ -221,6 +233,8 @@ mod tests {
         assert_eq!(said(2).as_deref(), Some("checkov:skip=CKV_AWS_20: public on purpose"));
         assert_eq!(said(0).as_deref(), Some("checkov:skip=CKV_AWS_20: public on purpose"));
         assert_eq!(said(5), None);
+        let other = none.of(named("CKV_K8S_16").unwrap(), &file, Some((0, 2)));
+        assert!(other.is_none(), "another rule is named");
     }
 
     #[test]
