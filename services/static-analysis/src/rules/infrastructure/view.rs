@@ -7,8 +7,9 @@ use std::borrow::Cow;
 
 use domain::diff::{FileDiff, Hunk, LineKind};
 
-use super::yaml::{self, Document};
+use super::yaml::{self, Document, Templates};
 use crate::engine::is_whole;
+use crate::paths;
 use crate::rules::FileHit;
 
 /// The name of a level that the hunk does not show.
@@ -54,7 +55,11 @@ impl<'f> View<'f> {
             }
         }
         let whole = is_whole(file);
-        let documents = if lines.iter().any(|(_, added)| *added) { documents(&text, hunk, whole) } else { Vec::new() };
+        let documents = if lines.iter().any(|(_, added)| *added) {
+            documents(&text, hunk, whole, templates(&file.change.path))
+        } else {
+            Vec::new()
+        };
         Self { file, hunk: number, lines, documents, whole }
     }
 
@@ -75,7 +80,7 @@ impl<'f> View<'f> {
     }
 }
 
-fn documents(text: &str, hunk: &Hunk<'_>, whole: bool) -> Vec<Seen> {
+fn documents(text: &str, hunk: &Hunk<'_>, whole: bool, templates: Templates) -> Vec<Seen> {
     let pieces = yaml::pieces(text);
     let begins =
         whole || hunk.lines.iter().find(|line| line.kind != LineKind::Removed).is_some_and(|line| line.number == 1);
@@ -86,18 +91,26 @@ fn documents(text: &str, hunk: &Hunk<'_>, whole: bool) -> Vec<Seen> {
     let seen = pieces.into_iter().enumerate().filter_map(|(at, (line, piece))| {
         // A piece that the text begins with may be the rest of a document; one behind `---` is not.
         let rooted = begins || line > 0;
-        let document = if rooted { yaml::document(piece, line)? } else { fragment(piece, line)? };
+        let document = if rooted { yaml::document(piece, line, templates)? } else { fragment(piece, line, templates)? };
         let complete = rooted && document.whole && (ends || at + 1 < count);
         Some(Seen { document, complete, rooted })
     });
     seen.collect()
 }
 
+/// What GitHub and Docker read is written by nothing; charts, and whatever else is YAML, may be.
+fn templates(path: &str) -> Templates {
+    let name = paths::name(path).to_ascii_lowercase();
+    let as_it_is =
+        path.contains(".github/") || name.contains("compose") || matches!(name.as_str(), "action.yml" | "action.yaml");
+    if as_it_is { Templates::None } else { Templates::Written }
+}
+
 /// Reads the rest of a document whose beginning is not there.
-fn fragment(text: &str, line: usize) -> Option<Document> {
+fn fragment(text: &str, line: usize, templates: Templates) -> Option<Document> {
     let levels = levels(text);
     if levels.is_empty() {
-        return yaml::document(text, line);
+        return yaml::document(text, line, templates);
     }
     let mut padded = levels
         .iter()
@@ -109,7 +122,7 @@ fn fragment(text: &str, line: usize) -> Option<Document> {
         .collect::<String>();
     let made_up = levels.len();
     padded.push_str(text);
-    let mut document = yaml::document(&padded, line)?;
+    let mut document = yaml::document(&padded, line, templates)?;
     document.shift(made_up);
     Some(document)
 }

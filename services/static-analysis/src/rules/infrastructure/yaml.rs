@@ -47,6 +47,15 @@ enum Kind {
     Mapping(Vec<(usize, usize)>),
 }
 
+/// What `{{ … }}` means in a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Templates {
+    /// Something writes the YAML before it is read.
+    Written,
+    /// Nothing: it is a part of a value.
+    None,
+}
+
 /// A node of a document.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Yaml<'d> {
@@ -74,11 +83,12 @@ pub(super) fn pieces(text: &str) -> Vec<(usize, &str)> {
 }
 
 /// `text` as one document that begins on `line`; `None` when it holds nothing or is too long.
-pub(super) fn document(text: &str, line: usize) -> Option<Document> {
+pub(super) fn document(text: &str, line: usize, templates: Templates) -> Option<Document> {
     if text.len() > DOCUMENT_BYTES_MAX {
         return None;
     }
-    let (text, templated) = without_templates(text);
+    let (text, templated) =
+        if templates == Templates::Written { without_templates(text) } else { (Cow::Borrowed(text), false) };
     let mut builder =
         Builder { document: Document { nodes: Vec::new(), whole: !templated }, open: Vec::new(), anchors: Vec::new() };
     let mut read = false;
@@ -369,7 +379,7 @@ mod tests {
     use super::*;
 
     fn documents(text: &str) -> Vec<Document> {
-        pieces(text).into_iter().filter_map(|(line, piece)| document(piece, line)).collect()
+        pieces(text).into_iter().filter_map(|(line, piece)| document(piece, line, Templates::Written)).collect()
     }
 
     fn one(text: &str) -> Document {
