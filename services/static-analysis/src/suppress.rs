@@ -151,18 +151,16 @@ fn foreign_on(text: &str, rule: &Rule, place: impl Fn(Place) -> bool) -> Option<
     let mut signs = FOREIGN.iter().filter(|foreign| foreign.category == rule.category && place(foreign.place));
     signs.find_map(|foreign| {
         let said = text.get(lower.find(foreign.sign)?..)?;
-        means(said.get(foreign.sign.len()..)?, rule).then(|| reason(said))
+        names_rule(foreign.sign, &said.to_ascii_lowercase(), rule).then(|| reason(said))
     })
 }
 
-/// Whether what follows a sign is about this rule: where it names ids of a scanner whose name for the rule is known, the
-/// rule's has to be among them.
-fn means(said: &str, rule: &Rule) -> bool {
-    let of_id = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ',';
-    let mut ids = said[..said.find(|c| !of_id(c)).unwrap_or(said.len())].split(',');
-    let named = |id: &str| rule.aliases.iter().any(|alias| alias.eq_ignore_ascii_case(id));
-    let known = rule.aliases.iter().any(|alias| alias.starts_with("CKV")) && said.starts_with("CKV");
-    !known || ids.any(named)
+/// Whether a sign that names rules of its scanner names one that this rule is known by. Of a scanner whose rules are not
+/// known here, any will do.
+fn names_rule(sign: &str, said: &str, rule: &Rule) -> bool {
+    let known = ["hadolint ignore=", "zizmor: ignore[", "checkov:skip="].contains(&sign);
+    let mut words = said[sign.len()..].split(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '-');
+    !known || words.any(|word| rule.aliases.iter().any(|alias| alias.eq_ignore_ascii_case(word)))
 }
 
 fn searched(text: &str) -> Option<&str> {
@@ -223,7 +221,8 @@ mod tests {
 
     #[test]
     fn a_sign_for_a_block_holds_within_it() {
-        let rule = crate::rules::all().iter().find(|rule| rule.category == Category::Infrastructure).unwrap();
+        let named = |alias: &str| crate::rules::all().iter().find(|rule| rule.aliases.contains(&alias));
+        let rule = &Rule { aliases: &["CKV_AWS_20"], ..**named("CKV_K8S_16").unwrap() };
         let block =
             "resource \"a\" \"b\" {\n  # checkov:skip=CKV_AWS_20: public on purpose\n  acl = 1\n}\nother {\n  x = 1\n}";
         let file = sample::added("main.tf", block);
@@ -235,6 +234,8 @@ mod tests {
         let named = |id| crate::rules::all().iter().find(|rule| rule.aliases.contains(&id)).unwrap();
         let said = |id| none.of(named(id), &file, Some((0, 2))).map(|it| it.reason);
         assert_eq!(said("CKV_AWS_16"), None);
+        let other = none.of(named("CKV_K8S_16").unwrap(), &file, Some((0, 2)));
+        assert!(other.is_none(), "another rule is named");
     }
 
     #[test]

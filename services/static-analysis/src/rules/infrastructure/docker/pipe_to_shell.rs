@@ -6,7 +6,7 @@ use domain::diff::FileDiff;
 use domain::{Category, Confidence, Severity};
 use regex::Regex;
 
-use super::dockerfile::instructions;
+use super::file::instructions;
 use super::is_dockerfile;
 use crate::rules::{Check, FileHit, Rule};
 
@@ -18,7 +18,7 @@ pub static RULE: Rule = Rule {
     confidence: Confidence::High,
     category: Category::Infrastructure,
     cwe: 494,
-    hazard: "",
+    hazard: "docker.pipe-to-shell",
     keywords: &["curl", "wget"],
     remediation: "Download the script or the release to a file, check it against a digest kept in the repository, and run it then; or use the distribution's package.",
     references: &[

@@ -17,7 +17,7 @@ pub static RULE: Rule = Rule {
     confidence: Confidence::High,
     category: Category::Infrastructure,
     cwe: 829,
-    hazard: "",
+    hazard: "ci.untrusted-checkout",
     keywords: &[],
     remediation: "Use the trigger pull_request, which has no secrets; or split the work, and let only the part that never runs the pull request's code have them.",
     references: &[

@@ -3,7 +3,7 @@
 use domain::diff::{FileDiff, LineKind};
 use domain::{Category, Confidence, Severity};
 
-use super::dockerfile::{Instruction, instructions};
+use super::file::{Instruction, instructions};
 use super::is_dockerfile;
 use crate::engine::is_whole;
 use crate::rules::{Check, FileHit, Rule};
@@ -16,14 +16,14 @@ pub static RULE: Rule = Rule {
     confidence: Confidence::Medium,
     category: Category::Infrastructure,
     cwe: 250,
-    hazard: "",
+    hazard: "docker.root-user",
     keywords: &[],
     remediation: "Add a user without rights in the last stage and switch to it with USER before ENTRYPOINT or CMD.",
     references: &[
         "https://docs.docker.com/build/building/best-practices/#user",
         "https://kubernetes.io/docs/concepts/security/pod-security-standards/",
     ],
-    aliases: &[],
+    aliases: &["CKV_DOCKER_3", "CKV_DOCKER_8", "DL3002"],
     check: Check::File { applies: is_dockerfile, check },
 };
 
@@ -43,14 +43,21 @@ fn whole(file: &FileDiff<'_>) -> Vec<FileHit> {
     });
     match user {
         Some((_, instruction)) if is_root(instruction) => {
-            vec![FileHit::on_line(file, 0, instruction.line, "the container's last user is root")]
+            vec![ordinary(FileHit::on_line(file, 0, instruction.line, "the container's last user is root"))]
         }
         Some(_) => Vec::new(),
         None if runs_without_root(&all[last_from].arguments) => Vec::new(),
         None => {
-            vec![FileHit::on_line(file, 0, all[last_from].line, "nothing in the last stage changes the user from root")]
+            let message = "nothing in the last stage changes the user from root";
+            vec![ordinary(FileHit::on_line(file, 0, all[last_from].line, message))]
         }
     }
+}
+
+/// Most images are root's, and most orchestrators take that into account: worth a note in a new file. That a change makes
+/// it so is worth a look.
+fn ordinary(hit: FileHit) -> FileHit {
+    hit.severity(Severity::Low)
 }
 
 /// The stages that the last one is built from, by their number, itself first.
@@ -130,7 +137,7 @@ mod tests {
 
     #[track_caller]
     fn check(text: &str, line: Option<u32>) {
-        let expected: Vec<_> = line.map(|line| (line, Severity::Medium)).into_iter().collect();
+        let expected: Vec<_> = line.map(|line| (line, Severity::Low)).into_iter().collect();
         sample::finds_in_file(&RULE, "Dockerfile", text, &expected);
     }
 
