@@ -4,7 +4,7 @@
 //! Pure: the same diff and the same settings give the same analysis, byte for byte. Linear in the diff: a line is looked at
 //! in parts of bounded length, and no more findings are held than are reported.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use domain::diff::{Diff, FileDiff, LineKind};
@@ -13,6 +13,7 @@ use domain::{Analysis, Category, FileChangeKind, Severity};
 
 use crate::config::Config;
 use crate::kept::{Found, Kept};
+use crate::rules::code::program;
 use crate::rules::{self, AddedLine, Check, FileHit, Hit, Rule};
 use crate::suppress::Suppressions;
 use crate::{paths, windows};
@@ -20,6 +21,8 @@ use crate::{paths, windows};
 /// The rules and their settings, ready to be applied to any number of diffs.
 pub struct Law {
     rules: &'static [&'static Rule],
+    /// The number of each rule.
+    numbers: HashMap<&'static str, usize>,
     keywords: AhoCorasick,
     /// The rule of each keyword.
     keyword_rules: Vec<usize>,
@@ -70,6 +73,7 @@ impl Law {
         let is_secret = |rule: &Rule| rule.category == Category::Secret && rule.looks_at_lines();
         Ok(Self {
             rules,
+            numbers: rules.iter().enumerate().map(|(number, rule)| (rule.id, number)).collect(),
             keywords,
             keyword_rules,
             secret_rules: (0..rules.len()).filter(|index| is_secret(rules[*index])).collect(),
@@ -224,9 +228,21 @@ impl<'d> Scan<'_, 'd> {
                 }
             }
         }
+        if program::Language::of(&file.change.path).is_some() && self.in_file.list.iter().any(|at| self.is_program(*at)) {
+            for (rule, hit) in program::check(file) {
+                if let Some(number) = self.law.numbers.get(rule.id) {
+                    self.keep_file_hit(*number, Spot { index, file, lowered }, hit);
+                }
+            }
+        }
         for at in 0..self.in_file.list.len() {
             self.in_diff.mark(self.in_file.list[at]);
         }
+    }
+
+    /// Whether a rule looks at programs: some of those that look at lines look at the syntax where it is parsed.
+    fn is_program(&self, rule: usize) -> bool {
+        self.law.rules[rule].category == Category::Code
     }
 
     fn line(&mut self, spot: Spot<'d>, hunk: usize, line: usize, in_part: &mut Marks) {

@@ -60,7 +60,7 @@ impl Rule {
         match self.check {
             Check::Line(check) => check(line),
             Check::Pattern(pattern) => pattern.check(line),
-            Check::File { .. } | Check::Change(_) => Vec::new(),
+            Check::File { .. } | Check::Change(_) | Check::Program => Vec::new(),
         }
     }
 }
@@ -81,6 +81,8 @@ pub enum Check {
     },
     /// The whole change: each hit with the number of its file in [`Diff::files`].
     Change(fn(&Diff<'_>) -> Vec<(usize, FileHit)>),
+    /// The syntax of a program, which is parsed once for all rules of this kind: see [`code::program`].
+    Program,
 }
 
 /// An added line, and where it stands.
@@ -188,7 +190,7 @@ impl FileHit {
 #[must_use]
 pub fn all() -> &'static [&'static Rule] {
     static ALL: LazyLock<Vec<&Rule>> = LazyLock::new(|| {
-        [secret::PARTICULAR, secret::patterns(), secret::GENERAL, migration::RULES, infrastructure::RULES, code::RULES]
+        [secret::PARTICULAR, secret::patterns(), secret::GENERAL, migration::RULES, infrastructure::RULES, code::rules()]
             .concat()
     });
     &ALL
@@ -216,7 +218,7 @@ mod tests {
             assert!(row || !rule.references.is_empty(), "{id}: no reference");
             assert!(rule.references.iter().all(|link| link.starts_with("https://")), "{id}: reference");
             assert!(rule.keywords.iter().all(|keyword| keyword.len() > 1 && keyword.is_ascii()), "{id}: keywords");
-            let line = row || matches!(rule.check, Check::Line(_));
+            let line = row || matches!(rule.check, Check::Line(_) | Check::Program);
             assert!(!line || !rule.keywords.is_empty(), "{id}: a line check needs keywords");
         }
     }

@@ -38,7 +38,7 @@ pub static RULE: Rule = Rule {
         "https://pkg.go.dev/crypto/tls#Config",
         "https://docs.ruby-lang.org/en/master/OpenSSL/SSL.html",
     ],
-    aliases: &[],
+    aliases: &["B501", "B323", "S501", "S323", "G402"],
     check: Check::Line(check),
 };
 
