@@ -8,6 +8,7 @@ use super::{Check, Rule};
 use crate::source::{Syntax, code_only};
 
 pub mod eval_of_input;
+pub(crate) mod go;
 pub(crate) mod program;
 pub(crate) mod python;
 pub mod sql_concatenation;
@@ -20,6 +21,7 @@ pub(crate) fn rules() -> &'static [&'static Rule] {
         let lines = [&tls_verification_off::RULE, &eval_of_input::RULE, &sql_concatenation::RULE, &test_skipped::RULE];
         let mut rules = lines.to_vec();
         rules.extend(python::rules());
+        rules.extend(go::rules());
         rules
     });
     &RULES

@@ -9,7 +9,7 @@ use std::ops::{ControlFlow, Range};
 use domain::diff::{FileDiff, LineKind};
 use tree_sitter::{Node, ParseOptions, ParseState, Parser, Tree};
 
-use super::python;
+use super::{go, python};
 use crate::new_side::NewSide;
 use crate::paths;
 use crate::rules::{FileHit, Hit, Rule};
@@ -23,6 +23,7 @@ const REACH_LINES: usize = 12;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Language {
     Python,
+    Go,
 }
 
 impl Language {
@@ -30,6 +31,7 @@ impl Language {
     pub(crate) fn of(path: &str) -> Option<Self> {
         match paths::extension(path) {
             "py" | "pyw" => Some(Self::Python),
+            "go" => Some(Self::Go),
             _ => None,
         }
     }
@@ -37,6 +39,7 @@ impl Language {
     fn grammar(self) -> tree_sitter::Language {
         match self {
             Self::Python => tree_sitter_python::LANGUAGE.into(),
+            Self::Go => tree_sitter_go::LANGUAGE.into(),
         }
     }
 }
@@ -54,6 +57,7 @@ pub(crate) fn check(file: &FileDiff<'_>) -> Vec<(&'static Rule, FileHit)> {
         let mut report = Report { file, hunk: number, side: &side, found: Vec::new(), seen: HashSet::new() };
         match language {
             Language::Python => python::check(&side.text, &tree, &mut report),
+            Language::Go => go::check(&side.text, &tree, &mut report),
         }
         found.append(&mut report.found);
     }
@@ -121,14 +125,20 @@ pub(crate) struct Report<'a> {
 }
 
 impl Report<'_> {
-    /// The path of the file.
-    pub(crate) fn path(&self) -> &str {
-        &self.file.change.path
-    }
-
     /// Notes what a rule found at a node, if the change is the cause of it. A rule speaks once about a line.
     pub(crate) fn at(&mut self, rule: &'static Rule, node: Node<'_>, message: &'static str) {
         self.hit(rule, node.byte_range(), |range| Hit::at(range, message));
+    }
+
+    /// The same, where `value` is not to be shown.
+    pub(crate) fn hidden(&mut self, rule: &'static Rule, node: Node<'_>, value: Node<'_>, message: &'static str) {
+        let (start, secret) = (node.start_byte(), value.byte_range());
+        self.hit(rule, node.byte_range(), |range| {
+            // What stands on another line than the finding is not shown with it.
+            let from = secret.start.checked_sub(start).map(|offset| range.start + offset);
+            let secret = from.filter(|from| *from < range.end).map(|from| from..(from + secret.len()).min(range.end));
+            Hit { secret, ..Hit::at(range, message) }
+        });
     }
 
     /// The same, where the hit is made of the bytes of the line that it is about.

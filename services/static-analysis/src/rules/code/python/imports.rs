@@ -32,6 +32,12 @@ pub(super) fn check(scope: &Scope<'_>, node: Node<'_>, report: &mut Report<'_>) 
             report.at(&row.rule, node, row.message);
         }
     }
+    // `from xml.sax import *` names nothing else.
+    if node.child_by_field_name("name").is_none()
+        && let Some(row) = module.and_then(row_of)
+    {
+        report.at(&row.rule, node, row.message);
+    }
 }
 
 /// Reports the module that a call imports.

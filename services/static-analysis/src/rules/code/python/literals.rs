@@ -80,7 +80,8 @@ pub(super) fn check(scope: &Scope<'_>, node: Node<'_>, ancestors: &[Node<'_>], r
         report.at(&TEMPORARY, node, "anybody on this machine can put a file or a link at this path first");
     }
     if scope.string(node).is_some() && is_password(scope, node, &value, *parent, ancestors) {
-        report.at(&PASSWORD, node, PASSWORD_MESSAGE);
+        let value = parent.child_by_field_name("value").filter(|_| parent.kind() == "pair").unwrap_or(node);
+        report.hidden(&PASSWORD, if parent.kind() == "pair" { *parent } else { node }, value, PASSWORD_MESSAGE);
     }
 }
 
@@ -123,7 +124,7 @@ fn is_password(scope: &Scope<'_>, node: Node<'_>, value: &str, parent: Node<'_>,
 pub(super) fn check_call(scope: &Scope<'_>, call: &Call<'_, '_>, report: &mut Report<'_>) {
     let is_password = |(name, value): &&(&str, Node<'_>)| NAME.is_match(name) && scope.string(*value).is_some();
     if let Some((_, value)) = call.keywords.iter().find(is_password) {
-        report.at(&PASSWORD, *value, PASSWORD_MESSAGE);
+        report.hidden(&PASSWORD, *value, *value, PASSWORD_MESSAGE);
     }
 }
 
@@ -139,7 +140,7 @@ pub(super) fn check_defaults(scope: &Scope<'_>, function: Node<'_>, report: &mut
             && NAME.is_match(scope.source(name))
             && scope.string(value).is_some()
         {
-            report.at(&PASSWORD, function, PASSWORD_MESSAGE);
+            report.hidden(&PASSWORD, function, value, PASSWORD_MESSAGE);
             return;
         }
     }
