@@ -61,7 +61,6 @@ const RETURN_ERRORS: &[&str] = &[
     "encoding/json.Marshal",
     "net/http.ListenAndServe",
     "net/http.Get",
-    "crypto/rand.Read",
     "(*database/sql.DB).Exec",
     "(*database/sql.DB).Ping",
     "(*database/sql.DB).Close",

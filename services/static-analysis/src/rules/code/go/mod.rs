@@ -9,6 +9,8 @@ mod network;
 mod resolve;
 mod rows;
 mod secrets;
+mod sinks;
+mod taint;
 #[cfg(test)]
 mod tests;
 mod types;
@@ -16,19 +18,21 @@ mod types;
 use tree_sitter::Tree;
 
 use self::model::Model;
+use self::taint::Taint;
 use super::program::Report;
 use crate::rules::Rule;
 
 /// Every rule of this language.
 pub(super) fn rules() -> Vec<&'static Rule> {
-    let rows = rows::ROWS.iter().map(|row| &row.rule);
-    let special = [errors::RULES, files::RULES, injection::RULES, network::RULES, secrets::RULES];
+    let rows = rows::ROWS.iter().map(|row| &row.rule).chain(sinks::SINKS.iter().map(|row| &row.rule));
+    let special = [errors::RULES, files::RULES, injection::RULES, network::RULES, secrets::RULES, &[&sinks::UNLIMITED_FORM]];
     rows.chain(special.into_iter().flatten().copied()).collect()
 }
 
 /// Looks at everything in the tree.
 pub(super) fn check(text: &str, tree: &Tree, report: &mut Report<'_>) {
     let model = Model::of(text, tree);
+    let taint = Taint::new(&model);
     for &node in &model.nodes {
         match node.kind() {
             "call_expression" => {
@@ -39,6 +43,7 @@ pub(super) fn check(text: &str, tree: &Tree, report: &mut Report<'_>) {
                 injection::check(&model, &callee, node, report);
                 errors::check_call(&model, &callee, node, report);
                 secrets::check_serialized(&model, &callee, node, report);
+                sinks::check(&model, &taint, &callee, node, report);
             }
             "import_spec" => rows::check_import(&model, node, report),
             "composite_literal" => {

@@ -58,6 +58,8 @@ pub(super) struct Model<'a, 't> {
     by_name: HashMap<&'a str, Vec<usize>>,
     of_use: HashMap<usize, usize>,
     parents: HashMap<usize, Node<'t>>,
+    /// The calls of each function or method of this name, whatever it belongs to.
+    pub(super) calls: HashMap<&'a str, Vec<Node<'t>>>,
     /// Nodes of the kinds that rules look at, in order.
     pub(super) nodes: Vec<Node<'t>>,
 }
@@ -126,6 +128,7 @@ impl<'a, 't> Model<'a, 't> {
             by_name: HashMap::new(),
             of_use: HashMap::new(),
             parents: HashMap::new(),
+            calls: HashMap::new(),
             nodes: Vec::new(),
         };
         let mut names = Vec::new();
@@ -138,6 +141,14 @@ impl<'a, 't> Model<'a, 't> {
             }
             if node.kind() == "identifier" {
                 names.push(node);
+            }
+            if node.kind() == "call_expression"
+                && let Some(function) = node.child_by_field_name("function")
+            {
+                let name = function.child_by_field_name("field").unwrap_or(function);
+                if matches!(name.kind(), "identifier" | "field_identifier") {
+                    model.calls.entry(text_of(text, name)).or_default().push(node);
+                }
             }
             model.declare(node, ancestors);
         });
