@@ -6,6 +6,7 @@ mod files;
 mod injection;
 mod model;
 mod network;
+mod nonce;
 mod resolve;
 mod rows;
 mod secrets;
@@ -25,7 +26,7 @@ use crate::rules::Rule;
 /// Every rule of this language.
 pub(super) fn rules() -> Vec<&'static Rule> {
     let rows = rows::ROWS.iter().map(|row| &row.rule).chain(sinks::SINKS.iter().map(|row| &row.rule));
-    let special = [errors::RULES, files::RULES, injection::RULES, network::RULES, secrets::RULES, &[&sinks::UNLIMITED_FORM]];
+    let special = [errors::RULES, files::RULES, injection::RULES, network::RULES, secrets::RULES, &[&sinks::UNLIMITED_FORM, &nonce::NONCE]];
     rows.chain(special.into_iter().flatten().copied()).collect()
 }
 
@@ -43,6 +44,7 @@ pub(super) fn check(text: &str, tree: &Tree, report: &mut Report<'_>) {
                 injection::check(&model, &callee, node, report);
                 errors::check_call(&model, &callee, node, report);
                 secrets::check_serialized(&model, &callee, node, report);
+                nonce::check(&model, &callee, node, report);
                 sinks::check(&model, &taint, &callee, node, report);
             }
             "import_spec" => rows::check_import(&model, node, report),

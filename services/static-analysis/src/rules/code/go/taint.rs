@@ -208,7 +208,7 @@ impl<'m, 'a, 't> Taint<'m, 'a, 't> {
             return None;
         }
         match callee.as_str() {
-            "os.Getenv" | "os.ReadFile" => return Some(Source::Process),
+            "os.Getenv" => return Some(Source::Process),
             "net/http.MaxBytesReader" => return None,
             _ => {}
         }
