@@ -1,12 +1,14 @@
 //! Go: what is imported, called, converted and put together. Names are resolved through the imports and declarations that the
 //! file shows.
 
+mod conversions;
 mod errors;
 mod files;
 mod injection;
 mod model;
 mod network;
 mod nonce;
+mod ranges;
 mod resolve;
 mod rows;
 mod secrets;
@@ -26,7 +28,7 @@ use crate::rules::Rule;
 /// Every rule of this language.
 pub(super) fn rules() -> Vec<&'static Rule> {
     let rows = rows::ROWS.iter().map(|row| &row.rule).chain(sinks::SINKS.iter().map(|row| &row.rule));
-    let special = [errors::RULES, files::RULES, injection::RULES, network::RULES, secrets::RULES, &[&sinks::UNLIMITED_FORM, &nonce::NONCE]];
+    let special = [errors::RULES, files::RULES, injection::RULES, network::RULES, secrets::RULES, &[&sinks::UNLIMITED_FORM, &nonce::NONCE, &conversions::OVERFLOW]];
     rows.chain(special.into_iter().flatten().copied()).collect()
 }
 
@@ -44,6 +46,7 @@ pub(super) fn check(text: &str, tree: &Tree, report: &mut Report<'_>) {
                 injection::check(&model, &callee, node, report);
                 errors::check_call(&model, &callee, node, report);
                 secrets::check_serialized(&model, &callee, node, report);
+                conversions::check(&model, &callee, node, report);
                 nonce::check(&model, &callee, node, report);
                 sinks::check(&model, &taint, &callee, node, report);
             }
