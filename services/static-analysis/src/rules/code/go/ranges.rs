@@ -85,6 +85,11 @@ impl<'a, 't> Model<'a, 't> {
         self.interval_within(node, place, 0)
     }
 
+    /// What conditions say at `place` about an expression that is written like this; `None` when there are none.
+    pub(super) fn checked(&self, key: &str, place: Node<'t>) -> Option<Interval> {
+        self.conditions(key, place, 0).iter().map(|condition| condition.interval).reduce(Interval::and)
+    }
+
     fn interval_within(&self, node: Node<'t>, place: Node<'t>, depth: usize) -> Interval {
         let of_type = of_type(&self.underlying(&self.type_of(node))).unwrap_or(ANY);
         if depth > DEPTH_MAX {
@@ -157,7 +162,12 @@ impl<'a, 't> Model<'a, 't> {
         let args = arguments(call);
         let of = |at: usize| Some(self.interval_within(*args.get(at)?, place, depth + 1));
         match callee.as_str() {
-            ".len" | ".cap" => return Some(Interval { low: 0, high: i128::from(i64::MAX) }),
+            ".len" => {
+                // As long as it was made; a slice that is written out or made can only be cut.
+                let long = args.first().and_then(|of| super::bounds::room(self, *of, depth));
+                return Some(Interval { low: 0, high: long.unwrap_or(i128::from(i64::MAX)) });
+            }
+            ".cap" => return Some(Interval { low: 0, high: i128::from(i64::MAX) }),
             ".min" | ".max" => {
                 let mut all = args.iter().take(16).map(|arg| self.interval_within(*arg, place, depth + 1));
                 let first = all.next()?;
