@@ -3,6 +3,7 @@
 use tree_sitter::Node;
 
 use super::model::{Kind, Model, is_function};
+use super::ranges::of_type;
 use super::taint::position_of;
 use super::types::arguments;
 use crate::rules::Rule;
@@ -29,7 +30,7 @@ pub(super) fn check_index<'t>(model: &Model<'_, 't>, node: Node<'t>, report: &mu
     let (Some(operand), Some(index)) = (node.child_by_field_name("operand"), node.child_by_field_name("index")) else { return };
     let Some(room) = room(model, operand, 0) else { return };
     let most = model.interval(index, node).high;
-    if most >= room && most < WRITTEN_MAX && !is_guarded(model, operand, node, most + 1) {
+    if most >= room && most < WRITTEN_MAX && is_written(model, index) && !is_guarded(model, operand, node, most + 1) {
         report.at(&OUT_OF_BOUNDS, node, MESSAGE);
     }
 }
@@ -42,6 +43,20 @@ pub(super) fn check_slice<'t>(model: &Model<'_, 't>, node: Node<'t>, report: &mu
     if most > room && !is_guarded(model, operand, node, most) {
         report.at(&OUT_OF_BOUNDS, node, MESSAGE);
     }
+}
+
+/// Whether every variable in an index only counts up, to a limit that somebody wrote down.
+fn is_written<'t>(model: &Model<'_, 't>, index: Node<'t>) -> bool {
+    model.operands(index).into_iter().all(|operand| {
+        if model.integer(operand).is_some() {
+            return true;
+        }
+        let Some(variable) = model.variable(operand) else { return false };
+        let down = variable.uses.iter().take(256).any(|used| model.parent(*used).is_some_and(|above| above.kind() == "dec_statement"));
+        let once = variable.values.len() == 1 && variable.values.iter().all(|value| value.index == 0 && !value.adds);
+        let all = of_type(&model.underlying(&model.type_of(operand)));
+        !down && once && all.is_some_and(|all| model.interval(operand, index).high < all.high)
+    })
 }
 
 /// Whether a condition around the place says that there is enough.

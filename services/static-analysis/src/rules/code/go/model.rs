@@ -2,6 +2,7 @@
 //!
 //! By names and places only, without a type checker: what other files declare is not known.
 
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::ops::Range;
 
@@ -62,6 +63,10 @@ pub(super) struct Model<'a, 't> {
     pub(super) calls: HashMap<&'a str, Vec<Node<'t>>>,
     /// Nodes of the kinds that rules look at, in order.
     pub(super) nodes: Vec<Node<'t>>,
+    /// The types that were asked for, by node.
+    pub(super) known_types: RefCell<HashMap<usize, String>>,
+    /// What may still be spent on intervals, so that no file takes long.
+    pub(super) intervals_left: Cell<usize>,
 }
 
 /// Declarations of one name that are looked through for the one that is meant.
@@ -130,6 +135,8 @@ impl<'a, 't> Model<'a, 't> {
             parents: HashMap::new(),
             calls: HashMap::new(),
             nodes: Vec::new(),
+            known_types: RefCell::new(HashMap::new()),
+            intervals_left: Cell::new(0),
         };
         let mut names = Vec::new();
         walk(model.root, |node, ancestors| {

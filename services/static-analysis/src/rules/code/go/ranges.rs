@@ -18,10 +18,13 @@ pub(super) struct Interval {
 /// How far one expression leads to another.
 const DEPTH_MAX: usize = 8;
 /// Blocks around a place, and statements above it in each, that are looked at for conditions.
+/// Expressions that are looked at for one question.
+const STEPS_MAX: usize = 400;
 const BLOCKS_MAX: usize = 40;
 const STATEMENTS_MAX: usize = 40;
 
-const ANY: Interval = Interval { low: i128::MIN, high: i128::MAX };
+/// Wider than any type, and far from what an i128 can hold, so that no step overflows.
+const ANY: Interval = Interval { low: -(1 << 110), high: 1 << 110 };
 
 impl Interval {
     fn point(value: i128) -> Self {
@@ -82,19 +85,23 @@ struct Condition {
 impl<'a, 't> Model<'a, 't> {
     /// Where the value of `node` lies when `place` is reached.
     pub(super) fn interval(&self, node: Node<'t>, place: Node<'t>) -> Interval {
+        self.intervals_left.set(STEPS_MAX);
         self.interval_within(node, place, 0)
     }
 
     /// What conditions say at `place` about an expression that is written like this; `None` when there are none.
     pub(super) fn checked(&self, key: &str, place: Node<'t>) -> Option<Interval> {
+        self.intervals_left.set(STEPS_MAX);
         self.conditions(key, place, 0).iter().map(|condition| condition.interval).reduce(Interval::and)
     }
 
     fn interval_within(&self, node: Node<'t>, place: Node<'t>, depth: usize) -> Interval {
         let of_type = of_type(&self.underlying(&self.type_of(node))).unwrap_or(ANY);
-        if depth > DEPTH_MAX {
+        let left = self.intervals_left.get();
+        if depth > DEPTH_MAX || left == 0 {
             return of_type;
         }
+        self.intervals_left.set(left - 1);
         if let Some(value) = self.integer(node) {
             return Interval::point(value);
         }
@@ -307,8 +314,9 @@ impl<'a, 't> Model<'a, 't> {
         if let Some(condition) = condition
             && let Some(interval) = self.left_by(condition, holds, key, depth)
         {
-            // A condition holds inside its own statement; the statement only matters for what comes after it.
-            found.push(Condition { interval, at: statement.start_byte(), statement: 0..0 });
+            // What is declared in the same statement stands before its condition.
+            let at = condition.start_byte().max(statement.start_byte());
+            found.push(Condition { interval, at, statement: 0..0 });
         }
     }
 
@@ -443,7 +451,7 @@ impl<'a, 't> Model<'a, 't> {
                 // Only where nothing is lost on the way.
                 let room = of_type(&self.underlying(converted))?;
                 let of = of_type(&self.underlying(&self.type_of(inner)))?;
-                let signs = of.low < 0 && room.low == 0 && interval.low == i128::MIN;
+                let signs = of.low < 0 && room.low == 0 && interval.low <= ANY.low;
                 if of.within(room) {
                     self.solved(inner, interval, key, depth + 1)
                 } else if signs && interval.high < room.high / 2 {

@@ -115,7 +115,8 @@ impl<'a, 't> Model<'a, 't> {
 
     /// An integer that is written out, perhaps behind a constant or a variable.
     pub(super) fn integer(&self, node: Node<'t>) -> Option<i128> {
-        self.integer_within(node, 0)
+        // What is greater than every type is no number that a program counts with.
+        self.integer_within(node, 0).filter(|value| (-(1 << 100)..=1 << 100).contains(value))
     }
 
     fn integer_within(&self, node: Node<'t>, depth: usize) -> Option<i128> {

@@ -183,6 +183,17 @@ impl<'a, 't> Model<'a, 't> {
         if depth > DEPTH_MAX {
             return String::new();
         }
+        if let Some(known) = self.known_types.borrow().get(&node.id()) {
+            return known.clone();
+        }
+        // A variable that is made of itself has no type here.
+        self.known_types.borrow_mut().insert(node.id(), String::new());
+        let of = self.type_made(node, depth);
+        self.known_types.borrow_mut().insert(node.id(), of.clone());
+        of
+    }
+
+    fn type_made(&self, node: Node<'t>, depth: usize) -> String {
         let field = |name: &str| node.child_by_field_name(name);
         let of = |name: &str| field(name).map_or(String::new(), |child| self.type_within(child, depth + 1));
         match node.kind() {
@@ -242,7 +253,7 @@ impl<'a, 't> Model<'a, 't> {
             "rune_literal" => "int32".to_owned(),
             "float_literal" => "float64".to_owned(),
             "true" | "false" => "bool".to_owned(),
-            "call_expression" if value.index > 0 => self.result_of(value.node, value.index),
+            "call_expression" if value.index > 0 => self.result_of(value.node, value.index, depth + 1),
             _ if value.index > 0 => String::new(),
             _ => self.type_within(value.node, depth + 1),
         }
@@ -308,12 +319,12 @@ impl<'a, 't> Model<'a, 't> {
         if function.kind() == "parenthesized_expression" {
             return String::new();
         }
-        self.result_of(node, 0)
+        self.result_of(node, 0, depth + 1)
     }
 
     /// The type of one of the results of a call.
-    fn result_of(&self, call: Node<'t>, index: usize) -> String {
-        let callee = self.callee(call);
+    fn result_of(&self, call: Node<'t>, index: usize, depth: usize) -> String {
+        let callee = call.child_by_field_name("function").map_or(String::new(), |function| self.callee_within(function, depth));
         if let Some(name) = callee.strip_prefix('.')
             && let Some(function) = self.functions.get(name)
         {
@@ -374,6 +385,10 @@ impl<'a, 't> Model<'a, 't> {
     }
 
     pub(super) fn callee_of(&self, function: Node<'t>) -> String {
+        self.callee_within(function, 0)
+    }
+
+    fn callee_within(&self, function: Node<'t>, depth: usize) -> String {
         match function.kind() {
             "identifier" => format!(".{}", self.source(function)),
             "selector_expression" => {
@@ -382,7 +397,7 @@ impl<'a, 't> Model<'a, 't> {
                 match operand {
                     Some(operand) => match self.package(operand) {
                         Some(path) => format!("{path}.{name}"),
-                        None => format!("({}).{name}", self.type_of(operand)),
+                        None => format!("({}).{name}", self.type_within(operand, depth + 1)),
                     },
                     None => String::new(),
                 }
