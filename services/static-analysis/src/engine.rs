@@ -135,7 +135,10 @@ impl Law {
         let part = windows::around(text, &found.range, self.window_bytes);
         let view = AddedLine { file, hunk, index: line, text: &text[part.clone()] };
         let mut secrets: Vec<_> = found.secret.clone().into_iter().collect();
-        for &rule in &self.secret_rules {
+        // As when the line was scanned, a rule is asked only where one of its keywords is.
+        let named = self.keywords.find_overlapping_iter(view.text).map(|found| self.keyword_rules[found.pattern().as_usize()]);
+        let named: HashSet<usize> = named.collect();
+        for &rule in self.secret_rules.iter().filter(|rule| named.contains(rule)) {
             let hits = self.rules[rule].on_line(&view).into_iter().filter_map(|hit| hit.secret);
             secrets.extend(hits.map(|secret| part.start + secret.start..part.start + secret.end));
         }

@@ -8,7 +8,7 @@ use super::taint::position_of;
 use super::types::arguments;
 use crate::rules::Rule;
 use crate::rules::code::PROGRAM;
-use crate::rules::code::program::{Report, children};
+use crate::rules::code::program::Report;
 
 pub(super) static OUT_OF_BOUNDS: Rule = Rule {
     id: "code.go.out-of-bounds",
@@ -104,7 +104,7 @@ pub(super) fn room<'t>(model: &Model<'_, 't>, node: Node<'t>, depth: usize) -> O
             match of.kind() {
                 "array_type" => model.integer(of.child_by_field_name("length")?),
                 "slice_type" | "implicit_length_array_type" => {
-                    let elements = node.child_by_field_name("body").map(children)?;
+                    let elements = model.list(node.child_by_field_name("body")?);
                     let plain = elements.iter().all(|element| element.kind() == "literal_element");
                     plain.then_some(i128::try_from(elements.len()).ok()?)
                 }

@@ -5,6 +5,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::ops::Range;
+use std::rc::Rc;
 
 use tree_sitter::{Node, Tree};
 
@@ -63,6 +64,8 @@ pub(super) struct Model<'a, 't> {
     pub(super) calls: HashMap<&'a str, Vec<Node<'t>>>,
     /// Nodes of the kinds that rules look at, in order.
     pub(super) nodes: Vec<Node<'t>>,
+    /// The children that were asked for, by node.
+    lists: RefCell<HashMap<usize, Rc<[Node<'t>]>>>,
     /// The types that were asked for, by node.
     pub(super) known_types: RefCell<HashMap<usize, String>>,
     /// What may still be spent on intervals, so that no file takes long.
@@ -135,6 +138,7 @@ impl<'a, 't> Model<'a, 't> {
             parents: HashMap::new(),
             calls: HashMap::new(),
             nodes: Vec::new(),
+            lists: RefCell::new(HashMap::new()),
             known_types: RefCell::new(HashMap::new()),
             intervals_left: Cell::new(0),
         };
@@ -173,6 +177,12 @@ impl<'a, 't> Model<'a, 't> {
             model.note_assignment(model.nodes[at]);
         }
         model
+    }
+
+    /// The named children of a node that are no comments, which are only collected once: lists are long, and asked for by all
+    /// that stands in them.
+    pub(super) fn list(&self, node: Node<'t>) -> Rc<[Node<'t>]> {
+        Rc::clone(self.lists.borrow_mut().entry(node.id()).or_insert_with(|| children(node).into()))
     }
 
     pub(super) fn source(&self, node: Node<'_>) -> &'a str {

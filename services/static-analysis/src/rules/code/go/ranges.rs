@@ -270,7 +270,7 @@ impl<'a, 't> Model<'a, 't> {
         let literal = if ranged.kind() == "identifier" { self.variable(ranged)?.values.first()?.node } else { ranged };
         let body = literal.child_by_field_name("body").filter(|_| literal.kind() == "composite_literal")?;
         let mut found: Option<Interval> = None;
-        for element in children(body).into_iter().take(256) {
+        for element in self.list(body).iter().take(256) {
             let point = Interval::point(self.integer(element.named_child(0)?)?);
             found = Some(found.map_or(point, |found| found.or(point)));
         }
@@ -341,16 +341,19 @@ impl<'a, 't> Model<'a, 't> {
 
     /// The statements above that leave when a condition holds.
     fn note_above(&self, list: Node<'t>, child: Node<'t>, key: &str, depth: usize, found: &mut Vec<Condition>) {
-        let mut cursor = list.walk();
-        let above: Vec<_> = list.named_children(&mut cursor).take_while(|node| node.start_byte() < child.start_byte()).collect();
-        for statement in above.into_iter().rev().take(STATEMENTS_MAX) {
+        let statements = self.list(list);
+        let above = statements.partition_point(|node| node.start_byte() < child.start_byte());
+        for &statement in statements[..above].iter().rev().take(STATEMENTS_MAX) {
+            if statement.kind() != "if_statement" {
+                continue;
+            }
             let (Some(condition), Some(then)) = (statement.child_by_field_name("condition"), statement.child_by_field_name("consequence")) else {
                 continue;
             };
             let otherwise = statement.child_by_field_name("alternative");
             let leaves = self.leaves(then);
             let sets = |block: Node<'t>| {
-                children(block.named_child(0).unwrap_or(block)).into_iter().any(|inner| {
+                self.list(block.named_child(0).unwrap_or(block)).iter().any(|inner| {
                     let left = inner.child_by_field_name("left").filter(|_| inner.kind() == "assignment_statement");
                     left.is_some_and(|left| self.source(left) == key)
                 })
@@ -372,7 +375,7 @@ impl<'a, 't> Model<'a, 't> {
     /// Whether a block never goes on to what follows it.
     fn leaves(&self, block: Node<'t>) -> bool {
         let list = block.named_child(0).filter(|list| list.kind() == "statement_list").unwrap_or(block);
-        let Some(last) = children(list).last().copied() else { return false };
+        let Some(last) = self.list(list).last().copied() else { return false };
         match last.kind() {
             "return_statement" | "continue_statement" | "break_statement" | "goto_statement" => true,
             "expression_statement" => {
