@@ -85,6 +85,13 @@ impl Index {
                 }
             }
         }
+        // One of its rules stands for the whole check.
+        for (check, (shared, _)) in shared.iter().enumerate() {
+            let Some(number) = kinds.iter().position(|kind| *kind == Kind::Shared(check)) else { continue };
+            for keyword in shared.besides.iter().flat_map(|rule| rule.keywords) {
+                by_keyword.entry(keyword.to_ascii_lowercase()).or_default().files_and_changes.push(number);
+            }
+        }
         let without = |wanted: fn(Kind) -> bool| -> Vec<usize> {
             let all = rules.iter().enumerate();
             let these = all.filter(|(number, rule)| rule.keywords.is_empty() && wanted(kinds[*number]));

@@ -43,6 +43,12 @@ impl NewSide {
         within.all(|(_, (.., added))| *added)
     }
 
+    /// Where the line of this number in the hunk begins in the text.
+    pub(crate) fn start_of(&self, line: usize) -> usize {
+        let at = self.lines.binary_search_by_key(&line, |(_, index, _)| *index);
+        at.ok().and_then(|at| self.lines.get(at)).map_or(0, |(start, ..)| *start)
+    }
+
     fn position(&self, byte: usize) -> usize {
         self.lines.partition_point(|(start, ..)| *start <= byte).saturating_sub(1)
     }

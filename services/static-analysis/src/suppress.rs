@@ -222,7 +222,7 @@ mod tests {
     #[test]
     fn a_sign_for_a_block_holds_within_it() {
         let named = |alias: &str| crate::rules::all().iter().find(|rule| rule.aliases.contains(&alias));
-        let rule = &Rule { aliases: &["CKV_AWS_20"], ..**named("CKV_K8S_16").unwrap() };
+        let rule = &Rule { aliases: &["CKV_AWS_20"], ..**named("CKV_K8S_16") };
         let block =
             "resource \"a\" \"b\" {\n  # checkov:skip=CKV_AWS_20: public on purpose\n  acl = 1\n}\nother {\n  x = 1\n}";
         let file = sample::added("main.tf", block);
@@ -234,7 +234,7 @@ mod tests {
         let named = |id| crate::rules::all().iter().find(|rule| rule.aliases.contains(&id)).unwrap();
         let said = |id| none.of(named(id), &file, Some((0, 2))).map(|it| it.reason);
         assert_eq!(said("CKV_AWS_16"), None);
-        let other = none.of(named("CKV_K8S_16").unwrap(), &file, Some((0, 2)));
+        let other = none.of(named("CKV_K8S_16"), &file, Some((0, 2)));
         assert!(other.is_none(), "another rule is named");
     }
 

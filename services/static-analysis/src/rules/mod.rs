@@ -117,6 +117,8 @@ pub struct Shared {
     pub applies: fn(&FileChange) -> bool,
     /// What is wrong in it: each hit with the id of its rule.
     pub check: fn(&FileDiff<'_>) -> Vec<(&'static str, FileHit)>,
+    /// Rules that look at lines elsewhere and that this check speaks for in such files: it looks where their keywords are, too.
+    pub besides: &'static [&'static Rule],
 }
 
 /// An added line, and where it stands.
@@ -230,7 +232,7 @@ pub fn all() -> &'static [&'static Rule] {
             secret::GENERAL,
             migration::RULES,
             infrastructure::rules(),
-            code::RULES,
+            code::rules(),
         ]
         .concat()
     });

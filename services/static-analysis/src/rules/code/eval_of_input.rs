@@ -25,7 +25,7 @@ pub static RULE: Rule = Rule {
         "https://developer.mozilla.org/en-US/docs/Web/JavaScript/Reference/Global_Objects/eval#never_use_direct_eval!",
         "https://www.php.net/manual/en/function.eval.php",
     ],
-    aliases: &[],
+    aliases: &["B307", "B605", "G702"],
     check: Check::Line(check),
 };
 

@@ -1,16 +1,47 @@
 //! Code and operations: what a program should not do in production.
 
-use super::Rule;
+use std::sync::LazyLock;
+
+use domain::{Category, Confidence, Severity};
+
+use super::{Check, Rule};
 use crate::source::{Syntax, code_only};
 
 pub mod eval_of_input;
+pub(crate) mod go;
+pub(crate) mod program;
+pub(crate) mod python;
 pub mod sql_concatenation;
 pub mod test_skipped;
 pub mod tls_verification_off;
 
 /// The rules of this category.
-pub(crate) static RULES: &[&Rule] =
-    &[&tls_verification_off::RULE, &eval_of_input::RULE, &sql_concatenation::RULE, &test_skipped::RULE];
+pub(crate) fn rules() -> &'static [&'static Rule] {
+    static RULES: LazyLock<Vec<&Rule>> = LazyLock::new(|| {
+        let lines = [&tls_verification_off::RULE, &eval_of_input::RULE, &sql_concatenation::RULE, &test_skipped::RULE];
+        let mut rules = lines.to_vec();
+        rules.extend(python::rules());
+        rules.extend(go::rules());
+        rules
+    });
+    &RULES
+}
+
+/// What the rules have in common that are looked for in a program's syntax.
+const PROGRAM: Rule = Rule {
+    id: "",
+    title: "",
+    severity: Severity::Low,
+    confidence: Confidence::High,
+    category: Category::Code,
+    cwe: 0,
+    hazard: "",
+    keywords: &[],
+    remediation: "",
+    references: &[],
+    aliases: &[],
+    check: Check::Shared(&program::SHARED),
+};
 
 /// One line without its comments and strings, with the syntax of its file; `None` for a file that is no program, and for a
 /// line inside a block comment.

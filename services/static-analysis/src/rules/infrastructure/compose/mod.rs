@@ -9,7 +9,7 @@ use super::yaml::Yaml;
 use crate::paths;
 use crate::rules::{Check, FileHit, Rule, Shared};
 
-static SHARED: Shared = Shared { applies: is_compose, check };
+static SHARED: Shared = Shared { applies: is_compose, check, besides: &[] };
 
 /// The rules for compose files.
 pub(crate) fn rules() -> Vec<&'static Rule> {

@@ -18,7 +18,7 @@ mod stages;
 
 use file::Instruction;
 
-static SHARED: Shared = Shared { applies: is_dockerfile, check };
+static SHARED: Shared = Shared { applies: is_dockerfile, check, besides: &[] };
 
 /// The rules for Dockerfiles.
 pub(crate) fn rules() -> Vec<&'static Rule> {

@@ -23,7 +23,7 @@ mod workflow;
 
 use workflow::{Step, Workflow};
 
-static SHARED: Shared = Shared { applies: is_github_file, check };
+static SHARED: Shared = Shared { applies: is_github_file, check, besides: &[] };
 
 /// The rules for GitHub.
 pub(crate) fn rules() -> Vec<&'static Rule> {

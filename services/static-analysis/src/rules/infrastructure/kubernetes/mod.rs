@@ -25,7 +25,7 @@ mod volumes;
 
 use objects::Workload;
 
-static SHARED: Shared = Shared { applies: may_be_kubernetes, check };
+static SHARED: Shared = Shared { applies: may_be_kubernetes, check, besides: &[] };
 
 /// The rules for Kubernetes.
 pub(crate) fn rules() -> Vec<&'static Rule> {

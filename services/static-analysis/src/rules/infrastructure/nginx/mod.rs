@@ -10,7 +10,7 @@ use regex::Regex;
 use crate::paths;
 use crate::rules::{Check, FileHit, Rule, Shared};
 
-static SHARED: Shared = Shared { applies: is_nginx, check };
+static SHARED: Shared = Shared { applies: is_nginx, check, besides: &[] };
 
 /// A directive, and what is wrong about its value.
 struct Row {

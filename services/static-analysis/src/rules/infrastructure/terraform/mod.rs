@@ -31,7 +31,7 @@ mod value;
 mod various;
 
 /// The table of all these rules.
-pub(crate) static TABLE: Shared = Shared { applies: is_terraform, check };
+pub(crate) static TABLE: Shared = Shared { applies: is_terraform, check, besides: &[] };
 
 /// The rules, one for each row.
 pub(crate) fn rules() -> &'static [&'static Rule] {

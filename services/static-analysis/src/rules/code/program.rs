@@ -1,0 +1,169 @@
+//! The syntax of what a diff shows of a program, parsed once for all rules that look at it.
+//!
+//! A file is parsed hunk by hunk, as it reads after the change. What a hunk does not show (imports above it, the function
+//! around it) is not known, and a rule that would need it stays silent. No recursion: a program nests as deep as it likes.
+
+use std::collections::HashSet;
+use std::ops::{ControlFlow, Range};
+
+use domain::diff::{FileDiff, LineKind};
+use tree_sitter::{Node, ParseOptions, ParseState, Parser, Tree};
+
+use super::{eval_of_input, go, python, sql_concatenation, tls_verification_off};
+use crate::new_side::NewSide;
+use crate::paths;
+use crate::rules::{FileHit, Hit, Rule, Shared};
+
+/// The longest text that is parsed; a program written by hand is much shorter.
+const TEXT_BYTES_MAX: usize = 1 << 20;
+/// How many lines below its beginning a change still counts as the cause of what begins there.
+const REACH_LINES: usize = 12;
+
+/// A language whose programs are parsed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Language {
+    Python,
+    Go,
+}
+
+impl Language {
+    /// By the file's extension.
+    pub(crate) fn of(path: &str) -> Option<Self> {
+        match paths::extension(path) {
+            "py" | "pyw" => Some(Self::Python),
+            "go" => Some(Self::Go),
+            _ => None,
+        }
+    }
+
+    fn grammar(self) -> tree_sitter::Language {
+        match self {
+            Self::Python => tree_sitter_python::LANGUAGE.into(),
+            Self::Go => tree_sitter_go::LANGUAGE.into(),
+        }
+    }
+}
+
+/// The check that speaks for all of these rules.
+pub(super) static SHARED: Shared = Shared {
+    applies: |change| Language::of(&change.path).is_some(),
+    check: |file| check(file).into_iter().map(|(rule, hit)| (rule.id, hit)).collect(),
+    besides: &[&sql_concatenation::RULE, &tls_verification_off::RULE, &eval_of_input::RULE],
+};
+
+/// What the rules find in the syntax of this file.
+fn check(file: &FileDiff<'_>) -> Vec<(&'static Rule, FileHit)> {
+    let Some(language) = Language::of(&file.change.path) else { return Vec::new() };
+    let mut found = Vec::new();
+    for (number, hunk) in file.hunks.iter().enumerate() {
+        if !hunk.lines.iter().any(|line| line.kind == LineKind::Added) {
+            continue;
+        }
+        let side = NewSide::of(hunk);
+        let Some(tree) = parse(&side.text, language) else { continue };
+        let mut report = Report { file, hunk: number, side: &side, found: Vec::new(), seen: HashSet::new() };
+        match language {
+            Language::Python => python::check(&side.text, &tree, &mut report),
+            Language::Go => go::check(&side.text, &tree, &mut report),
+        }
+        found.append(&mut report.found);
+    }
+    found
+}
+
+/// The syntax tree of `text`; `None` when it is too long, or so broken that making sense of it would take too long.
+pub(crate) fn parse(text: &str, language: Language) -> Option<Tree> {
+    if text.len() > TEXT_BYTES_MAX {
+        return None;
+    }
+    let mut parser = Parser::new();
+    parser.set_language(&language.grammar()).ok()?;
+    // Counted in steps and not in time, so that the same diff is always judged the same. A sound program takes a fraction.
+    let mut steps_left = 1_000 + text.len();
+    let mut progress = |_: &ParseState| {
+        steps_left = steps_left.saturating_sub(1);
+        if steps_left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    };
+    let options = ParseOptions::new().progress_callback(&mut progress);
+    let bytes = text.as_bytes();
+    parser.parse_with_options(&mut |at, _| bytes.get(at..).unwrap_or_default(), None, Some(options))
+}
+
+/// Every named node below `root`, parents first, with its ancestors (the nearest last).
+pub(crate) fn walk<'t>(root: Node<'t>, mut visit: impl FnMut(Node<'t>, &[Node<'t>])) {
+    let mut cursor = root.walk();
+    let mut ancestors = Vec::new();
+    loop {
+        let node = cursor.node();
+        if node.is_named() {
+            visit(node, &ancestors);
+        }
+        if cursor.goto_first_child() {
+            ancestors.push(node);
+            continue;
+        }
+        while !cursor.goto_next_sibling() {
+            if !cursor.goto_parent() {
+                return;
+            }
+            ancestors.pop();
+        }
+    }
+}
+
+/// The source of a node.
+pub(crate) fn text_of<'a>(text: &'a str, node: Node<'_>) -> &'a str {
+    text.get(node.byte_range()).unwrap_or("")
+}
+
+/// The named children of a node that are no comments.
+pub(crate) fn children<'t>(node: Node<'t>) -> Vec<Node<'t>> {
+    let mut cursor = node.walk();
+    node.named_children(&mut cursor).filter(|child| child.kind() != "comment").collect()
+}
+
+/// What was found in a hunk so far.
+pub(crate) struct Report<'a> {
+    file: &'a FileDiff<'a>,
+    hunk: usize,
+    side: &'a NewSide,
+    found: Vec<(&'static Rule, FileHit)>,
+    seen: HashSet<(&'static str, usize)>,
+}
+
+impl Report<'_> {
+    /// Notes what a rule found at a node, if the change is the cause of it. A rule speaks once about a line.
+    pub(crate) fn at(&mut self, rule: &'static Rule, node: Node<'_>, message: &'static str) {
+        self.hit(rule, node.byte_range(), |range| Hit::at(range, message));
+    }
+
+    /// The same, where `value` is not to be shown.
+    pub(crate) fn hidden(&mut self, rule: &'static Rule, node: Node<'_>, value: Node<'_>, message: &'static str) {
+        let (start, secret) = (node.start_byte(), value.byte_range());
+        self.hit(rule, node.byte_range(), |range| {
+            // What stands on another line than the finding is not shown with it.
+            let from = secret.start.checked_sub(start).map(|offset| range.start + offset);
+            let secret = from.filter(|from| *from < range.end).map(|from| from..(from + secret.len()).min(range.end));
+            Hit { secret, ..Hit::at(range, message) }
+        });
+    }
+
+    /// The same, where the hit is made of the bytes of the line that it is about.
+    pub(crate) fn hit(&mut self, rule: &'static Rule, bytes: Range<usize>, hit: impl FnOnce(Range<usize>) -> Hit) {
+        let first = self.side.line_at(bytes.start);
+        let Some(line) = self.side.first_added(bytes.clone()) else { return };
+        if line > first + REACH_LINES || !self.seen.insert((rule.id, line)) {
+            return;
+        }
+        let Some(text) = self.file.hunks.get(self.hunk).and_then(|hunk| hunk.lines.get(line)).map(|line| line.text)
+        else {
+            return;
+        };
+        let from = self.side.start_of(line);
+        let indented = text.len() - text.trim_start().len();
+        let start = if line == first { bytes.start.saturating_sub(from).min(text.len()) } else { indented };
+        let end = bytes.end.saturating_sub(from).min(text.trim_end().len()).max(start);
+        let hit = hit(start..end);
+        self.found.push((rule, FileHit { line: Some((self.hunk, line)), hit }));
+    }
+}

@@ -1,0 +1,233 @@
+//! Texts that say by themselves what is wrong: addresses, temporary folders, passwords, statements.
+
+use std::sync::LazyLock;
+
+use domain::Severity;
+use regex::Regex;
+use tree_sitter::Node;
+
+use super::{Call, Scope, children};
+use crate::rules::code::PROGRAM;
+use crate::rules::code::program::Report;
+use crate::rules::code::sql_concatenation;
+use crate::rules::{Hit, Rule};
+
+pub(super) static RULES: &[&Rule] = &[&BIND_ALL, &TEMPORARY, &PASSWORD];
+
+static BIND_ALL: Rule = Rule {
+    id: "code.python.bind-all-interfaces",
+    title: "Every network interface is listened on",
+    cwe: 605,
+    keywords: &["0.0.0.0"],
+    remediation: "Take the address from the settings, and let 127.0.0.1 be the default.",
+    references: &["https://docs.python.org/3/library/socket.html"],
+    aliases: &["B104", "S104"],
+    ..PROGRAM
+};
+
+static TEMPORARY: Rule = Rule {
+    id: "code.python.temporary-folder",
+    title: "Fixed path in a folder that everybody may write to",
+    severity: Severity::Info,
+    cwe: 377,
+    keywords: &["/tmp", "/dev/shm"],
+    remediation: "Let the module tempfile choose the name.",
+    references: &["https://docs.python.org/3/library/tempfile.html"],
+    aliases: &["B108", "S108"],
+    ..PROGRAM
+};
+
+/// The value itself is the business of the rules of the category secret; this one is about the habit.
+static PASSWORD: Rule = Rule {
+    id: "code.python.hard-coded-password",
+    title: "Password in the code",
+    severity: Severity::Info,
+    cwe: 259,
+    keywords: &["pass", "pwd", "token", "secret", "paswd", "pasword"],
+    remediation: "Read it from the environment or from a store of secrets.",
+    references: &["https://cwe.mitre.org/data/definitions/259.html"],
+    aliases: &["B105", "B106", "B107", "S105", "S106", "S107"],
+    ..PROGRAM
+};
+
+const PASSWORD_MESSAGE: &str = "whoever reads the code knows it, and it cannot be changed without a deployment";
+
+/// Names of passwords: the whole name, or a word between underscores.
+static NAME: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"(?i)(?:^|_)(?:pas+wo?r?d|pass(?:phrase)?|pwd|token|secrete?)(?:_|$)").expect("the pattern is tested")
+});
+
+/// The shortest beginnings of statements that take values, or that a condition may follow.
+static STATEMENT: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"(?is)(?:select\s.*from\s|delete\s+from\s|insert\s+into\s.*values[\s(]|update\s.*set\s)")
+        .expect("the pattern is tested")
+});
+
+/// Operands of a long sum that are looked at.
+const OPERANDS_MAX: usize = 256;
+
+pub(super) fn check(scope: &Scope<'_>, node: Node<'_>, ancestors: &[Node<'_>], report: &mut Report<'_>) {
+    let Some(parent) = ancestors.last() else { return };
+    // The parts of a text in pieces are looked at as one; and a text that stands by itself is a comment.
+    if matches!(parent.kind(), "concatenated_string" | "expression_statement" | "module" | "block") {
+        return;
+    }
+    statement(scope, node, ancestors, report);
+    let Some(value) = scope.string(node).or_else(|| first_part(scope, node)) else { return };
+    if value == "0.0.0.0" {
+        report.at(
+            &BIND_ALL,
+            node,
+            "a service that listens here can be reached from every network that the machine is in",
+        );
+    }
+    if ["/tmp", "/var/tmp", "/dev/shm"].iter().any(|folder| value.starts_with(folder)) {
+        report.at(&TEMPORARY, node, "anybody on this machine can put a file or a link at this path first");
+    }
+    if scope.string(node).is_some() && is_password(scope, node, &value, *parent, ancestors) {
+        let value = parent.child_by_field_name("value").filter(|_| parent.kind() == "pair").unwrap_or(node);
+        report.hidden(&PASSWORD, if parent.kind() == "pair" { *parent } else { node }, value, PASSWORD_MESSAGE);
+    }
+}
+
+/// What an f-string begins with.
+fn first_part(scope: &Scope<'_>, node: Node<'_>) -> Option<String> {
+    let first = children(node).into_iter().find(|part| part.kind() != "string_start")?;
+    (first.kind() == "string_content").then(|| scope.source(first).to_owned())
+}
+
+fn is_named(scope: &Scope<'_>, node: Node<'_>) -> bool {
+    matches!(node.kind(), "identifier" | "attribute") && NAME.is_match(&scope.word(node))
+}
+
+fn is_password(scope: &Scope<'_>, node: Node<'_>, value: &str, parent: Node<'_>, ancestors: &[Node<'_>]) -> bool {
+    let field = |of: Node<'_>, name: &str| of.child_by_field_name(name).is_some_and(|child| child.id() == node.id());
+    match parent.kind() {
+        "assignment" if field(parent, "right") && parent.child_by_field_name("type").is_none() => {
+            let assignments = ancestors.iter().rev().take_while(|ancestor| ancestor.kind() == "assignment");
+            assignments
+                .filter_map(|assignment| assignment.child_by_field_name("left"))
+                .any(|left| is_named(scope, left))
+        }
+        "pair" if field(parent, "key") => {
+            let constant = ["string", "integer", "float", "none", "true", "false", "concatenated_string"];
+            NAME.is_match(value)
+                && parent.child_by_field_name("value").is_some_and(|value| constant.contains(&value.kind()))
+        }
+        "subscript" if field(parent, "subscript") && NAME.is_match(value) => {
+            let assignment = ancestors.iter().rev().nth(1).filter(|above| above.kind() == "assignment");
+            let right = assignment.and_then(|assignment| assignment.child_by_field_name("right"));
+            right.is_some_and(|right| scope.string(right).is_some())
+        }
+        "comparison_operator" => {
+            let operands = children(parent);
+            let text = operands.get(1).is_some_and(|operand| scope.string(*operand).is_some());
+            text && operands.first().is_some_and(|left| is_named(scope, *left))
+        }
+        _ => false,
+    }
+}
+
+/// A password as an argument by name.
+pub(super) fn check_call(scope: &Scope<'_>, call: &Call<'_, '_>, report: &mut Report<'_>) {
+    let is_password = |(name, value): &&(&str, Node<'_>)| NAME.is_match(name) && scope.string(*value).is_some();
+    if let Some((_, value)) = call.keywords.iter().find(is_password) {
+        report.hidden(&PASSWORD, *value, *value, PASSWORD_MESSAGE);
+    }
+}
+
+/// A password as a parameter's default.
+pub(super) fn check_defaults(scope: &Scope<'_>, function: Node<'_>, report: &mut Report<'_>) {
+    for parameter in function.child_by_field_name("parameters").map(children).unwrap_or_default() {
+        let field = |name| parameter.child_by_field_name(name);
+        // What follows a star can only be given by name.
+        if matches!(parameter.kind(), "list_splat_pattern" | "keyword_separator") {
+            return;
+        }
+        if let (Some(name), Some(value)) = (field("name"), field("value"))
+            && NAME.is_match(scope.source(name))
+            && scope.string(value).is_some()
+        {
+            report.hidden(&PASSWORD, function, value, PASSWORD_MESSAGE);
+            return;
+        }
+    }
+}
+
+/// SQL that is put together: by a sum or `%`, by `format`, or in an f-string.
+fn statement(scope: &Scope<'_>, node: Node<'_>, ancestors: &[Node<'_>], report: &mut Report<'_>) {
+    let above = |n: usize| ancestors.iter().rev().nth(n).copied();
+    let Some(parent) = above(0) else { return };
+    let (text, wrapper) = match parent.kind() {
+        "binary_operator" => {
+            let sums = ancestors.iter().rev().take_while(|ancestor| ancestor.kind() == "binary_operator").count();
+            let Some(top) = above(sums - 1) else { return };
+            // Only for the first of the texts in the sum.
+            match sum(scope, top) {
+                Some((first, text)) if first.id() == node.id() => (text, above(sums)),
+                _ => return,
+            }
+        }
+        "attribute"
+            if matches!(scope.word(parent).as_str(), "format" | "replace")
+                && above(1).is_some_and(|call| call.kind() == "call") =>
+        {
+            (scope.string(node).unwrap_or_default(), above(2))
+        }
+        _ => {
+            let parts = if node.kind() == "concatenated_string" { children(node) } else { vec![node] };
+            let pieces: Vec<_> = parts.into_iter().flat_map(children).collect();
+            if !pieces.iter().any(|piece| piece.kind() == "interpolation") {
+                return;
+            }
+            let texts =
+                pieces.iter().filter(|piece| piece.kind() == "string_content").map(|piece| scope.source(*piece));
+            (texts.collect::<String>(), Some(parent))
+        }
+    };
+    if !STATEMENT.is_match(&text) {
+        return;
+    }
+    let mut outer = wrapper;
+    if outer.is_some_and(|outer| outer.kind() == "argument_list") {
+        outer = ancestors.iter().rev().find(|ancestor| ancestor.kind() == "call").copied();
+    }
+    let callee = outer.filter(|outer| outer.kind() == "call").and_then(|call| call.child_by_field_name("function"));
+    let executed = callee.is_some_and(|callee| matches!(scope.word(callee).as_str(), "execute" | "executemany"));
+    report.hit(&sql_concatenation::RULE, node.byte_range(), |range| {
+        let hit = Hit::at(range, "a value is put into SQL as text, where it can change the statement");
+        if executed || sql_concatenation::has_value(&text) { hit } else { hit.severity(Severity::Low) }
+    });
+}
+
+/// The first text in a sum, and all of its texts, if there is anything else in it.
+fn sum<'t>(scope: &Scope<'_>, top: Node<'t>) -> Option<(Node<'t>, String)> {
+    let mut stack = vec![top];
+    let mut first = None;
+    let mut texts = Vec::new();
+    let mut others = false;
+    let mut operands = 0;
+    while let Some(node) = stack.pop() {
+        operands += 1;
+        if operands > OPERANDS_MAX {
+            break;
+        }
+        match node.kind() {
+            "binary_operator" => {
+                stack.extend(node.child_by_field_name("right"));
+                stack.extend(node.child_by_field_name("left"));
+            }
+            "string" | "concatenated_string" => match scope.string(node) {
+                Some(text) => {
+                    first.get_or_insert(node);
+                    texts.push(text);
+                }
+                None => others = true,
+            },
+            "integer" | "float" => {}
+            _ => others = true,
+        }
+    }
+    others.then_some(())?;
+    Some((first?, texts.join(" ")))
+}
