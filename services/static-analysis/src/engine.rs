@@ -13,7 +13,7 @@ use domain::{Analysis, Category, FileChangeKind, Severity};
 
 use crate::config::Config;
 use crate::kept::{Found, Kept};
-use crate::rules::{self, AddedLine, Check, FileHit, Hit, Rule};
+use crate::rules::{self, AddedLine, Check, FileHit, Hit, Rule, migration};
 use crate::suppress::Suppressions;
 use crate::{paths, windows};
 
@@ -214,14 +214,22 @@ impl<'d> Scan<'_, 'd> {
                 }
             }
         }
+        // A migration is read once for all its rules, and only if there is one that asks.
+        let mut migration = None;
         for (number, rule) in self.law.rules.iter().enumerate() {
-            if let Check::File { applies, check } = rule.check
-                && (rule.keywords.is_empty() || self.in_file.marked[number])
-                && applies(&file.change)
-            {
-                for hit in check(file) {
-                    self.keep_file_hit(number, Spot { index, file, lowered }, hit);
+            let hits = match rule.check {
+                Check::File { applies, check }
+                    if (rule.keywords.is_empty() || self.in_file.marked[number]) && applies(&file.change) =>
+                {
+                    check(file)
                 }
+                Check::Script(check) if !self.law.disabled[number] => {
+                    migration::hits(file, migration.get_or_insert_with(|| migration::read(file)), check)
+                }
+                _ => continue,
+            };
+            for hit in hits {
+                self.keep_file_hit(number, Spot { index, file, lowered }, hit);
             }
         }
         for at in 0..self.in_file.list.len() {

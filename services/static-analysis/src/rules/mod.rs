@@ -60,7 +60,7 @@ impl Rule {
         match self.check {
             Check::Line(check) => check(line),
             Check::Pattern(pattern) => pattern.check(line),
-            Check::File { .. } | Check::Change(_) => Vec::new(),
+            Check::File { .. } | Check::Script(_) | Check::Change(_) => Vec::new(),
         }
     }
 }
@@ -79,6 +79,8 @@ pub enum Check {
         /// What is wrong in it.
         check: fn(&FileDiff<'_>) -> Vec<FileHit>,
     },
+    /// What a migration does, whatever it is written in.
+    Script(fn(&migration::Script) -> Vec<migration::Note>),
     /// The whole change: each hit with the number of its file in [`Diff::files`].
     Change(fn(&Diff<'_>) -> Vec<(usize, FileHit)>),
 }
@@ -188,8 +190,15 @@ impl FileHit {
 #[must_use]
 pub fn all() -> &'static [&'static Rule] {
     static ALL: LazyLock<Vec<&Rule>> = LazyLock::new(|| {
-        [secret::PARTICULAR, secret::patterns(), secret::GENERAL, migration::RULES, infrastructure::RULES, code::RULES]
-            .concat()
+        [
+            secret::PARTICULAR,
+            secret::patterns(),
+            secret::GENERAL,
+            migration::rules(),
+            infrastructure::RULES,
+            code::RULES,
+        ]
+        .concat()
     });
     &ALL
 }
