@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use domain::diff::FileDiff;
-use domain::{Confidence, FileChange, FileChangeKind};
+use domain::{Confidence, FileChangeKind};
 
 use super::operation::{Dialect, Language, Note, Script, Wrapped};
 use super::{Part, is_down, is_forward_sql, is_migration, part_at, parts};
@@ -13,6 +13,7 @@ use crate::paths;
 use crate::rules::FileHit;
 
 mod calls;
+mod javascript;
 mod python;
 mod rails;
 mod sql;
@@ -28,7 +29,7 @@ pub(crate) struct Sheet {
 
 /// What the migration in `file` does, hunk by hunk; nothing when it is none, or only goes down.
 pub(crate) fn read(file: &FileDiff<'_>) -> Vec<Sheet> {
-    let Some(reader) = reader(&file.change) else { return Vec::new() };
+    let Some(reader) = reader(file) else { return Vec::new() };
     let path = &file.change.path;
     let mut sheets = Vec::new();
     for (hunk, lines) in file.hunks.iter().enumerate() {
@@ -66,21 +67,28 @@ pub(crate) fn hits(file: &FileDiff<'_>, sheets: &[Sheet], check: fn(&Script) -> 
 
 type Reader = fn(&str, &str, &mut Script);
 
-/// Who reads the file.
-fn reader(change: &FileChange) -> Option<Reader> {
-    if change.kind == FileChangeKind::Deleted || is_down(&change.path) {
+/// Who reads the file. Asked of every file of a diff, so that it looks at the path first and copies nothing.
+fn reader(file: &FileDiff<'_>) -> Option<Reader> {
+    let change = &file.change;
+    let path = &change.path;
+    if change.kind == FileChangeKind::Deleted || is_down(path) {
         return None;
     }
-    match paths::extension(&change.path).to_ascii_lowercase().as_str() {
+    match paths::extension(path).to_ascii_lowercase().as_str() {
         "sql" if is_forward_sql(change) => Some(plain_sql),
-        "rb" => Some(|_, text, script| rails::read(text, script)),
-        "py" => Some(|path, text, script| {
-            if is_migration(path) || paths::has_folder(path, "versions") {
-                python::read(text, script);
-            }
-        }),
+        "rb" if is_migration(path) || says(file, "Migration") => Some(|_, text, script| rails::read(text, script)),
+        "py" if is_migration(path) || paths::has_folder(path, "versions") => {
+            Some(|_, text, script| python::read(text, script))
+        }
+        "js" | "ts" | "mjs" | "cjs" | "mts" | "cts" if is_migration(path) => {
+            Some(|_, text, script| javascript::read(text, script))
+        }
         _ => None,
     }
+}
+
+fn says(file: &FileDiff<'_>, word: &str) -> bool {
+    file.hunks.iter().flat_map(|hunk| &hunk.lines).any(|line| line.text.contains(word))
 }
 
 /// A file of SQL, without its parts that go down.

@@ -48,12 +48,16 @@ pub(super) fn read(text: &str, script: &mut Script) {
         }
         behind = walk.line(start, line);
     }
-    let down_types = walk.down_types;
+    let mut types = walk.down_types;
     for step in &mut script.steps {
+        // A column that the migration itself adds is of the type it was added with.
+        if let Operation::AddColumn { table, column } = &step.what {
+            types.insert((table.clone(), column.name.clone()), column.ty.clone());
+        }
         if let Operation::ChangeType { table, column, from, .. } = &mut step.what
             && from.is_none()
         {
-            *from = down_types.get(&(table.clone(), column.clone())).cloned();
+            *from = types.get(&(table.clone(), column.clone())).cloned();
         }
     }
 }
@@ -540,6 +544,12 @@ mod tests {
         assert_eq!(change("revert do\n      create_table :a\n    end"), []);
         assert_eq!(steps("  def up; end\n  def down\n    drop_table :a\n  end"), []);
         assert_eq!(steps("  def down; end\n  def up\n    drop_table :a\n  end").len(), 1);
+    }
+
+    #[test]
+    fn a_column_that_was_just_added_has_a_known_type() {
+        let found = change("add_column :a, :b, :xml\n    change_column :a, :b, :text");
+        assert!(matches!(&found[1], Operation::ChangeType { from: Some(from), .. } if from.name == "xml"));
     }
 
     #[test]

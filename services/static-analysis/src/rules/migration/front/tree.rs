@@ -13,8 +13,9 @@ use super::super::operation::{Column, Constraint, ConstraintKind, Deed, Generate
 use super::super::sql::{Kind, Statement};
 use super::values;
 
-/// Most pieces of a statement that is parsed: each may be one level of the tree.
-const TOKENS_MAX: usize = 4_000;
+/// Most pieces of a statement that is parsed: each may be one level of the tree, and a long chain of names takes the parser
+/// quadratic time.
+const TOKENS_MAX: usize = 2_000;
 /// Most brackets in one another, and most signs and words in a row that each ask for an operand.
 const DEPTH_MAX: usize = 64;
 
