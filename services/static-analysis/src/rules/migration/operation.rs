@@ -50,6 +50,8 @@ pub(crate) enum Operation {
     LockTimeout(bool),
     /// Limits how long a statement runs; false when it takes the limit away.
     StatementTimeout(bool),
+    /// Copies rows into a table: the columns that are not just taken over.
+    FillTable { table: String, made_up: Vec<String>, taken: Vec<String> },
     /// Anything else that has a rule of its own, and the table it is done to where there is one.
     Other { deed: Deed, table: String },
     /// A statement that no rule asks about, and whether it alters what is there.
@@ -60,6 +62,7 @@ pub(crate) enum Operation {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Deed {
     AddDomainConstraint,
+    AddReferenceWithKey,
     AddEnumValue,
     AddEnumValueLast,
     AlterIdentity,
@@ -295,6 +298,17 @@ impl Script {
         self.steps.push(Step { what, at, own, statement: self.statements, transaction });
     }
 
+    /// The new table refers to another one, as is said only behind its creation.
+    pub(crate) fn refer(&mut self, table: &str, other: Option<String>) {
+        let made = self.steps.iter_mut().rev().find_map(|step| match &mut step.what {
+            Operation::CreateTable { table: made, references, .. } if made == table => Some(references),
+            _ => None,
+        });
+        if let (Some(references), Some(other)) = (made, other) {
+            references.push(other);
+        }
+    }
+
     /// A transaction begins.
     pub(crate) fn open(&mut self) {
         self.transactions += 1;
@@ -325,6 +339,25 @@ impl Script {
     pub(crate) fn is_new_column(&self, table: &str, column: &str, step: usize) -> bool {
         self.is_new(table, step)
             || self.added.get(&(table.to_owned(), column.to_owned())).is_some_and(|made| *made < step)
+    }
+
+    /// True for a table that another takes the place of: SQLite cannot alter much, so that a table is made anew, filled, and
+    /// renamed to the old name, or the old one is renamed out of the way first.
+    pub(crate) fn is_rebuilt(&self, table: &str) -> bool {
+        self.steps.iter().enumerate().any(|(number, step)| match &step.what {
+            Operation::RenameTable { table: from, to } => {
+                (to == table && self.is_new(from, number)) || (from == table && self.created.contains_key(table))
+            }
+            _ => false,
+        })
+    }
+
+    /// True for a table that was renamed out of the way of the one made in its place.
+    pub(crate) fn is_left_over(&self, table: &str) -> bool {
+        self.steps.iter().any(|step| match &step.what {
+            Operation::RenameTable { table: from, to } => to == table && self.created.contains_key(from),
+            _ => false,
+        })
     }
 
     /// What `judge` says about each step.
@@ -369,6 +402,7 @@ impl Operation {
             | Self::ValidateConstraint { table, .. }
             | Self::DropConstraint { table, .. }
             | Self::CreateIndex { table, .. }
+            | Self::FillTable { table, .. }
             | Self::Other { table, .. } => Some(table),
             Self::DropIndex { table, .. } => table.as_deref(),
             Self::CreateTable { .. }

@@ -189,7 +189,7 @@ impl<'a> Statement<'a> {
     /// Of an `ALTER TABLE`, the table and its actions, each from its first word.
     pub(crate) fn altered_table(&self) -> Option<(String, Vec<Reader<'_, 'a>>)> {
         let mut read = self.read();
-        if !read.take(&["alter", "table"]) {
+        if !read.take(&["alter", "table"]) && !read.take(&["alter", "foreign", "table"]) {
             return None;
         }
         read.take(&["if", "exists"]);
@@ -258,6 +258,21 @@ impl Reader<'_, '_> {
     /// Passes one piece, whatever it is.
     pub(crate) fn skip(&mut self) {
         self.tokens = self.tokens.split_first().map_or(&[], |(_, rest)| rest);
+    }
+
+    /// Passes what comes before the next comma outside brackets, or before FROM.
+    pub(crate) fn skip_part(&mut self) {
+        let mut depth = 0_i32;
+        while let Some(token) = self.tokens.first() {
+            match (token.kind, token.text) {
+                (Kind::Sign, "(") => depth += 1,
+                (Kind::Sign, ")") => depth -= 1,
+                (Kind::Sign, ",") if depth == 0 => return,
+                (Kind::Word, word) if depth == 0 && word.eq_ignore_ascii_case("from") => return,
+                _ => {}
+            }
+            self.skip();
+        }
     }
 
     /// How many parts there are before the bracket that closes.

@@ -185,7 +185,10 @@ impl Walk<'_, '_, '_> {
             return;
         }
         let operations = match table {
-            Some((_, true)) => Vec::new(),
+            Some((table, true)) => {
+                self.script.refer(&table, in_new_table(method, arguments));
+                Vec::new()
+            }
             Some((table, false)) => in_table(&table, method, arguments),
             None => operations(method, arguments),
         };
@@ -320,7 +323,12 @@ fn operations(method: &str, arguments: &Arguments<'_>) -> Vec<Operation> {
     match method {
         "create_table" => {
             let replaces = arguments.named("force").is_some_and(|force| !matches!(force, "false" | "nil"));
-            vec![Operation::CreateTable { table, columns: vec![], references: vec![], replaces }]
+            let key = arguments
+                .named("id")
+                .map(|key| Type::of(literal(key.split("type:").nth(1).unwrap_or(key).trim_matches(['{', '}', ' ']))))
+                .filter(|key| !matches!(key.name.as_str(), "false" | ""));
+            let key = key.map(|ty| Column { name: "id".to_owned(), ty, primary: true, ..Column::default() });
+            vec![Operation::CreateTable { table, columns: key.into_iter().collect(), references: vec![], replaces }]
         }
         "create_join_table" => {
             let replaces = arguments.named("force").is_some_and(|force| !matches!(force, "false" | "nil"));
@@ -350,6 +358,20 @@ fn operations(method: &str, arguments: &Arguments<'_>) -> Vec<Operation> {
             vec![Operation::ValidateConstraint { table, name }]
         }
         _ => on_table(&table, method, arguments, 1),
+    }
+}
+
+/// The table that a call in the block of `create_table` makes the new one refer to.
+fn in_new_table(method: &str, arguments: &Arguments<'_>) -> Option<String> {
+    let name = arguments.place(0)?.to_owned();
+    let key = arguments.named("foreign_key").filter(|key| !matches!(*key, "false" | "nil"));
+    match method {
+        "references" | "belongs_to" => {
+            let other = key?.split("to_table:").nth(1).map(|rest| rest.split([',', '}']).next().unwrap_or(""));
+            Some(other.map_or(name, |other| literal(other).to_owned()))
+        }
+        "foreign_key" => Some(name),
+        _ => None,
     }
 }
 
@@ -486,6 +508,9 @@ fn added_reference(table: &str, name: &str, arguments: &Arguments<'_>) -> Vec<Op
     }
     if let Some(key) = arguments.named("foreign_key").filter(|key| !matches!(*key, "false" | "nil")) {
         let validated = !key.contains("validate: false");
+        if validated {
+            operations.push(Operation::Other { deed: Deed::AddReferenceWithKey, table: table.clone() });
+        }
         let constraint =
             Constraint { name: String::new(), kind: ConstraintKind::ForeignKey, validated, from_index: false };
         operations.push(Operation::AddConstraint { table, constraint });
@@ -525,7 +550,7 @@ mod tests {
             [Operation::CreateIndex { table: "users".into(), index }]
         );
         assert_eq!(change("add_reference :a, :b, index: false, foreign_key: { validate: false }").len(), 2);
-        assert_eq!(change("add_reference(:a, :b, foreign_key: true)").len(), 3);
+        assert_eq!(change("add_reference(:a, :b, foreign_key: true)").len(), 4);
         assert!(
             matches!(change("add_column :a, :b, :json, null: false").as_slice(), [Operation::AddColumn { column, .. }] if column.not_null && column.ty.name == "json")
         );

@@ -35,7 +35,7 @@ fn read_statement(text: &str, offset: usize, statement: &Statement<'_>, script: 
         read_block(text, offset, statement, script);
         return;
     }
-    let is_alter = statement.read().take(&["alter", "table"]);
+    let is_alter = statement.read().take(&["alter", "table"]) || statement.read().take(&["alter", "foreign", "table"]);
     let is_create = {
         let mut read = statement.read();
         read.take(&["create"]) && {
@@ -274,12 +274,43 @@ fn rows(statement: &Statement<'_>) -> Vec<Operation> {
         return other(deed, read.name());
     }
     if read.take(&["insert", "into"]) {
-        return other(Deed::WriteRows, read.name());
+        return filled(&read).map_or_else(|| other(Deed::WriteRows, read.clone().name()), |operation| vec![operation]);
     }
     if read.take(&["select"]) || read.take(&["with"]) {
         return other(Deed::Query, None);
     }
     vec![Operation::Unknown { schema: false }]
+}
+
+/// `INSERT INTO a (b, c) SELECT b, 1 FROM d`: which columns are taken over, and which are made up.
+fn filled(read: &Reader<'_, '_>) -> Option<Operation> {
+    let mut read = read.clone();
+    let table = read.name()?;
+    let mut columns = Vec::new();
+    if !read.take_sign("(") {
+        return None;
+    }
+    loop {
+        columns.push(read.name()?);
+        if !read.take_sign(",") {
+            break;
+        }
+    }
+    if !read.take_sign(")") || !read.take(&["select"]) {
+        return None;
+    }
+    let (mut made_up, mut taken) = (Vec::new(), Vec::new());
+    for (place, column) in columns.into_iter().enumerate() {
+        if place > 0 && !read.take_sign(",") {
+            return None;
+        }
+        let mut value = read.clone();
+        let same = value.name().is_some_and(|name| name == column)
+            && (value.clone().take(&["from"]) || value.clone().take_sign(","));
+        if same { &mut taken } else { &mut made_up }.push(column);
+        read.skip_part();
+    }
+    Some(Operation::FillTable { table, made_up, taken })
 }
 
 /// True when a WHERE leaves rows out: `WHERE true` does not.
@@ -443,7 +474,7 @@ fn altered(mut read: Reader<'_, '_>, statement: &Statement<'_>) -> Vec<Operation
             return other(Deed::DropObject);
         }
     }
-    if read.take(&["foreign", "table"]) || read.take(&["view"]) || read.take(&["materialized", "view"]) {
+    if read.take(&["view"]) || read.take(&["materialized", "view"]) {
         read.take(&["if", "exists"]);
         let table = read.name().unwrap_or_default();
         if read.take(&["rename", "column"]) {

@@ -53,22 +53,25 @@ pub(super) fn operations(text: &str) -> Read {
 fn read(text: &str) -> Read {
     let file = SourceFile::parse(text).tree();
     let mut read = Read::new();
-    match file.stmts().next() {
-        Some(ast::Stmt::AlterTable(alter)) => {
-            if let Some(table) = alter.table_relation_name() {
-                let table = name(&table);
-                for action in alter.actions() {
-                    let range = bytes(&action);
-                    let found = alter_action(&table, &action);
-                    read.extend(found.into_iter().map(|operation| (range.clone(), operation)));
-                }
-            }
+    let (table, actions) = match file.stmts().next() {
+        Some(ast::Stmt::AlterTable(alter)) => (alter.table_relation_name().map(|table| name(&table)), alter.actions()),
+        Some(ast::Stmt::AlterForeignTable(alter)) => {
+            let table =
+                super::super::sql::statements(text).first().and_then(|s| s.altered_table()).map(|(table, _)| table);
+            (table, alter.actions())
         }
         Some(ast::Stmt::CreateTable(create)) => {
             let range = bytes(&create);
             read.extend(create_table(&create).map(|operation| (range, operation)));
+            return read;
         }
-        _ => {}
+        _ => return read,
+    };
+    let Some(table) = table else { return read };
+    for action in actions {
+        let range = bytes(&action);
+        let found = alter_action(&table, &action);
+        read.extend(found.into_iter().map(|operation| (range.clone(), operation)));
     }
     read
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use domain::{Confidence, Severity};
 
-use super::super::operation::{Deed, Generated, Note, Operation, Script, Value};
+use super::super::operation::{Deed, Generated, Language, Note, Operation, Script, Value};
 use super::{ALTER_TABLE, RULE, deeds};
 use crate::rules::{Check, Rule};
 
@@ -23,6 +23,7 @@ pub(in crate::rules::migration) static RULES: &[&Rule] = &[
     &ROW_SECURITY,
     &REPLICA_IDENTITY,
     &IDENTITY_CHANGE,
+    &INHERITANCE_COLUMN,
 ];
 
 static RENAME_TABLE: Rule = Rule {
@@ -35,7 +36,10 @@ static RENAME_TABLE: Rule = Rule {
     check: Check::Script(|script| {
         script.each_on_old_table(|number, step| {
             let message = "the release that is still running asks for the table by its old name";
-            matches!(step.what, Operation::RenameTable { .. }).then(|| Note::new(number, message))
+            match &step.what {
+                Operation::RenameTable { table, .. } if !script.is_rebuilt(table) => Some(Note::new(number, message)),
+                _ => None,
+            }
         })
     }),
     ..RULE
@@ -88,6 +92,7 @@ fn required_columns(script: &Script) -> Vec<Note> {
     // Columns that must be filled, and the step that says so; a default that stays frees them.
     let mut required: HashMap<(&str, &str), Note> = HashMap::new();
     let mut defaults: HashMap<(&str, &str), bool> = HashMap::new();
+    let mut notes = rebuilt_with_required(script);
     for (number, step) in script.steps.iter().enumerate() {
         if step.what.table().is_some_and(|table| script.is_new(table, number)) {
             continue;
@@ -129,13 +134,33 @@ fn required_columns(script: &Script) -> Vec<Note> {
             _ => {}
         }
     }
-    let mut notes: Vec<_> = required
-        .into_iter()
-        .filter(|(key, _)| !defaults.get(key).copied().unwrap_or(false))
-        .map(|(_, note)| note)
-        .collect();
+    let still = required.into_iter().filter(|(key, _)| !defaults.get(key).copied().unwrap_or(false));
+    notes.extend(still.map(|(_, note)| note));
     notes.sort_by_key(|note| note.step);
     notes
+}
+
+/// Tables made anew (as SQLite needs it) with a column that must be filled and was not simply taken over.
+fn rebuilt_with_required(script: &Script) -> Vec<Note> {
+    let message = "in the table's new form, the release that is still running cannot insert rows without the column";
+    script.each(|number, step| {
+        let Operation::CreateTable { table, columns, .. } = &step.what else { return None };
+        let takes_place = script.steps.iter().any(
+            |step| matches!(&step.what, Operation::RenameTable { table: from, to } if from == table && !to.is_empty()),
+        );
+        let (made_up, taken) = script.steps[number..].iter().find_map(|step| match &step.what {
+            Operation::FillTable { table: filled, made_up, taken } if filled == table => Some((made_up, taken)),
+            _ => None,
+        })?;
+        let required = columns.iter().any(|column| {
+            column.not_null
+                && !column.primary
+                && column.default == Value::None
+                && column.generated == Generated::No
+                && (made_up.contains(&column.name) || !taken.contains(&column.name))
+        });
+        (takes_place && required).then(|| Note::new(number, message).severity(Severity::Low))
+    })
 }
 
 static DROP_CONSTRAINT: Rule = Rule {
@@ -292,6 +317,30 @@ static IDENTITY_CHANGE: Rule = Rule {
     ..RULE
 };
 
+static INHERITANCE_COLUMN: Rule = Rule {
+    id: "migration.rails.inheritance-column",
+    title: "Column for single-table inheritance added with a default",
+    severity: Severity::Low,
+    // In the shared vocabulary it is one of the ways in which adding a column goes wrong.
+    hazard: "rewrite.volatile_default",
+    remediation: "First deploy a release that sets inheritance_column to nil, then add the column, and use it in a later release.",
+    references: &["https://guides.rubyonrails.org/association_basics.html#single-table-inheritance-sti"],
+    aliases: &["add_inheritance_column"],
+    check: Check::Script(|script| {
+        let message = "every row becomes one of the named class at once, which the running release does not know";
+        if script.language != Language::Framework {
+            return Vec::new();
+        }
+        script.each_on_old_table(|number, step| match &step.what {
+            Operation::AddColumn { column, .. } if column.name == "type" && column.default == Value::Same => {
+                Some(Note::new(number, message))
+            }
+            _ => None,
+        })
+    }),
+    ..RULE
+};
+
 #[cfg(test)]
 mod tests {
     use super::super::tests::{alembic, django, rails, sql};
@@ -341,6 +390,14 @@ mod tests {
         );
         sql(&REQUIRED_COLUMN, "ALTER TABLE a ALTER b SET DEFAULT 1;\nALTER TABLE a ALTER b SET NOT NULL;\n", &[]);
         sql(&REQUIRED_COLUMN, "CREATE TABLE a (b int NOT NULL);\nALTER TABLE a ADD c int NOT NULL;\n", &[]);
+        let rebuilt = |values: &str| {
+            format!(
+                "CREATE TABLE \"new__t\" (\"id\" integer NOT NULL PRIMARY KEY, \"a\" text NOT NULL);\nINSERT INTO \"new__t\" (\"id\", \"a\") SELECT \"id\", {values} FROM \"t\";\nDROP TABLE \"t\";\nALTER TABLE \"new__t\" RENAME TO \"t\";\n"
+            )
+        };
+        sql(&REQUIRED_COLUMN, &rebuilt("'x'"), &[1]);
+        sql(&REQUIRED_COLUMN, &rebuilt("coalesce(\"a\", 'x')"), &[1]);
+        sql(&REQUIRED_COLUMN, &rebuilt("\"a\""), &[]);
         rails(&REQUIRED_COLUMN, "add_column :a, :b, :string, null: false", true);
         rails(&REQUIRED_COLUMN, "add_column :a, :b, :string, null: false, default: ''", false);
         django(&REQUIRED_COLUMN, "migrations.AddField('a', 'b', models.TextField(default=''))", true);
@@ -351,6 +408,13 @@ mod tests {
             "op.add_column('a', sa.Column('b', sa.Integer(), nullable=False, server_default='0'))",
             false,
         );
+    }
+
+    #[test]
+    fn a_class_is_not_given_to_all_rows_at_once() {
+        rails(&INHERITANCE_COLUMN, "add_column :a, :type, :string, default: 'File'", true);
+        rails(&INHERITANCE_COLUMN, "add_column :a, :type, :string", false);
+        rails(&INHERITANCE_COLUMN, "add_column :a, :kind, :string, default: 'File'", false);
     }
 
     #[test]

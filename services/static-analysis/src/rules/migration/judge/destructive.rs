@@ -2,7 +2,7 @@
 
 use domain::Severity;
 
-use super::super::operation::{Deed, Note, Operation, Script};
+use super::super::operation::{Deed, Note, Operation};
 use super::{ALTER_TABLE, RULE, deeds};
 use crate::rules::{Check, Rule};
 
@@ -21,7 +21,7 @@ pub(in crate::rules::migration) static DROP_TABLE: Rule = Rule {
     aliases: &["ban-drop-table", "drop-table", "DROP_TABLE"],
     check: Check::Script(|script| {
         script.each_on_old_table(|number, step| match &step.what {
-            Operation::DropTable { table } if !is_rebuilt(script, number, table) => {
+            Operation::DropTable { table } if !script.is_rebuilt(table) && !script.is_left_over(table) => {
                 Some(Note::new(number, "the migration drops a table, and all its rows with it"))
             }
             _ => None,
@@ -29,13 +29,6 @@ pub(in crate::rules::migration) static DROP_TABLE: Rule = Rule {
     }),
     ..RULE
 };
-
-/// SQLite cannot alter much: a table is made anew, filled, and takes the place of the old one.
-fn is_rebuilt(script: &Script, step: usize, table: &str) -> bool {
-    script.steps.iter().enumerate().skip(step + 1).any(|(number, later)| {
-        matches!(&later.what, Operation::RenameTable { table: from, to } if to == table && script.is_new(from, number))
-    })
-}
 
 /// A column dropped.
 pub(in crate::rules::migration) static DROP_COLUMN: Rule = Rule {
@@ -161,6 +154,11 @@ mod tests {
         sql(
             &DROP_TABLE,
             "CREATE TABLE \"new__t\" (a int);\nINSERT INTO \"new__t\" SELECT a FROM \"t\";\nDROP TABLE \"t\";\nALTER TABLE \"new__t\" RENAME TO \"t\";\n",
+            &[],
+        );
+        sql(
+            &DROP_TABLE,
+            "ALTER TABLE \"t\" RENAME TO \"t__old\";\nCREATE TABLE \"t\" (a int);\nDROP TABLE \"t__old\";\n",
             &[],
         );
         file(&DROP_TABLE, "migrations/2_a.down.sql", "DROP TABLE users;\n", &[]);

@@ -28,6 +28,9 @@ pub(in crate::rules::migration) static RULES: &[&Rule] = &[
     &BULK_UPDATE,
     &LOCK_TIMEOUT,
     &STATEMENT_TIMEOUT,
+    &REFERENCE_WITH_KEY,
+    &MANY_REFERENCES,
+    &INDEX_REPLACED,
 ];
 
 static INDEX_CREATE: Rule = Rule {
@@ -199,6 +202,72 @@ static VALIDATED_AT_ONCE: Rule = Rule {
             }
         }
         notes
+    }),
+    ..RULE
+};
+
+static REFERENCE_WITH_KEY: Rule = Rule {
+    id: "migration.lock.reference-with-key",
+    title: "Reference added together with its foreign key",
+    severity: Severity::Low,
+    hazard: "lock.index_create",
+    remediation: "Add the reference with its index built concurrently, then the foreign key with validate: false, and validate it in a later migration.",
+    references: &[
+        "https://api.rubyonrails.org/classes/ActiveRecord/ConnectionAdapters/SchemaStatements.html#method-i-add_reference",
+        ALTER_TABLE,
+    ],
+    aliases: &["add_reference"],
+    check: Check::Script(|script| {
+        let message =
+            "column, index and foreign key come in one transaction, and writes to both tables wait for all of it";
+        postgres_deeds(script, &[Deed::AddReferenceWithKey], message)
+    }),
+    ..RULE
+};
+
+static MANY_REFERENCES: Rule = Rule {
+    id: "migration.lock.many-references",
+    title: "Foreign keys to several tables in one transaction",
+    severity: Severity::Info,
+    confidence: Confidence::Medium,
+    hazard: "lock.constraint_validate",
+    remediation: "Add each foreign key in a transaction of its own, so that no lock is held while another is waited for.",
+    references: &[LOCKING],
+    aliases: &["multiple_foreign_keys"],
+    check: Check::Script(|script| {
+        let message =
+            "the transaction locks several tables one after the other, and holds each while it waits for the next";
+        script.each_in_postgres(|number, step| match &step.what {
+            Operation::CreateTable { references, .. } => {
+                let old: HashSet<_> = references.iter().filter(|table| !script.is_new(table, number)).collect();
+                (old.len() > 1).then(|| Note::new(number, message))
+            }
+            _ => None,
+        })
+    }),
+    ..RULE
+};
+
+static INDEX_REPLACED: Rule = Rule {
+    id: "migration.lock.index-replaced",
+    title: "Index dropped before its successor is there",
+    severity: Severity::Info,
+    confidence: Confidence::Medium,
+    hazard: "lock.index_create",
+    remediation: "Build the new index first, under another name, and drop the old one afterwards.",
+    references: &[CREATE_INDEX],
+    aliases: &["replace_index"],
+    check: Check::Script(|script| {
+        let message = "until the index is built, queries that used the dropped one read the whole table";
+        let dropped = |of: &str, before: usize| {
+            script.steps[..before]
+                .iter()
+                .any(|step| matches!(&step.what, Operation::DropIndex { table: Some(table), .. } if table == of))
+        };
+        postgres_old(script, |number, step| match &step.what {
+            Operation::CreateIndex { table, .. } if dropped(table, number) => Some(Note::new(number, message)),
+            _ => None,
+        })
     }),
     ..RULE
 };
@@ -460,6 +529,7 @@ fn takes_lock(script: &Script, number: usize, what: &Operation) -> bool {
             !rows.contains(deed) && !script.is_new(table, number)
         }
         Operation::Unknown { schema } => *schema,
+        Operation::FillTable { .. } => false,
         other => other.table().is_some_and(|table| !script.is_new(table, number)),
     }
 }
@@ -589,6 +659,29 @@ mod tests {
             false,
         );
         alembic(&SET_NOT_NULL, "op.alter_column('a', 'b', nullable=False)", true);
+    }
+
+    #[test]
+    fn several_locks_are_not_taken_at_once() {
+        rails(&REFERENCE_WITH_KEY, "add_reference :a, :b, index: false, foreign_key: true", true);
+        rails(&REFERENCE_WITH_KEY, "add_reference :a, :b, foreign_key: { validate: false }", false);
+        rails(
+            &MANY_REFERENCES,
+            "create_table :a do |t|\n      t.references :b, foreign_key: true\n      t.belongs_to :c, foreign_key: { to_table: :d }\n    end",
+            true,
+        );
+        rails(
+            &MANY_REFERENCES,
+            "create_table :a do |t|\n      t.references :b, foreign_key: true\n      t.references :c\n    end",
+            false,
+        );
+        sql(
+            &MANY_REFERENCES,
+            "CREATE TABLE a (b int REFERENCES b, c int REFERENCES c);\nCREATE TABLE d (a int REFERENCES a, b int REFERENCES b);\n",
+            &[1],
+        );
+        rails(&INDEX_REPLACED, "remove_index :a, :b\n    add_index :a, [:b, :c]", true);
+        rails(&INDEX_REPLACED, "add_index :a, [:b, :c]\n    remove_index :a, :b", false);
     }
 
     #[test]

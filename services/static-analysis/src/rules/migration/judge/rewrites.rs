@@ -105,11 +105,18 @@ static TYPE_CHANGE: Rule = Rule {
         script.each_on_old_table(|number, step| match &step.what {
             Operation::ChangeType { to, from, .. } => {
                 let free = script.is_postgres() && from.as_ref().is_some_and(|from| is_free(from, to));
-                // From a shorter text to a longer one nothing is rewritten, and that is most of these.
-                let maybe = script.is_postgres() && from.is_none() && to.arguments.is_empty() && !to.array && matches!(to.name.as_str(), "text" | "varchar");
+                // From a shorter text or number to any nothing is rewritten, and that is most of these.
+                let unlimited = to.arguments.is_empty() && !to.array;
+                let maybe = script.is_postgres()
+                    && from.is_none()
+                    && unlimited
+                    && matches!(to.name.as_str(), "text" | "varchar" | "numeric");
+                // What a framework changes in its schema's terms is nearly always of that sort.
+                let free = free || maybe && script.language == Language::Framework;
                 let message = "the table is written anew under a lock that makes every read and write wait, and the release before may not know the type";
                 let note = Note::new(number, message);
-                let note = if maybe { note.severity(Severity::Low).confidence(Confidence::Medium) } else { note };
+                let note =
+                    if maybe { note.severity(Severity::Low).confidence(Confidence::Medium) } else { note };
                 (!free).then_some(note)
             }
             _ => None,
@@ -143,6 +150,7 @@ fn is_free(from: &Type, to: &Type) -> bool {
         ("timestamp", "timestamp") | ("timestamptz", "timestamptz") | ("interval", "interval") | ("time", "time") => {
             new.first().unwrap_or(&6) >= old.first().unwrap_or(&6)
         }
+        ("bit", "varbit") => new.is_empty(),
         ("cidr", "inet") => true,
         (old_name, new_name) => old_name == new_name && !old_name.is_empty() && old == new,
     }
@@ -194,7 +202,10 @@ static UNDER_LOCK: Rule = Rule {
             }
             let alters = !matches!(
                 step.what,
-                Operation::CreateIndex { .. } | Operation::ValidateConstraint { .. } | Operation::Other { .. }
+                Operation::CreateIndex { .. }
+                    | Operation::ValidateConstraint { .. }
+                    | Operation::FillTable { .. }
+                    | Operation::Other { .. }
             );
             if alters && step.what.table().is_some_and(|table| !script.is_new(table, number)) {
                 locked = Some((step.statement, step.transaction));
@@ -284,6 +295,7 @@ mod tests {
         );
         sql(&TYPE_CHANGE, "CREATE TABLE t (a int);\nALTER TABLE t ALTER a TYPE bigint;\n", &[]);
         rails(&TYPE_CHANGE, "change_column :a, :b, :bigint", true);
+        rails(&TYPE_CHANGE, "change_column :a, :b, :text", false);
         let both = |up: &str, down: &str| {
             format!(
                 "class A < ActiveRecord::Migration[7.1]\n  def up\n    change_column :a, :b, {up}\n  end\n\n  def down\n    change_column :a, :b, {down}\n  end\nend\n"

@@ -76,15 +76,18 @@ static SMALL_KEY: Rule = Rule {
                 || column.name == "id"
                 || column.name.ends_with("_id")
         };
-        columns(
-            script,
-            |column| match column.ty.name.as_str() {
-                "serial" | "smallserial" | "smallint" => true,
-                "integer" => is_key(column),
-                _ => false,
-            },
-            message,
-        )
+        let is_small = |column: &Column| match column.ty.name.as_str() {
+            "serial" | "smallserial" | "smallint" => true,
+            "integer" => is_key(column),
+            _ => false,
+        };
+        // Of the columns of a framework only a key that is made small on purpose is known.
+        let is_small_key = |column: &Column| column.primary && is_small(column);
+        if script.language == Language::Sql {
+            columns(script, is_small, message)
+        } else {
+            columns_of_any(script, is_small_key, message)
+        }
     }),
     ..STYLE
 };
@@ -129,9 +132,10 @@ static MONEY: Rule = Rule {
 
 /// A note for each column of SQL that is made or changed to be so. Frameworks choose the types of their fields themselves.
 fn columns(script: &Script, judge: impl Fn(&Column) -> bool, message: &'static str) -> Vec<Note> {
-    if script.language != Language::Sql {
-        return Vec::new();
-    }
+    if script.language == Language::Sql { columns_of_any(script, judge, message) } else { Vec::new() }
+}
+
+fn columns_of_any(script: &Script, judge: impl Fn(&Column) -> bool, message: &'static str) -> Vec<Note> {
     script.each_in_postgres(|number, step| {
         let found = match &step.what {
             Operation::AddColumn { column, .. } => judge(column),
@@ -239,6 +243,8 @@ static KEY_FROM_INDEX: Rule = Rule {
 static WIDE_INDEX: Rule = Rule {
     id: "migration.style.wide-index",
     title: "Index of more than three columns",
+    // It takes long to build, and in the shared vocabulary it is one of the ways in which that goes wrong.
+    hazard: "lock.index_create",
     remediation: "Begin with the columns that leave the fewest rows, and leave the others out.",
     references: &["https://www.postgresql.org/docs/current/indexes-multicolumn.html"],
     aliases: &["add_index_columns"],
