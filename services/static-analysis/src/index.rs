@@ -4,7 +4,7 @@
 use domain::FileChange;
 
 use crate::keywords::Keywords;
-use crate::rules::{Check, Rule, Shared};
+use crate::rules::{Check, Rule, Shared, migration};
 
 /// The sort of file that rules are about.
 type Applies = fn(&FileChange) -> bool;
@@ -183,14 +183,18 @@ fn kind(rule: &Rule, sorts: &mut Vec<Applies>, shared: &mut Vec<(&'static Shared
         Check::Line(_) | Check::Pattern(_) => Kind::Line,
         Check::Change(_) => Kind::Change,
         Check::File { applies, .. } => Kind::File(sort(applies, sorts)),
-        Check::Shared(check) => {
-            let known = shared.iter().position(|(known, _)| std::ptr::eq(*known, check));
-            Kind::Shared(known.unwrap_or_else(|| {
-                shared.push((check, sort(check.applies, sorts)));
-                shared.len() - 1
-            }))
-        }
+        Check::Shared(check) => Kind::Shared(place(check, sorts, shared)),
+        Check::Script(_) => Kind::Shared(place(&migration::SHARED, sorts, shared)),
     }
+}
+
+/// The number of a check for many rules.
+fn place(check: &'static Shared, sorts: &mut Vec<Applies>, shared: &mut Vec<(&'static Shared, usize)>) -> usize {
+    let known = shared.iter().position(|(known, _)| std::ptr::eq(*known, check));
+    known.unwrap_or_else(|| {
+        shared.push((check, sort(check.applies, sorts)));
+        shared.len() - 1
+    })
 }
 
 /// The number of a sort of file.

@@ -221,7 +221,7 @@ mod tests {
 
     #[test]
     fn a_sign_for_a_block_holds_within_it() {
-        let named = |alias: &str| crate::rules::all().iter().find(|rule| rule.aliases.contains(&alias));
+        let named = |alias: &str| crate::rules::all().iter().find(|rule| rule.aliases.contains(&alias)).unwrap();
         let rule = &Rule { aliases: &["CKV_AWS_20"], ..**named("CKV_K8S_16") };
         let block =
             "resource \"a\" \"b\" {\n  # checkov:skip=CKV_AWS_20: public on purpose\n  acl = 1\n}\nother {\n  x = 1\n}";
@@ -231,7 +231,6 @@ mod tests {
         assert_eq!(said(2).as_deref(), Some("checkov:skip=CKV_AWS_20: public on purpose"));
         assert_eq!(said(0).as_deref(), Some("checkov:skip=CKV_AWS_20: public on purpose"));
         assert_eq!(said(5), None);
-        let named = |id| crate::rules::all().iter().find(|rule| rule.aliases.contains(&id)).unwrap();
         let said = |id| none.of(named(id), &file, Some((0, 2))).map(|it| it.reason);
         assert_eq!(said("CKV_AWS_16"), None);
         let other = none.of(named("CKV_K8S_16"), &file, Some((0, 2)));

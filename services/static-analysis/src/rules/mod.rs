@@ -68,7 +68,7 @@ impl Rule {
         match self.check {
             Check::Line(check) => check(line),
             Check::Pattern(pattern) => pattern.check(line),
-            Check::File { .. } | Check::Shared(_) | Check::Change(_) => Vec::new(),
+            Check::File { .. } | Check::Shared(_) | Check::Script(_) | Check::Change(_) => Vec::new(),
         }
     }
 
@@ -77,7 +77,7 @@ impl Rule {
         match self.check {
             Check::File { check, .. } => check(file),
             Check::Pattern(pattern) => pattern.check_path(&file.change).into_iter().collect(),
-            Check::Line(_) | Check::Shared(_) | Check::Change(_) => Vec::new(),
+            Check::Line(_) | Check::Shared(_) | Check::Script(_) | Check::Change(_) => Vec::new(),
         }
     }
 
@@ -106,6 +106,8 @@ pub enum Check {
     },
     /// The same, by a check that speaks for many rules, so that the file is read once for all of them.
     Shared(&'static Shared),
+    /// What a migration does, whatever it is written in; read once for all of these rules: see [`migration::SHARED`].
+    Script(fn(&migration::Script) -> Vec<migration::Note>),
     /// The whole change: each hit with the number of its file in [`Diff::files`].
     Change(fn(&Diff<'_>) -> Vec<(usize, FileHit)>),
 }
@@ -230,7 +232,7 @@ pub fn all() -> &'static [&'static Rule] {
             secret::PARTICULAR,
             secret::patterns(),
             secret::GENERAL,
-            migration::RULES,
+            migration::rules(),
             infrastructure::rules(),
             code::rules(),
         ]

@@ -1,28 +1,58 @@
-//! Database migrations: what is one, which way it goes, and what its SQL does.
+//! Database migrations: what is one, which way it goes, what it does, and what is wrong with that.
+//!
+//! The front ends (`front`) read what a migration does, in SQL or in the language of a framework, as operations
+//! (`operation`); one set of rules (`judge`) judges those. Whether a migration can be taken back (`rollback`) is asked of
+//! the whole change.
 
-use std::collections::HashSet;
 use std::sync::LazyLock;
 
 use domain::diff::FileDiff;
-use domain::{Confidence, FileChange, FileChangeKind};
+use domain::{FileChange, FileChangeKind};
 use regex::Regex;
 
-use self::sql::Statement;
-use super::{FileHit, Rule};
-use crate::engine::is_whole;
-use crate::new_side::NewSide;
+use super::{Check, FileHit, Rule, Shared};
 use crate::paths;
 
-pub mod drop_column;
-pub mod drop_table;
-pub mod index_without_concurrently;
+mod front;
+mod judge;
+mod operation;
 mod rollback;
 pub mod rollback_missing;
 pub(crate) mod sql;
 
+pub use operation::{Note, Script};
+
 /// The rules of this category.
-pub(crate) static RULES: &[&Rule] =
-    &[&rollback_missing::RULE, &drop_table::RULE, &drop_column::RULE, &index_without_concurrently::RULE];
+pub(crate) fn rules() -> &'static [&'static Rule] {
+    static ALL: LazyLock<Vec<&Rule>> = LazyLock::new(|| {
+        [
+            &[&rollback_missing::RULE],
+            judge::destructive::RULES,
+            judge::locks::RULES,
+            judge::rewrites::RULES,
+            judge::breaking::RULES,
+            judge::transactions::RULES,
+            judge::style::RULES,
+        ]
+        .concat()
+    });
+    &ALL
+}
+
+/// The check that reads a migration once and asks all rules about it.
+pub(crate) static SHARED: Shared = Shared { applies: front::is_read, check, besides: &[] };
+
+fn check(file: &FileDiff<'_>) -> Vec<(&'static str, FileHit)> {
+    let sheets = front::read(file);
+    if sheets.is_empty() {
+        return Vec::new();
+    }
+    let asked = rules().iter().filter_map(|rule| match rule.check {
+        Check::Script(check) => Some((rule.id, front::hits(file, &sheets, check))),
+        _ => None,
+    });
+    asked.flat_map(|(id, hits)| hits.into_iter().map(move |hit| (id, hit))).collect()
+}
 
 /// True for a path where migrations live, or that is named as one.
 fn is_migration(path: &str) -> bool {
@@ -79,32 +109,6 @@ fn parts(text: &str) -> Vec<(usize, Part)> {
 /// The part that this byte is in; a file without signs goes up.
 fn part_at(parts: &[(usize, Part)], byte: usize) -> Part {
     parts.iter().take_while(|(start, _)| *start <= byte).last().map_or(Part::Up, |(_, part)| *part)
-}
-
-/// A hit for each statement that goes up, was added, and about which `judge` has something to say. `judge` is also told
-/// which tables the same file creates: what is done to those hurts nobody yet.
-fn judge_statements(
-    file: &FileDiff<'_>,
-    judge: impl Fn(&Statement<'_>, &HashSet<String>) -> Option<&'static str>,
-) -> Vec<FileHit> {
-    let mut hits = Vec::new();
-    for (number, hunk) in file.hunks.iter().enumerate() {
-        let side = NewSide::of(hunk);
-        let statements = sql::statements(&side.text);
-        let created = statements.iter().filter_map(Statement::created_table).collect();
-        let parts = parts(&side.text);
-        for statement in &statements {
-            if part_at(&parts, statement.range().start) == Part::Down {
-                continue;
-            }
-            let Some(message) = judge(statement, &created) else { continue };
-            let Some(line) = side.first_added(statement.range()) else { continue };
-            let hit = FileHit::on_line(file, number, line, message);
-            // Of a file that is not all there, the part that goes down may be out of sight.
-            hits.push(if is_whole(file) { hit } else { hit.confidence(Confidence::Low) });
-        }
-    }
-    hits
 }
 
 #[cfg(test)]

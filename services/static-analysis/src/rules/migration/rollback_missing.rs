@@ -31,6 +31,8 @@ pub static RULE: Rule = Rule {
         "https://alembic.sqlalchemy.org/en/latest/tutorial.html",
         "https://docs.djangoproject.com/en/stable/ref/migration-operations/",
         "https://knexjs.org/guide/migrations.html",
+        "https://docs.liquibase.com/workflows/liquibase-community/liquibase-auto-rollback.html",
+        "https://laravel.com/docs/migrations",
     ],
     aliases: &[],
     check: Check::Change(check),
@@ -52,6 +54,10 @@ fn check(diff: &Diff<'_>) -> Vec<(usize, FileHit)> {
             "rb" => rollback::rails::missing(&side.text),
             "py" => rollback::alembic::missing(&side.text).or_else(|| rollback::django::missing(&side.text)),
             "js" | "ts" | "mjs" | "cjs" | "mts" | "cts" => rollback::javascript::missing(&side.text),
+            "php" => rollback::php::missing(&side.text),
+            "go" => rollback::braces::missing_in_go(&side.text),
+            "cs" => rollback::braces::missing_in_csharp(&side.text),
+            "xml" | "yaml" | "yml" | "json" => rollback::liquibase::missing(path, &side.text),
             _ => None,
         };
         hits.extend(missing.map(|missing| (index, hit(file, &side, missing))));
@@ -64,7 +70,7 @@ fn hit(file: &FileDiff<'_>, side: &NewSide, missing: Missing) -> FileHit {
     FileHit::on_line(file, 0, line, missing.why).severity(missing.severity)
 }
 
-/// Alembic keeps its migrations in a folder `versions`.
+/// Alembic keeps its migrations in a folder `versions`, and Rails knows them by their class.
 fn may_be_migration(path: &str) -> bool {
     is_migration(path) || (paths::has_folder(path, "versions") && paths::extension(path) == "py")
 }

@@ -13,6 +13,18 @@ pub(crate) struct Token<'a> {
     end: usize,
 }
 
+impl Token<'_> {
+    /// The byte it begins at.
+    pub(crate) fn start(&self) -> usize {
+        self.start
+    }
+
+    /// The byte behind it.
+    pub(crate) fn end(&self) -> usize {
+        self.end
+    }
+}
+
 /// What sort of piece.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -177,7 +189,7 @@ impl<'a> Statement<'a> {
     /// Of an `ALTER TABLE`, the table and its actions, each from its first word.
     pub(crate) fn altered_table(&self) -> Option<(String, Vec<Reader<'_, 'a>>)> {
         let mut read = self.read();
-        if !read.take(&["alter", "table"]) {
+        if !read.take(&["alter", "table"]) && !read.take(&["alter", "foreign", "table"]) {
             return None;
         }
         read.take(&["if", "exists"]);
@@ -243,6 +255,49 @@ impl Reader<'_, '_> {
         }
     }
 
+    /// Passes one piece, whatever it is.
+    pub(crate) fn skip(&mut self) {
+        self.tokens = self.tokens.split_first().map_or(&[], |(_, rest)| rest);
+    }
+
+    /// Passes what comes before the next comma outside brackets, or before FROM.
+    pub(crate) fn skip_part(&mut self) {
+        let mut depth = 0_i32;
+        while let Some(token) = self.tokens.first() {
+            match (token.kind, token.text) {
+                (Kind::Sign, "(") => depth += 1,
+                (Kind::Sign, ")") => depth -= 1,
+                (Kind::Sign, ",") if depth == 0 => return,
+                (Kind::Word, word) if depth == 0 && word.eq_ignore_ascii_case("from") => return,
+                _ => {}
+            }
+            self.skip();
+        }
+    }
+
+    /// How many parts there are before the bracket that closes.
+    pub(crate) fn parts(&self) -> usize {
+        let mut depth = 0_i32;
+        let mut commas = 0;
+        for token in self.tokens {
+            match (token.kind, token.text) {
+                (Kind::Sign, "(") => depth += 1,
+                (Kind::Sign, ")") => depth -= 1,
+                (Kind::Sign, ",") if depth == 0 => commas += 1,
+                _ => {}
+            }
+            if depth < 0 {
+                break;
+            }
+        }
+        commas + 1
+    }
+
+    /// True when this word (in small letters) comes anywhere.
+    pub(crate) fn holds_anywhere(&self, word: &str) -> bool {
+        self.tokens.iter().any(|token| token.kind == Kind::Word && token.text.eq_ignore_ascii_case(word))
+    }
+
     /// True when this word (in small letters) comes before the next comma outside brackets, or the end.
     pub(crate) fn holds(&self, word: &str) -> bool {
         let mut depth = 0_i32;
@@ -257,6 +312,39 @@ impl Reader<'_, '_> {
         }
         false
     }
+}
+
+/// What `DROP` may also take away from a table, in any dialect. The word COLUMN is optional.
+const OTHERS: &[&str] = &[
+    "constraint",
+    "index",
+    "key",
+    "foreign",
+    "primary",
+    "check",
+    "partition",
+    "default",
+    "identity",
+    "expression",
+    "not",
+    "statistics",
+];
+
+/// True for an action of ALTER TABLE that drops a column.
+pub(crate) fn drops_column(mut action: Reader<'_, '_>) -> bool {
+    if !action.take(&["drop"]) {
+        return false;
+    }
+    if action.take(&["column"]) {
+        return true;
+    }
+    action.take(&["if", "exists"]);
+    let named = |token: &Token<'_>| match token.kind {
+        Kind::Word => !OTHERS.iter().any(|other| token.text.eq_ignore_ascii_case(other)),
+        Kind::Quoted => true,
+        Kind::Literal | Kind::Sign => false,
+    };
+    action.tokens.first().is_some_and(named)
 }
 
 #[cfg(test)]

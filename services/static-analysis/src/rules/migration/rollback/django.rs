@@ -25,7 +25,10 @@ pub(in crate::rules::migration) fn missing(text: &str) -> Option<Missing> {
         } else {
             ("reverse_code", "RunPython without reverse_code cannot be taken back")
         };
-        if !has_reverse(&arguments(&code[all.end()..close]), keyword) {
+        let arguments_text = &code[all.end()..close];
+        // What does nothing on the way there needs no way back.
+        let nothing = arguments(arguments_text).first().is_some_and(|first| first.ends_with(".noop"));
+        if !nothing && !has_reverse(&arguments(&code[all.end()..close]), keyword) {
             return Some(Missing::high(name.start(), why));
         }
     }
@@ -72,6 +75,7 @@ mod tests {
         check("migrations.RunPython(forwards, reverse_code=backwards)", false);
         check("RunSQL(*SQL)", false);
         check("migrations.AddField('a', 'b', models.TextField())", false);
+        check("migrations.RunPython(migrations.RunPython.noop)", false);
         check("# migrations.RunSQL('x')\n        x", false);
     }
 }

@@ -10,7 +10,7 @@ use crate::source::{Syntax, closing, code_only};
 
 /// What each of the frameworks hands to a migration: without one of them `up` is just a word.
 const FRAMEWORKS: &[&str] =
-    &["knex", "queryInterface", "queryRunner", "Kysely", "pgm", "MigrationBuilder", "sequelize"];
+    &["knex", "queryInterface", "queryRunner", "Kysely", "pgm", "MigrationBuilder", "sequelize", "addSql"];
 
 static METHOD: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(
@@ -30,11 +30,21 @@ pub(in crate::rules::migration) fn missing(text: &str) -> Option<Missing> {
         |name: &str| METHOD.captures_iter(&code).filter_map(|found| found.get(1)).find(|found| found.as_str() == name);
     let up = method("up")?;
     match method("down") {
-        None if exported_by_name(&code) => None,
+        None if exported_by_name(&code) || turns_itself_round(&code) => None,
         None => Some(Missing::high(up.start(), "the migration has a function up and no function down")),
         Some(down) => does_nothing(&code[down.end()..])
             .then(|| Missing::high(down.start(), "the migration's function down does nothing, or refuses")),
     }
+}
+
+/// node-pg-migrate makes the way back from the way there, where that can be turned round.
+fn turns_itself_round(code: &str) -> bool {
+    static ONE_WAY: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(r"\bpgm\s*\.\s*(?:sql|drop\w+|alterColumn|alterTable|alterType|db)\b")
+            .expect("the pattern is tested")
+    });
+    static PGM: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\bpgm\s*\.").expect("the pattern is tested"));
+    PGM.is_match(code) && !ONE_WAY.is_match(code)
 }
 
 /// True when a `down` made elsewhere is exported: `module.exports = { up, down }`, `export { up, down }`.
@@ -145,5 +155,7 @@ mod tests {
             None,
         );
         check("export const steps = { up: 1 };\n", None);
+        check("exports.up = (pgm) => {\n  pgm.createTable('a', { id: 'id' });\n};\n", None);
+        check("exports.up = (pgm) => {\n  pgm.sql('UPDATE a SET b = 1');\n};\n", Some(1));
     }
 }

@@ -3,8 +3,11 @@
 use domain::Severity;
 
 pub(super) mod alembic;
+pub(super) mod braces;
 pub(super) mod django;
 pub(super) mod javascript;
+pub(super) mod liquibase;
+pub(super) mod php;
 pub(super) mod rails;
 pub(super) mod sql_files;
 

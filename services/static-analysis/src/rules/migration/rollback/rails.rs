@@ -92,6 +92,14 @@ fn irreversible(code: &str, change: Range<usize>) -> Option<Missing> {
             own_way = block.get(1).map(|indentation| indentation.as_str());
             continue;
         }
+        // What the author answers for can be turned round no better.
+        let inner = line
+            .trim_start()
+            .strip_prefix("safety_assured")
+            .map(str::trim_start)
+            .and_then(|rest| rest.strip_prefix('{'));
+        let skipped = inner.map_or(0, |inner| line.len() - inner.len());
+        let (here, line) = (here + skipped, &line[skipped..]);
         let Some(call) = CALL.captures(line) else { continue };
         let start = call.get(0).map_or(0, |call| call.end());
         let rest = logical_line(&code[here + start..change.end]);
@@ -146,6 +154,12 @@ fn why_irreversible(in_table: bool, method: &str, rest: &str) -> Option<&'static
         (false, "remove_index") if positional < 2 && !has("column:") => {
             Some("remove_index without column: cannot be turned round")
         }
+        (false, "change_table_comment" | "change_column_comment") if !(has("from:") && has("to:")) => {
+            Some("a comment changed without from: and to: cannot be turned round")
+        }
+        (false, "remove_check_constraint") if positional < 2 => {
+            Some("remove_check_constraint without its expression cannot be turned round")
+        }
         (false, "remove_foreign_key") if positional < 2 && !has("to_table:") => {
             Some("remove_foreign_key without the other table cannot be turned round")
         }
@@ -194,6 +208,9 @@ mod tests {
             "change_column_default :a, :b, 1",
             "remove_index :a, name: :i",
             "remove_foreign_key :a, column: :b_id",
+            "safety_assured { execute 'x' }",
+            "change_table_comment :a, 'x'",
+            "remove_check_constraint :a, name: 'c'",
         ] {
             change(call, Some(3));
         }

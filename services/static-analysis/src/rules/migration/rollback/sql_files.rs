@@ -23,7 +23,7 @@ impl WaysBack {
             let is_file = paths::extension(&file.change.path).eq_ignore_ascii_case("sql") && is_down(&file.change.path);
             // An empty one takes nothing back. One that moved or changed shows only a part, and is taken at its word.
             let is_new = file.change.kind == FileChangeKind::Added;
-            let works = |hunk| !sql::statements(&NewSide::of(hunk).text).is_empty();
+            let works = |hunk| sql::statements(&NewSide::of(hunk).text).iter().any(does_something);
             is_file && file.change.kind != FileChangeKind::Deleted && (!is_new || file.hunks.iter().any(works))
         };
         Self(diff.files.iter().filter(takes_back).map(|file| stem(&file.change.path)).collect())
@@ -65,7 +65,8 @@ pub(in crate::rules::migration) fn missing(path: &str, text: &str, ways_back: &W
     }
     let parts = parts(text);
     if !parts.is_empty() {
-        let goes_back = statements.iter().any(|statement| part_at(&parts, statement.range().start) == Part::Down);
+        let is_down = |statement: &&Statement<'_>| part_at(&parts, statement.range().start) == Part::Down;
+        let goes_back = statements.iter().filter(is_down).any(does_something);
         return (!goes_back).then(|| Missing::high(first, "the migration's part that goes down is missing or empty"));
     }
     if ways_back.has(path) || name.starts_with("r__") || name.starts_with("b") && name.contains("__") {
@@ -76,6 +77,14 @@ pub(in crate::rules::migration) fn missing(path: &str, text: &str, ways_back: &W
     }
     if !is_numbered(path) {
         return None;
+    }
+    if is_flyway(path) {
+        // Only the paid editions run undo files, so that most have none, and never will.
+        return Some(Missing {
+            at: first,
+            why: "nothing in the change takes the migration back",
+            severity: Severity::Low,
+        });
     }
     let new = New::of(&statements);
     let changing = statements.iter().find(|statement| !new.only_adds(statement));
@@ -93,10 +102,20 @@ pub(in crate::rules::migration) fn missing(path: &str, text: &str, ways_back: &W
     })
 }
 
+/// False for a query without a call, such as goose writes into a new file to be replaced.
+fn does_something(statement: &Statement<'_>) -> bool {
+    !statement.read().take(&["select"]) || statement.tokens.iter().any(|token| token.text == "(")
+}
+
 /// True when the file's name, or its folder's, begins with a number or Flyway's version.
 fn is_numbered(path: &str) -> bool {
     let numbered = |name: &str| name.trim_start_matches(['V', 'v']).starts_with(|c: char| c.is_ascii_digit());
     numbered(paths::name(path)) || numbered(paths::name(paths::folder(path)))
+}
+
+fn is_flyway(path: &str) -> bool {
+    let name = paths::name(path);
+    name.starts_with('V') && name.contains("__")
 }
 
 fn is_liquibase(text: &str) -> bool {
@@ -201,7 +220,6 @@ mod tests {
         for (up, down) in [
             ("db/migrations/000107_a.up.sql", "db/migrations/000107_a.down.sql"),
             ("migrations/2026-01-01-120000_a/up.sql", "migrations/2026-01-01-120000_a/down.sql"),
-            ("sql/V107__a.sql", "sql/U107__undo_a.sql"),
             ("migrations/0107_a.sql", "migrations/0107_a_rollback.sql"),
             ("migrations/0107_a.sql", "migrations/0107_a.down.sql"),
             ("migrations/up/0107_a.sql", "migrations/down/0107_a.sql"),
@@ -215,11 +233,26 @@ mod tests {
     }
 
     #[test]
+    fn an_undo_file_of_flyway_is_asked_for_softly() {
+        let text = "ALTER TABLE t ALTER COLUMN a TYPE bigint;";
+        let up = || sample::added("sql/V107__a.sql", text);
+        let undo = sample::added("sql/U107__undo_a.sql", text);
+        assert_eq!(sample::scan_with(&RULE, vec![up()]), [("sql/V107__a.sql".to_owned(), 1, Severity::Low)]);
+        assert_eq!(sample::scan_with(&RULE, vec![up(), undo]), []);
+    }
+
+    #[test]
     fn a_file_of_two_parts_needs_the_second() {
         let path = "migrations/00042_invoices.sql";
         check(path, "-- +goose Up\nCREATE TABLE a (id int);\n", Some((2, Severity::High)));
         check(path, "-- +goose Up\nCREATE TABLE a (id int);\n-- +goose Down\n-- nothing\n", Some((2, Severity::High)));
         check(path, "-- +goose Up\nCREATE TABLE a (id int);\n-- +goose Down\nDROP TABLE a;\n", None);
+        check(
+            path,
+            "-- +goose Up\nCREATE TABLE a (id int);\n-- +goose Down\nSELECT 'down SQL query';\n",
+            Some((2, Severity::High)),
+        );
+        check(path, "-- +goose Up\nSELECT add_job('a');\n-- +goose Down\nSELECT delete_job('a');\n", None);
         check(path, "-- migrate:up\nCREATE TABLE a (id int);\n\n-- migrate:down\nDROP TABLE a;\n", None);
         check(path, "-- migrate:up\nCREATE TABLE a (id int);\n\n-- migrate:down\n", Some((2, Severity::High)));
         check(path, "-- +migrate Up\nCREATE TABLE a (id int);\n-- +migrate Down\nDROP TABLE a;\n", None);

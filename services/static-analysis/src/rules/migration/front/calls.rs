@@ -1,0 +1,233 @@
+//! Calls in the text of a program: their name, and their arguments by place and by name. Not a parser: strings and comments are
+//! blanked first, and brackets counted.
+
+use std::ops::Range;
+
+use crate::source::{Syntax, code_only};
+
+/// A program's text, and the same without what is in strings and comments; places are the same in both.
+pub(super) struct Program<'t> {
+    pub(super) text: &'t str,
+    pub(super) code: String,
+    syntax: Syntax,
+}
+
+/// The arguments of a call.
+#[derive(Debug, Default)]
+pub(super) struct Arguments<'t> {
+    /// Those without a name.
+    pub(super) places: Vec<Value<'t>>,
+    /// Those with one.
+    pub(super) names: Vec<(String, Value<'t>)>,
+}
+
+/// An argument as written, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Value<'t> {
+    pub(super) text: &'t str,
+    pub(super) start: usize,
+}
+
+impl<'t> Program<'t> {
+    pub(super) fn of(text: &'t str, syntax: Syntax) -> Self {
+        Self { text, code: code_only(text, syntax), syntax }
+    }
+
+    /// The arguments in these bytes, which are what is between a call's brackets, or behind its name.
+    pub(super) fn arguments(&self, range: Range<usize>) -> Arguments<'t> {
+        let mut arguments = Arguments::default();
+        for part in self.parts(range) {
+            let code = &self.code[part.clone()];
+            let (key, value) = match self.key(code) {
+                Some((key_length, value)) => {
+                    let key = &self.text[part.start..part.start + key_length];
+                    (Some(literal(key.trim()).to_owned()), part.start + value..part.end)
+                }
+                None => (None, part),
+            };
+            let value = trimmed(self.text, value);
+            match key {
+                Some(key) => arguments.names.push((key, value)),
+                None => arguments.places.push(value),
+            }
+        }
+        arguments
+    }
+
+    /// The parts of these bytes between the commas that are in no bracket.
+    pub(super) fn parts(&self, range: Range<usize>) -> Vec<Range<usize>> {
+        let mut parts = Vec::new();
+        let mut depth = 0_i32;
+        let mut start = range.start;
+        for (at, byte) in self.code.as_bytes()[range.clone()].iter().enumerate().map(|(at, b)| (at + range.start, b)) {
+            match byte {
+                b'(' | b'[' | b'{' => depth += 1,
+                b')' | b']' | b'}' => depth -= 1,
+                b',' if depth == 0 => {
+                    parts.push(start..at);
+                    start = at + 1;
+                }
+                _ => {}
+            }
+        }
+        parts.push(start..range.end);
+        parts.retain(|part| !self.text[part.clone()].trim().is_empty());
+        parts
+    }
+
+    /// Where the name at the beginning of an argument ends, and where its value begins.
+    fn key(&self, code: &str) -> Option<(usize, usize)> {
+        let blank = code.len() - code.trim_start().len();
+        let rest = &code[blank..];
+        let quote = rest.chars().next().filter(|c| matches!(c, '"' | '\'') && self.syntax != Syntax::Python);
+        let name = match quote {
+            Some(quote) => rest[1..].find(quote).map(|end| end + 2)?,
+            None => {
+                let colon = usize::from(rest.starts_with(':') && self.syntax == Syntax::Ruby);
+                colon + rest[colon..].find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(rest.len() - colon)
+            }
+        };
+        if name == 0 {
+            return None;
+        }
+        let behind = rest[name..].trim_start();
+        let sign = match self.syntax {
+            Syntax::Ruby if behind.starts_with("=>") => "=>",
+            Syntax::Ruby | Syntax::JavaScript if behind.starts_with(':') && !behind.starts_with("::") => ":",
+            Syntax::Python if behind.starts_with('=') && !behind.starts_with("==") => "=",
+            _ => return None,
+        };
+        // `:a` is a value, `a ? b : c` too.
+        if sign == ":" && rest.starts_with(':') {
+            return None;
+        }
+        let value = blank + name + (rest.len() - name - behind.len()) + sign.len();
+        Some((blank + name, value))
+    }
+}
+
+/// The value without the blanks around it.
+fn trimmed(text: &str, range: Range<usize>) -> Value<'_> {
+    let text = &text[range.clone()];
+    let start = range.start + (text.len() - text.trim_start().len());
+    Value { text: text.trim(), start }
+}
+
+impl<'t> Arguments<'t> {
+    /// The argument at a place, without its quotes.
+    pub(super) fn place(&self, number: usize) -> Option<&'t str> {
+        self.places.get(number).map(|value| literal(value.text))
+    }
+
+    /// The argument of a name, as written.
+    pub(super) fn named(&self, name: &str) -> Option<&'t str> {
+        self.names.iter().find(|(key, _)| key == name).map(|(_, value)| value.text)
+    }
+
+    /// The argument at a place or of a name, without its quotes.
+    pub(super) fn at_or_named(&self, number: usize, name: &str) -> Option<&'t str> {
+        self.named(name).map(literal).or_else(|| self.place(number))
+    }
+
+    /// True when the argument of that name is written so.
+    pub(super) fn says(&self, name: &str, value: &str) -> bool {
+        self.named(name).is_some_and(|text| text.eq_ignore_ascii_case(value))
+    }
+}
+
+/// A name or string without what its language puts around it: `:a`, `'a'`, `"a"`, `` `a` ``.
+pub(super) fn literal(text: &str) -> &str {
+    let text = text.trim();
+    let text = text.strip_prefix(':').unwrap_or(text);
+    let text = text.strip_prefix("r").filter(|rest| rest.starts_with(['"', '\''])).unwrap_or(text);
+    if let Some(inner) = text.strip_prefix("\"\"\"").and_then(|rest| rest.strip_suffix("\"\"\"")) {
+        return inner;
+    }
+    for quote in ['"', '\'', '`'] {
+        if let Some(inner) = text.strip_prefix(quote).and_then(|rest| rest.strip_suffix(quote)) {
+            return inner;
+        }
+    }
+    text
+}
+
+/// The string literals in these bytes of a program, each with the bytes between its quotes.
+pub(super) fn strings(program: &Program<'_>, range: Range<usize>) -> Vec<Range<usize>> {
+    let bytes = program.code.as_bytes();
+    let mut found = Vec::new();
+    let mut at = range.start;
+    while at < range.end {
+        let quote = bytes[at];
+        if !matches!(quote, b'"' | b'\'' | b'`') || (quote == b'`' && program.syntax != Syntax::JavaScript) {
+            at += 1;
+            continue;
+        }
+        let triple = program.syntax == Syntax::Python && bytes[at..range.end].starts_with(&[quote; 3]);
+        let width = if triple { 3 } else { 1 };
+        let start = at + width;
+        let end = (start..range.end).find(|end| bytes[*end..range.end].starts_with(&vec![quote; width]));
+        let Some(end) = end else { break };
+        found.push(start..end);
+        at = end + width;
+    }
+    found
+}
+
+/// SQL in a program's string, with what the program puts into it replaced by a word of the same length.
+pub(super) fn sql_text(text: &str) -> String {
+    let mut sql = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(['#', '$', '{', '\\']) {
+        sql.push_str(&rest[..at]);
+        rest = &rest[at..];
+        let hole = ["#{", "${", "{"].iter().find(|open| rest.starts_with(**open));
+        let close = hole.and_then(|_| rest.find('}')).filter(|close| !rest[..*close].contains('\n'));
+        match close {
+            Some(close) => {
+                sql.push_str(&"x".repeat(close + 1));
+                rest = &rest[close + 1..];
+            }
+            None if rest.starts_with("\\n") || rest.starts_with("\\\"") || rest.starts_with("\\'") => {
+                sql.push(' ');
+                sql.push(if rest.starts_with("\\n") { '\n' } else { rest.as_bytes()[1] as char });
+                rest = &rest[2..];
+            }
+            None => {
+                sql.push_str(&rest[..1]);
+                rest = &rest[1..];
+            }
+        }
+    }
+    sql.push_str(rest);
+    sql
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arguments_have_places_and_names() {
+        let text = ":users, [:a, :b], unique: true, index: { algorithm: :concurrently }, 'x' => 1, :y => nil, A::B";
+        let arguments = Program::of(text, Syntax::Ruby).arguments(0..text.len());
+        assert_eq!(
+            (arguments.place(0), arguments.place(1), arguments.place(2)),
+            (Some("users"), Some("[:a, :b]"), Some("A::B"))
+        );
+        assert!(arguments.says("unique", "true") && arguments.says("x", "1") && arguments.says("y", "nil"));
+        assert_eq!(arguments.named("index"), Some("{ algorithm: :concurrently }"));
+        let text = "'t', sa.Column('a, b', sa.Integer()), nullable=False, x=a == b";
+        let arguments = Program::of(text, Syntax::Python).arguments(0..text.len());
+        assert_eq!((arguments.place(0), arguments.places.len()), (Some("t"), 2));
+        assert!(arguments.says("nullable", "false") && arguments.says("x", "a == b"));
+    }
+
+    #[test]
+    fn strings_are_found_between_their_quotes() {
+        let text = "op.execute(\"\"\"a 'b'\"\"\", 'c')";
+        let program = Program::of(text, Syntax::Python);
+        let found: Vec<_> = strings(&program, 0..text.len()).into_iter().map(|range| &text[range]).collect();
+        assert_eq!(found, ["a 'b'", "c"]);
+        assert_eq!(sql_text("a #{b} ${c} {d} \\n$1 é\\'"), "a xxxx xxxx xxx  \n$1 é '");
+    }
+}

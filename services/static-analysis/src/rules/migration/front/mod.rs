@@ -1,0 +1,162 @@
+//! The front ends: each reads what a migration does from what it is written in.
+
+use std::ops::Range;
+
+use domain::diff::FileDiff;
+use domain::{Confidence, FileChange, FileChangeKind};
+
+use super::operation::{Dialect, Language, Note, Script, Wrapped};
+use super::{Part, is_down, is_forward_sql, is_migration, part_at, parts};
+use crate::engine::is_whole;
+use crate::new_side::NewSide;
+use crate::paths;
+use crate::rules::FileHit;
+
+mod calls;
+mod javascript;
+mod python;
+mod rails;
+mod sql;
+mod tree;
+mod values;
+
+/// What a hunk shows of a migration.
+pub(crate) struct Sheet {
+    hunk: usize,
+    side: NewSide,
+    script: Script,
+}
+
+/// What the migration in `file` does, hunk by hunk; nothing when it is none, or only goes down.
+pub(crate) fn read(file: &FileDiff<'_>) -> Vec<Sheet> {
+    let Some(reader) = reader(file) else { return Vec::new() };
+    let path = &file.change.path;
+    let mut sheets = Vec::new();
+    for (hunk, lines) in file.hunks.iter().enumerate() {
+        let side = NewSide::of(lines);
+        let mut script = if is_whole(file) { Script::of_whole_file() } else { Script::default() };
+        reader(path, &side.text, &mut script);
+        if !script.steps.is_empty() {
+            sheets.push(Sheet { hunk, side, script });
+        }
+    }
+    sheets
+}
+
+/// What a rule says about these sheets, on the lines that were added.
+pub(crate) fn hits(file: &FileDiff<'_>, sheets: &[Sheet], check: fn(&Script) -> Vec<Note>) -> Vec<FileHit> {
+    let mut hits = Vec::new();
+    for sheet in sheets {
+        for note in check(&sheet.script) {
+            let Some(step) = sheet.script.steps.get(note.step) else { continue };
+            if sheet.side.first_added(step.own.clone()).is_none() {
+                continue;
+            }
+            let Some(line) = sheet.side.first_added(step.at.clone()) else { continue };
+            let mut hit = FileHit::on_line(file, sheet.hunk, line, note.message);
+            if let Some(severity) = note.severity {
+                hit = hit.severity(severity);
+            }
+            // Of a file that is not all there, the part that goes down may be out of sight.
+            let confidence = if sheet.script.whole { note.confidence } else { Some(Confidence::Low) };
+            hits.push(confidence.into_iter().fold(hit, FileHit::confidence));
+        }
+    }
+    hits
+}
+
+/// True for a file that may be a migration, by its path alone.
+pub(super) fn is_read(change: &FileChange) -> bool {
+    const ENDINGS: [&str; 9] = ["sql", "rb", "py", "js", "ts", "mjs", "cjs", "mts", "cts"];
+    ENDINGS.iter().any(|ending| paths::extension(&change.path).eq_ignore_ascii_case(ending))
+}
+
+type Reader = fn(&str, &str, &mut Script);
+
+/// Who reads the file. Asked of every file of a diff, so that it looks at the path first and copies nothing.
+fn reader(file: &FileDiff<'_>) -> Option<Reader> {
+    let change = &file.change;
+    let path = &change.path;
+    if change.kind == FileChangeKind::Deleted || is_down(path) {
+        return None;
+    }
+    match paths::extension(path).to_ascii_lowercase().as_str() {
+        "sql" if is_forward_sql(change) => Some(plain_sql),
+        "rb" if is_migration(path) || says(file, "Migration") => Some(|_, text, script| rails::read(text, script)),
+        "py" if is_migration(path) || paths::has_folder(path, "versions") => {
+            Some(|_, text, script| python::read(text, script))
+        }
+        "js" | "ts" | "mjs" | "cjs" | "mts" | "cts" if is_migration(path) => {
+            Some(|_, text, script| javascript::read(text, script))
+        }
+        _ => None,
+    }
+}
+
+fn says(file: &FileDiff<'_>, word: &str) -> bool {
+    file.hunks.iter().flat_map(|hunk| &hunk.lines).any(|line| line.text.contains(word))
+}
+
+/// A file of SQL, without its parts that go down.
+fn plain_sql(path: &str, text: &str, script: &mut Script) {
+    script.language = Language::Sql;
+    script.dialect = dialect(path, text);
+    script.wrapped = wrapped(path, text);
+    let parts = parts(text);
+    if parts.is_empty() {
+        sql::read(text, 0, script);
+        return;
+    }
+    let starts = std::iter::once(0).chain(parts.iter().map(|(start, _)| *start));
+    let ends = parts.iter().map(|(start, _)| *start).chain([text.len()]);
+    for Range { start, end } in starts.zip(ends).map(|(start, end)| start..end) {
+        if start < end && part_at(&parts, start) == Part::Up {
+            sql::read(&text[start..end], start, script);
+        }
+    }
+}
+
+/// By what the SQL says, or a folder or file called after the database.
+fn dialect(path: &str, text: &str) -> Dialect {
+    let path = path.to_ascii_lowercase();
+    let named = |words: &[&str]| words.iter().any(|word| path.split(['/', '_', '.', '-']).any(|part| part == *word));
+    if named(&["mysql", "mariadb"]) {
+        Dialect::Mysql
+    } else if named(&["sqlite", "sqlite3", "d1"]) {
+        Dialect::Sqlite
+    } else if named(&["mssql", "sqlserver", "oracle", "clickhouse", "snowflake", "bigquery", "cassandra", "db2"]) {
+        Dialect::SqlServer
+    } else {
+        sql::dialect(text)
+    }
+}
+
+/// Whether the tool puts a transaction around the file, where the file says so.
+fn wrapped(path: &str, text: &str) -> Wrapped {
+    let lower = text.to_ascii_lowercase();
+    let says = |signs: &[&str]| signs.iter().any(|sign| lower.contains(sign));
+    if says(&[
+        "+goose no transaction",
+        "transaction:false",
+        "notransaction",
+        "no-transaction",
+        "no transaction",
+        "runintransaction:false",
+        "executeintransaction=false",
+        "squawk-disable-assume-in-transaction",
+        "disable-transaction",
+    ]) {
+        return Wrapped::No;
+    }
+    if says(&["squawk-enable-assume-in-transaction", "+goose up", "migrate:up", "+migrate up"]) {
+        return Wrapped::Yes;
+    }
+    // Flyway and Liquibase wrap what they run; Prisma and golang-migrate send it as it is.
+    if paths::name(path).starts_with(['V', 'R']) && paths::name(path).contains("__")
+        || says(&["liquibase formatted sql"])
+    {
+        Wrapped::Yes
+    } else {
+        Wrapped::Unknown
+    }
+}

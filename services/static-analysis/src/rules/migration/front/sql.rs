@@ -1,0 +1,662 @@
+//! SQL in operations. Tables are read by PostgreSQL's grammar (`tree`); the other statements say what they do in their first
+//! words. What is not understood says nothing, in whatever dialect it is.
+
+use std::ops::Range;
+
+use super::super::operation::{Column, Deed, Dialect, Index, Operation, Script, Type};
+use super::super::sql::{self, Kind, Reader, Statement};
+use super::tree;
+
+/// Adds what the SQL in `text` does; `offset` is where the text begins in the file.
+pub(super) fn read(text: &str, offset: usize, script: &mut Script) {
+    for statement in sql::statements(text) {
+        read_statement(text, offset, &statement, script, Body::Script);
+    }
+}
+
+/// Where a statement stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Body {
+    Script,
+    /// In the body of a DO block, where BEGIN and END are brackets.
+    Block,
+}
+
+fn read_statement(text: &str, offset: usize, statement: &Statement<'_>, script: &mut Script, body: Body) {
+    let range = statement.range();
+    let at = offset + range.start..offset + range.end;
+    script.statement();
+    if has_long_name(statement) {
+        let long = Operation::Other { deed: Deed::LongName, table: String::new() };
+        script.push(long, at.clone(), at.clone());
+    }
+    let mut read = statement.read();
+    if body == Body::Script && read.take(&["do"]) {
+        read_block(text, offset, statement, script);
+        return;
+    }
+    let is_alter = statement.read().take(&["alter", "table"]) || statement.read().take(&["alter", "foreign", "table"]);
+    let is_create = {
+        let mut read = statement.read();
+        read.take(&["create"]) && {
+            for word in ["global", "local", "unlogged"] {
+                read.take(&[word]);
+            }
+            read.take(&["table"])
+        }
+    };
+    if is_alter || is_create {
+        for (own, operation) in read_table(text, statement, is_alter) {
+            script.push(operation, at.clone(), offset + own.start..offset + own.end);
+        }
+        return;
+    }
+    let operations = simple(statement, script.is_open(), body);
+    for operation in operations {
+        script.push(operation, at.clone(), at.clone());
+    }
+}
+
+/// True for a statement about the schema with a name that PostgreSQL cuts.
+fn has_long_name(statement: &Statement<'_>) -> bool {
+    const BYTES_MAX: usize = 63;
+    let mut read = statement.read();
+    (read.take(&["create"]) || read.take(&["alter"]))
+        && statement
+            .tokens
+            .iter()
+            .any(|token| matches!(token.kind, Kind::Word | Kind::Quoted) && token.text.len() > BYTES_MAX)
+}
+
+/// The statements in the body of `DO $$ … $$`, behind the words that only lead to them.
+fn read_block(text: &str, offset: usize, statement: &Statement<'_>, script: &mut Script) {
+    let literal = statement.tokens.iter().find(|token| token.kind == Kind::Literal && token.text.starts_with('$'));
+    let Some(literal) = literal else { return };
+    let Some(tag) = literal.text[1..].find('$').map(|end| end + 2) else { return };
+    let start = literal.start() + tag;
+    let Some(inner) = text.get(start..literal.end().saturating_sub(tag).max(start)) else { return };
+    for statement in sql::statements(inner) {
+        let leads = |token: &sql::Token<'_>| {
+            token.kind == Kind::Word
+                && ["begin", "then", "else", "loop"].iter().any(|word| token.text.eq_ignore_ascii_case(word))
+        };
+        let first = statement.tokens.iter().rposition(leads).map_or(0, |at| at + 1);
+        let tokens = statement.tokens[first..].to_vec();
+        if !tokens.is_empty() {
+            read_statement(inner, offset + start, &Statement { tokens }, script, Body::Block);
+        }
+    }
+}
+
+/// ALTER TABLE and CREATE TABLE. The grammar is PostgreSQL's, so that what only other databases say is read beside it.
+fn read_table(text: &str, statement: &Statement<'_>, is_alter: bool) -> Vec<(Range<usize>, Operation)> {
+    let range = statement.range();
+    let plain = postgres_quotes(&text[range.clone()]);
+    let shifted = |own: Range<usize>| range.start + own.start..range.start + own.end;
+    if !is_alter {
+        let read = if tree::is_tame(statement) { tree::operations(&plain) } else { Vec::new() };
+        if read.is_empty() {
+            let create = |table| Operation::CreateTable { table, columns: vec![], references: vec![], replaces: false };
+            return statement.created_table().map(|table| (range.clone(), create(table))).into_iter().collect();
+        }
+        return read.into_iter().map(|(own, operation)| (shifted(own), operation)).collect();
+    }
+    let foreign = foreign_actions(statement);
+    if !foreign.is_empty() || is_foreign(statement) {
+        let foreign = if foreign.is_empty() { fallback_actions(statement) } else { foreign };
+        return foreign.into_iter().map(|operation| (range.clone(), operation)).collect();
+    }
+    let read = if tree::is_tame(statement) { tree::operations(&plain) } else { Vec::new() };
+    if read.is_empty() {
+        return fallback_actions(statement).into_iter().map(|operation| (range.clone(), operation)).collect();
+    }
+    read.into_iter().map(|(own, operation)| (shifted(own), operation)).collect()
+}
+
+/// MySQL's quotes as PostgreSQL writes them; of the same length, so that places stay.
+fn postgres_quotes(text: &str) -> String {
+    text.replace('`', "\"")
+}
+
+/// True for an ALTER TABLE that drops or adds what only MySQL has there: the grammar would take the word for a column.
+fn is_foreign(statement: &Statement<'_>) -> bool {
+    let Some((_, actions)) = statement.altered_table() else { return false };
+    actions.into_iter().any(|mut action| {
+        let kinds: &[&str] = if action.take(&["drop"]) {
+            &["index", "key", "foreign", "primary", "check"]
+        } else if action.take(&["add"]) {
+            &["index", "key", "fulltext", "spatial"]
+        } else {
+            return false;
+        };
+        // A column may be called so: then what follows is its type, or nothing.
+        let is_kind = kinds.iter().any(|kind| action.take(&[kind]));
+        is_kind && action.tokens.first().is_some_and(|token| token.kind != Kind::Sign || token.text == "(")
+    })
+}
+
+/// What only MySQL says: `CHANGE a b type`, `MODIFY a type`, `DROP FOREIGN KEY a`.
+fn foreign_actions(statement: &Statement<'_>) -> Vec<Operation> {
+    let Some((table, actions)) = statement.altered_table() else { return Vec::new() };
+    let mut operations = Vec::new();
+    for mut action in actions {
+        let changes = action.take(&["change"]);
+        if !changes && !action.take(&["modify"]) {
+            continue;
+        }
+        action.take(&["column"]);
+        let Some(column) = action.name() else { continue };
+        if changes {
+            let renamed = action.name().is_some_and(|to| to != column);
+            if renamed {
+                operations.push(Operation::RenameColumn { table: table.clone(), column: column.clone() });
+                continue;
+            }
+        }
+        let to = action.clone().name().map(|name| Type::of(&name)).unwrap_or_default();
+        operations.push(Operation::ChangeType { table: table.clone(), column, to, from: None });
+    }
+    operations
+}
+
+/// What can be told of an ALTER TABLE that the grammar does not know, or that is too long for it.
+fn fallback_actions(statement: &Statement<'_>) -> Vec<Operation> {
+    let Some((table, actions)) = statement.altered_table() else { return Vec::new() };
+    let mut operations = Vec::new();
+    for mut action in actions {
+        if action.take(&["drop", "constraint"]) || action.take(&["drop", "foreign", "key"]) {
+            action.take(&["if", "exists"]);
+            operations
+                .push(Operation::DropConstraint { table: table.clone(), name: action.name().unwrap_or_default() });
+        } else if sql::drops_column(action.clone()) {
+            operations.push(Operation::DropColumn { table: table.clone(), column: String::new() });
+        } else if action.take(&["add"]) {
+            if ["constraint", "index", "key", "unique", "primary", "foreign", "check", "fulltext"]
+                .iter()
+                .any(|word| action.take(&[word]))
+            {
+                continue;
+            }
+            action.take(&["column"]);
+            action.take(&["if", "not", "exists"]);
+            let Some(name) = action.name() else { continue };
+            let default = if action.holds("default") || action.holds("identity") || action.holds("auto_increment") {
+                super::super::operation::Value::Same
+            } else {
+                super::super::operation::Value::None
+            };
+            let column = Column { name, not_null: action.holds("not"), default, ..Column::default() };
+            operations.push(Operation::AddColumn { table: table.clone(), column });
+        } else {
+            operations.push(Operation::Unknown { schema: true });
+        }
+    }
+    operations
+}
+
+/// What a statement without a table's definition does.
+fn simple(statement: &Statement<'_>, open: bool, body: Body) -> Vec<Operation> {
+    let mut read = statement.read();
+    let other = |deed, table: Option<String>| vec![Operation::Other { deed, table: table.unwrap_or_default() }];
+    if body == Body::Script {
+        if read.clone().take(&["begin"]) || read.clone().take(&["start", "transaction"]) {
+            return vec![Operation::Begin];
+        }
+        let back = read.clone().take(&["rollback"]) && !statement.read().holds("to");
+        // The end of a function's body in SQL looks like the end of a transaction.
+        let end = open && read.clone().take(&["end"]);
+        if back || end || read.clone().take(&["commit"]) || read.clone().take(&["abort"]) {
+            return vec![Operation::Commit];
+        }
+    }
+    if read.take(&["drop"]) {
+        return dropped(read);
+    }
+    if read.take(&["create"]) {
+        return created(read, statement);
+    }
+    if read.take(&["alter"]) {
+        return altered(read, statement);
+    }
+    if read.take(&["set"]) || read.clone().take(&["select", "set_config"]) {
+        return setting(statement);
+    }
+    if read.take(&["truncate"]) {
+        read.take(&["table"]);
+        read.take(&["only"]);
+        let cascade = statement.read().holds_anywhere("cascade");
+        return other(if cascade { Deed::TruncateCascade } else { Deed::Truncate }, read.name());
+    }
+    if read.take(&["rename", "table"]) {
+        let (table, to) = (read.name().unwrap_or_default(), String::new());
+        return vec![Operation::RenameTable { table, to }];
+    }
+    if read.take(&["vacuum"]) {
+        let full = statement.read().holds_anywhere("full");
+        return if full { other(Deed::VacuumFull, None) } else { vec![Operation::Unknown { schema: false }] };
+    }
+    if read.take(&["cluster"]) {
+        return other(Deed::Cluster, read.name());
+    }
+    if read.take(&["reindex"]) {
+        let concurrently = statement.read().holds_anywhere("concurrently");
+        return other(if concurrently { Deed::ConcurrentWork } else { Deed::Reindex }, None);
+    }
+    if read.take(&["refresh", "materialized", "view"]) {
+        let concurrently = read.take(&["concurrently"]);
+        return if concurrently {
+            vec![Operation::Unknown { schema: false }]
+        } else {
+            other(Deed::RefreshView, read.name())
+        };
+    }
+    if read.take(&["lock"]) {
+        read.take(&["table"]);
+        read.take(&["only"]);
+        return other(Deed::LockTable, read.name());
+    }
+    rows(statement)
+}
+
+/// What is done to rows.
+fn rows(statement: &Statement<'_>) -> Vec<Operation> {
+    let mut read = statement.read();
+    let other = |deed, table: Option<String>| vec![Operation::Other { deed, table: table.unwrap_or_default() }];
+    let deletes = read.take(&["delete", "from"]);
+    if deletes || read.take(&["update"]) {
+        read.take(&["only"]);
+        let all = !restricts(statement);
+        let deed = match (all, deletes) {
+            (true, true) => Deed::DeleteAll,
+            (true, false) => Deed::UpdateAll,
+            (false, _) => Deed::WriteRows,
+        };
+        return other(deed, read.name());
+    }
+    if read.take(&["insert", "into"]) {
+        return filled(&read).map_or_else(|| other(Deed::WriteRows, read.clone().name()), |operation| vec![operation]);
+    }
+    if read.take(&["select"]) || read.take(&["with"]) {
+        return other(Deed::Query, None);
+    }
+    vec![Operation::Unknown { schema: false }]
+}
+
+/// `INSERT INTO a (b, c) SELECT b, 1 FROM d`: which columns are taken over, and which are made up.
+fn filled(read: &Reader<'_, '_>) -> Option<Operation> {
+    let mut read = read.clone();
+    let table = read.name()?;
+    let mut columns = Vec::new();
+    if !read.take_sign("(") {
+        return None;
+    }
+    loop {
+        columns.push(read.name()?);
+        if !read.take_sign(",") {
+            break;
+        }
+    }
+    if !read.take_sign(")") || !read.take(&["select"]) {
+        return None;
+    }
+    let (mut made_up, mut taken) = (Vec::new(), Vec::new());
+    for (place, column) in columns.into_iter().enumerate() {
+        if place > 0 && !read.take_sign(",") {
+            return None;
+        }
+        let mut value = read.clone();
+        let same = value.name().is_some_and(|name| name == column)
+            && (value.clone().take(&["from"]) || value.clone().take_sign(","));
+        if same { &mut taken } else { &mut made_up }.push(column);
+        read.skip_part();
+    }
+    Some(Operation::FillTable { table, made_up, taken })
+}
+
+/// True when a WHERE leaves rows out: `WHERE true` does not.
+fn restricts(statement: &Statement<'_>) -> bool {
+    let mut depth = 0_i32;
+    for (at, token) in statement.tokens.iter().enumerate() {
+        match (token.kind, token.text) {
+            (Kind::Sign, "(") => depth += 1,
+            (Kind::Sign, ")") => depth -= 1,
+            (Kind::Word, word) if depth == 0 && word.eq_ignore_ascii_case("where") => {
+                let rest: Vec<_> = statement.tokens[at + 1..].iter().map(|token| token.text).collect();
+                return !matches!(rest.as_slice(), [word] if word.eq_ignore_ascii_case("true"))
+                    && !matches!(rest.as_slice(), [left, "=", right] if left == right);
+            }
+            (Kind::Word, word) if depth == 0 && word.eq_ignore_ascii_case("limit") => return true,
+            _ => {}
+        }
+    }
+    false
+}
+
+fn dropped(mut read: Reader<'_, '_>) -> Vec<Operation> {
+    let other = |deed| vec![Operation::Other { deed, table: String::new() }];
+    read.take(&["temporary"]);
+    if read.take(&["table"]) {
+        read.take(&["if", "exists"]);
+        let mut tables = Vec::new();
+        while let Some(table) = read.name() {
+            tables.push(Operation::DropTable { table });
+            if !read.take_sign(",") {
+                break;
+            }
+        }
+        return tables;
+    }
+    if read.take(&["index"]) {
+        let concurrently = read.take(&["concurrently"]);
+        let guarded = read.take(&["if", "exists"]);
+        read.name();
+        let table = if read.take(&["on"]) { read.name() } else { None };
+        return vec![Operation::DropIndex { table, concurrently, guarded }];
+    }
+    if read.take(&["database"]) {
+        return other(Deed::DropDatabase);
+    }
+    if read.take(&["schema"]) {
+        return other(Deed::DropSchema);
+    }
+    if read.take(&["trigger"]) || read.take(&["policy"]) || read.take(&["rule"]) {
+        return other(Deed::DropTrigger);
+    }
+    let objects = [
+        "view",
+        "materialized",
+        "function",
+        "procedure",
+        "routine",
+        "aggregate",
+        "type",
+        "domain",
+        "sequence",
+        "extension",
+        "role",
+        "user",
+        "owned",
+        "publication",
+        "server",
+        "foreign",
+        "operator",
+        "cast",
+        "event",
+    ];
+    if objects.iter().any(|object| read.take(&[object])) {
+        return other(Deed::DropObject);
+    }
+    vec![Operation::Unknown { schema: true }]
+}
+
+fn created(mut read: Reader<'_, '_>, statement: &Statement<'_>) -> Vec<Operation> {
+    let other = |deed, table: Option<String>| vec![Operation::Other { deed, table: table.unwrap_or_default() }];
+    let temporary = read.take(&["temporary"]) || read.take(&["temp"]);
+    if temporary {
+        let create = |table| Operation::CreateTable { table, columns: vec![], references: vec![], replaces: false };
+        return statement.created_table().map(create).into_iter().collect();
+    }
+    read.take(&["or", "replace"]);
+    let unique = read.take(&["unique"]);
+    for word in ["nonclustered", "clustered", "fulltext", "spatial"] {
+        read.take(&[word]);
+    }
+    if read.take(&["index"]) {
+        return created_index(read, unique).into_iter().collect();
+    }
+    if read.take(&["domain"]) {
+        let mut constrained = statement.read();
+        let limits = ["check", "not", "constraint"].iter().any(|word| constrained.holds_anywhere(word));
+        constrained.take(&["create"]);
+        return if limits {
+            other(Deed::CreateDomainWithConstraint, None)
+        } else {
+            vec![Operation::Unknown { schema: false }]
+        };
+    }
+    if read.take(&["type"]) {
+        read.name();
+        return if read.take(&["as", "enum"]) {
+            other(Deed::CreateEnum, None)
+        } else {
+            vec![Operation::Unknown { schema: false }]
+        };
+    }
+    read.take(&["constraint"]);
+    if read.take(&["trigger"]) {
+        while !read.tokens.is_empty() && !read.take(&["on"]) {
+            read.skip();
+        }
+        return other(Deed::CreateTrigger, read.name());
+    }
+    vec![Operation::Unknown { schema: false }]
+}
+
+fn created_index(mut read: Reader<'_, '_>, unique: bool) -> Option<Operation> {
+    let concurrently = read.take(&["concurrently"]);
+    let guarded = read.take(&["if", "not", "exists"]);
+    if !read.take(&["on"]) {
+        read.name()?;
+        if !read.take(&["on"]) {
+            return None;
+        }
+    }
+    read.take(&["only"]);
+    let table = read.name()?;
+    if read.take(&["using"]) {
+        read.name();
+    }
+    let columns = if read.take_sign("(") { read.parts() } else { 0 };
+    Some(Operation::CreateIndex { table, index: Index { unique, concurrently, guarded, columns } })
+}
+
+fn altered(mut read: Reader<'_, '_>, statement: &Statement<'_>) -> Vec<Operation> {
+    let other = |deed| vec![Operation::Other { deed, table: String::new() }];
+    let renames = statement.read().holds_anywhere("rename");
+    if read.take(&["domain"]) {
+        read.name();
+        if read.take(&["add"]) {
+            return other(Deed::AddDomainConstraint);
+        }
+        return if renames { other(Deed::RenameObject) } else { vec![Operation::Unknown { schema: true }] };
+    }
+    if read.take(&["type"]) {
+        read.name();
+        if read.take(&["add", "value"]) {
+            let placed = statement.read().holds_anywhere("before") || statement.read().holds_anywhere("after");
+            return other(if placed { Deed::AddEnumValue } else { Deed::AddEnumValueLast });
+        }
+        if read.take(&["alter", "attribute"]) {
+            let column = read.name().unwrap_or_default();
+            return vec![Operation::ChangeType { table: String::new(), column, to: Type::default(), from: None }];
+        }
+        if read.take(&["drop", "attribute"]) {
+            return other(Deed::DropObject);
+        }
+    }
+    if read.take(&["view"]) || read.take(&["materialized", "view"]) {
+        read.take(&["if", "exists"]);
+        let table = read.name().unwrap_or_default();
+        if read.take(&["rename", "column"]) {
+            return vec![Operation::RenameColumn { table, column: read.name().unwrap_or_default() }];
+        }
+    }
+    if renames {
+        return other(Deed::RenameObject);
+    }
+    if statement.read().holds_anywhere("schema") && statement.read().holds_anywhere("set") {
+        return other(Deed::MoveSchema);
+    }
+    if statement.read().holds_anywhere("tablespace") {
+        return other(Deed::MoveTablespace);
+    }
+    vec![Operation::Unknown { schema: true }]
+}
+
+/// `SET lock_timeout = '2s'`, `SELECT set_config('lock_timeout', '2s', true)`.
+fn setting(statement: &Statement<'_>) -> Vec<Operation> {
+    let words: Vec<_> = statement.tokens.iter().filter(|token| token.kind != Kind::Sign).collect();
+    let named = |name: &str| words.iter().position(|token| token.text.eq_ignore_ascii_case(name));
+    // `SET a.lock_timeout` is a setting of somebody else.
+    let foreign = statement.tokens.iter().any(|token| token.kind == Kind::Sign && token.text == ".");
+    let off = |at: usize| {
+        let value = words[at + 1..].iter().find(|token| !token.text.eq_ignore_ascii_case("to"));
+        value.is_none_or(|value| ["0", "default", "0s", "0ms"].iter().any(|off| value.text.eq_ignore_ascii_case(off)))
+    };
+    if foreign {
+        return vec![Operation::Unknown { schema: false }];
+    }
+    if let Some(at) = named("lock_timeout") {
+        return vec![Operation::LockTimeout(!off(at))];
+    }
+    if let Some(at) = named("statement_timeout") {
+        return vec![Operation::StatementTimeout(!off(at))];
+    }
+    vec![Operation::Unknown { schema: false }]
+}
+
+/// Which database the SQL is written for, by what only one of them says.
+pub(super) fn dialect(text: &str) -> Dialect {
+    let statements = text.to_ascii_lowercase();
+    let says = |signs: &[&str]| signs.iter().any(|sign| statements.contains(sign));
+    if says(&["autoincrement", "pragma "]) {
+        return Dialect::Sqlite;
+    }
+    if says(&["`", "engine=", "engine =", "auto_increment", "algorithm=inplace", "algorithm=instant"]) {
+        return Dialect::Mysql;
+    }
+    if says(&["nvarchar", "nonclustered", "\ngo\n", "\ngo\r\n", "sp_rename"]) || statements.trim_end().ends_with("\ngo")
+    {
+        return Dialect::SqlServer;
+    }
+    Dialect::Postgres
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::migration::operation::{ConstraintKind, Generated, Value};
+
+    fn operations(text: &str) -> Vec<Operation> {
+        let mut script = Script::default();
+        read(text, 0, &mut script);
+        script.steps.into_iter().map(|step| step.what).collect()
+    }
+
+    #[test]
+    fn columns_are_read_by_the_grammar() {
+        let added = |text: &str| match operations(text).remove(0) {
+            Operation::AddColumn { table, column } => (table, column),
+            other => panic!("{text}: {other:?}"),
+        };
+        let (table, column) =
+            added("ALTER TABLE ONLY public.\"Users\" ADD COLUMN IF NOT EXISTS a numeric(10, 2) NOT NULL DEFAULT 0;");
+        assert_eq!(
+            (table.as_str(), column.name.as_str(), column.ty.arguments.as_slice()),
+            ("Users", "a", [10, 2].as_slice())
+        );
+        assert!(column.not_null && column.default == Value::Same);
+        assert_eq!(added("alter table t add a uuid default gen_random_uuid()").1.default, Value::Volatile);
+        assert_eq!(added("alter table t add a int generated always as (b + 1) stored").1.generated, Generated::Stored);
+        assert_eq!(added("alter table t add a int generated by default as identity").1.generated, Generated::Identity);
+        assert_eq!(added("alter table t add a int references public.b (id)").1.references.as_deref(), Some("b"));
+        let (table, column) = added("ALTER TABLE `t` ADD COLUMN `a` int DEFAULT 1 NOT NULL;");
+        assert_eq!((table.as_str(), column.name.as_str(), column.not_null), ("t", "a", true));
+    }
+
+    #[test]
+    fn constraints_are_read_by_the_grammar() {
+        let added = |text: &str| match operations(&format!("ALTER TABLE t ADD CONSTRAINT c {text};")).remove(0) {
+            Operation::AddConstraint { constraint, .. } => constraint,
+            other => panic!("{text}: {other:?}"),
+        };
+        let check = added("CHECK (a IS NOT NULL) NOT VALID");
+        assert_eq!(
+            (check.name.as_str(), check.kind, check.validated),
+            ("c", ConstraintKind::NotNull("a".into()), false)
+        );
+        assert_eq!(added("CHECK (a > 0)").kind, ConstraintKind::Check);
+        assert!(added("UNIQUE USING INDEX i").from_index && !added("UNIQUE (a)").from_index);
+        assert_eq!(added("EXCLUDE USING gist (a WITH &&)").kind, ConstraintKind::Exclusion);
+        assert!(added("FOREIGN KEY (a) REFERENCES b (id) ON DELETE CASCADE").validated);
+    }
+
+    #[test]
+    fn other_statements_say_what_they_do_in_their_first_words() {
+        let deed = |text: &str| operations(text).first().and_then(Operation::deed);
+        for (text, expected) in [
+            ("TRUNCATE a CASCADE", Deed::TruncateCascade),
+            ("DELETE FROM a", Deed::DeleteAll),
+            ("DELETE FROM a WHERE true", Deed::DeleteAll),
+            ("DELETE FROM a WHERE 1=1", Deed::DeleteAll),
+            ("DELETE FROM a WHERE b = 1", Deed::WriteRows),
+            ("UPDATE a SET b = (SELECT 1 WHERE true)", Deed::UpdateAll),
+            ("VACUUM (FULL) a", Deed::VacuumFull),
+            ("REINDEX TABLE a", Deed::Reindex),
+            ("ALTER TYPE m ADD VALUE 'x'", Deed::AddEnumValueLast),
+            ("ALTER TABLE a DETACH PARTITION b", Deed::DetachPartition),
+            ("CREATE DOMAIN d AS int CHECK (value > 0)", Deed::CreateDomainWithConstraint),
+            ("DROP SCHEMA IF EXISTS s CASCADE", Deed::DropSchema),
+            ("CREATE TRIGGER x BEFORE INSERT ON a FOR EACH ROW EXECUTE FUNCTION f()", Deed::CreateTrigger),
+        ] {
+            assert_eq!(deed(text), Some(expected), "{text}");
+        }
+        for text in [
+            "VACUUM a",
+            "REINDEX (CONCURRENTLY) TABLE a",
+            "ALTER TABLE a DETACH PARTITION b CONCURRENTLY",
+            "CREATE DOMAIN d AS int",
+        ] {
+            assert!(!matches!(deed(text), Some(other) if other != Deed::ConcurrentWork), "{text}");
+        }
+        assert_eq!(operations("SET LOCAL lock_timeout = '2s'"), [Operation::LockTimeout(true)]);
+        assert_eq!(operations("SET lock_timeout TO 0"), [Operation::LockTimeout(false)]);
+        assert_eq!(operations("select set_config('lock_timeout', '2s', true)"), [Operation::LockTimeout(true)]);
+    }
+
+    #[test]
+    fn a_block_is_read_too() {
+        let text = "DO $$ BEGIN IF NOT EXISTS (SELECT 1) THEN ALTER TABLE a DROP COLUMN b; END IF; END $$;";
+        assert!(operations(text).contains(&Operation::DropColumn { table: "a".into(), column: "b".into() }));
+        assert!(!operations(text).contains(&Operation::Begin));
+        let function = "CREATE FUNCTION f() RETURNS void AS $$ BEGIN DROP TABLE a; END $$ LANGUAGE plpgsql;";
+        assert_eq!(operations(function), [Operation::Unknown { schema: false }]);
+    }
+
+    #[test]
+    fn what_mysql_says_is_understood() {
+        assert!(matches!(operations("ALTER TABLE `a` CHANGE `b` `c` int")[0], Operation::RenameColumn { .. }));
+        assert!(matches!(operations("ALTER TABLE `a` MODIFY `b` bigint NOT NULL")[0], Operation::ChangeType { .. }));
+        assert!(matches!(operations("RENAME TABLE `a` TO `b`")[0], Operation::RenameTable { .. }));
+        assert!(matches!(operations("ALTER TABLE `a` DROP FOREIGN KEY `b`")[0], Operation::DropConstraint { .. }));
+        assert_eq!(dialect("CREATE TABLE `a` (id int) ENGINE=InnoDB"), Dialect::Mysql);
+        assert_eq!(dialect("CREATE TABLE a (id integer PRIMARY KEY AUTOINCREMENT)"), Dialect::Sqlite);
+        assert_eq!(dialect("CREATE TABLE a (id bigint)"), Dialect::Postgres);
+    }
+
+    #[test]
+    fn nothing_is_too_deep_or_too_long() {
+        let deep = [
+            format!("ALTER TABLE a ADD b int DEFAULT {}1", "(".repeat(100_000)),
+            format!("ALTER TABLE a ADD b int DEFAULT {}1", "not ".repeat(100_000)),
+            format!("ALTER TABLE a ADD b int DEFAULT {}1", "- ".repeat(100_000)),
+            format!("ALTER TABLE a ADD b int DEFAULT {}1", "case when ".repeat(100_000)),
+            format!("ALTER TABLE a ADD b int DEFAULT 1{}", " + 1".repeat(300_000)),
+            format!("ALTER TABLE a ADD b int DEFAULT 1{}", " + 1".repeat(900)),
+            format!("ALTER TABLE a ADD b int DEFAULT {}", "a.".repeat(900)),
+            format!("ALTER TABLE a ADD b int DEFAULT 1{}", "::x".repeat(600)),
+            format!("ALTER TABLE a ADD b int DEFAULT {}1", "a(".repeat(60)),
+            format!("ALTER TABLE a {}", "ADD b int, ".repeat(100_000)),
+            format!("CREATE TABLE a ({}", "b int, ".repeat(100_000)),
+        ];
+        for text in deep {
+            operations(&text);
+        }
+        let many = "ALTER TABLE a ADD b int;\n".repeat(100_000);
+        let started = std::time::Instant::now();
+        assert_eq!(operations(&many).len(), 100_000);
+        assert!(started.elapsed() < std::time::Duration::from_secs(60), "{:?}", started.elapsed());
+        let long = format!("ALTER TABLE a {}DROP COLUMN c", "ADD b int, ".repeat(2_000));
+        assert!(matches!(operations(&long).last(), Some(Operation::DropColumn { .. })));
+    }
+}

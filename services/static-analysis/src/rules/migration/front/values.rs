@@ -1,0 +1,229 @@
+//! Expressions, as far as the rules ask about them: whether a default is the same for every row, and whether a check only asks
+//! that a column is not null.
+
+use super::super::operation::Value;
+use super::super::sql::{self, Kind, Token};
+
+/// Functions of PostgreSQL whose value is the same all through a statement (`provolatile` other than `v` in its catalogue),
+/// as far as defaults use them.
+const STEADY: &[&str] = &[
+    "abs",
+    "age",
+    "any",
+    "array",
+    "array_append",
+    "array_cat",
+    "array_fill",
+    "array_remove",
+    "array_to_string",
+    "array_upper",
+    "btrim",
+    "cast",
+    "ceil",
+    "ceiling",
+    "char_length",
+    "chr",
+    "coalesce",
+    "concat",
+    "concat_ws",
+    "current_database",
+    "current_schema",
+    "current_schemas",
+    "current_setting",
+    "current_timestamp",
+    "date",
+    "date_bin",
+    "date_part",
+    "date_trunc",
+    "daterange",
+    "decode",
+    "encode",
+    "exists",
+    "extract",
+    "floor",
+    "format",
+    "greatest",
+    "hstore",
+    "in",
+    "inet_client_addr",
+    "initcap",
+    "int4range",
+    "int8range",
+    "interval",
+    "json_build_array",
+    "json_build_object",
+    "json_object",
+    "jsonb_build_array",
+    "jsonb_build_object",
+    "jsonb_object",
+    "jsonb_set",
+    "least",
+    "left",
+    "length",
+    "localtime",
+    "localtimestamp",
+    "lower",
+    "lpad",
+    "ltrim",
+    "make_date",
+    "make_interval",
+    "make_time",
+    "make_timestamp",
+    "make_timestamptz",
+    "md5",
+    "mod",
+    "now",
+    "nullif",
+    "numeric",
+    "numrange",
+    "overlay",
+    "pg_backend_pid",
+    "point",
+    "position",
+    "power",
+    "quote_literal",
+    "repeat",
+    "replace",
+    "reverse",
+    "right",
+    "round",
+    "row",
+    "row_to_json",
+    "rpad",
+    "rtrim",
+    "sha256",
+    "sign",
+    "split_part",
+    "sqrt",
+    "statement_timestamp",
+    "string_to_array",
+    "strpos",
+    "substr",
+    "substring",
+    "time",
+    "timestamp",
+    "timestamptz",
+    "timezone",
+    "to_char",
+    "to_date",
+    "to_hex",
+    "to_json",
+    "to_jsonb",
+    "to_number",
+    "to_timestamp",
+    "to_tsvector",
+    "transaction_timestamp",
+    "translate",
+    "trim",
+    "trunc",
+    "tsrange",
+    "tstzrange",
+    "txid_current",
+    "unistr",
+    "upper",
+    "varchar",
+    "version",
+];
+
+/// Functions of PostgreSQL and its usual extensions that are called anew for every row.
+const VOLATILE: &[&str] = &[
+    "clock_timestamp",
+    "gen_random_bytes",
+    "gen_random_uuid",
+    "gen_salt",
+    "nanoid",
+    "nextval",
+    "random",
+    "random_normal",
+    "setval",
+    "timeofday",
+    "uuid_generate_v1",
+    "uuid_generate_v1mc",
+    "uuid_generate_v4",
+    "uuid_generate_v7",
+    "uuidv4",
+    "uuidv7",
+];
+
+/// What a default in SQL gives each row.
+pub(super) fn of_sql(expression: &str) -> Value {
+    let statements = sql::statements(expression);
+    let Some(statement) = statements.first() else { return Value::None };
+    let tokens = &statement.tokens;
+    let bare = |token: &Token<'_>| !(token.kind == Kind::Sign && matches!(token.text, "(" | ")"));
+    let mut value = match tokens.iter().find(|token| bare(token)) {
+        Some(first) if is_word(first, "null") => Value::None,
+        _ => Value::Same,
+    };
+    for (name, open) in tokens.iter().zip(tokens.iter().skip(1)) {
+        if !(open.kind == Kind::Sign && open.text == "(") || !matches!(name.kind, Kind::Word | Kind::Quoted) {
+            continue;
+        }
+        let name = name.text.to_lowercase();
+        if VOLATILE.contains(&name.as_str()) {
+            return Value::Volatile;
+        }
+        // `numeric(10, 2)` in a cast looks like a call, and so do operators in words.
+        let type_or_word = ["varchar", "char", "bit", "decimal", "and", "or", "not", "is", "like", "values", "select"];
+        if !STEADY.contains(&name.as_str()) && !type_or_word.contains(&name.as_str()) {
+            value = Value::Unknown;
+        }
+    }
+    value
+}
+
+fn is_word(token: &Token<'_>, word: &str) -> bool {
+    token.kind == Kind::Word && token.text.eq_ignore_ascii_case(word)
+}
+
+/// The column of a check that says no more than `column IS NOT NULL`.
+pub(super) fn not_null_column(expression: &str) -> Option<String> {
+    let statements = sql::statements(expression);
+    let tokens: Vec<_> = statements
+        .first()?
+        .tokens
+        .iter()
+        .filter(|token| !matches!(token.text, "(" | ")") || token.kind != Kind::Sign)
+        .collect();
+    match tokens.as_slice() {
+        [column, is, not, null] if is_word(is, "is") && is_word(not, "not") && is_word(null, "null") => {
+            Some(if column.kind == Kind::Quoted { column.text.to_owned() } else { column.text.to_lowercase() })
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_default_is_the_same_for_all_rows_or_not() {
+        for (text, expected) in [
+            ("10", Value::Same),
+            ("'x'::text", Value::Same),
+            ("NULL", Value::None),
+            ("(NULL)", Value::None),
+            ("now()", Value::Same),
+            ("CURRENT_TIMESTAMP", Value::Same),
+            ("date_trunc('day', now()) + interval '1 day'", Value::Same),
+            ("ARRAY[]::varchar(20)[]", Value::Same),
+            ("cast(1 as numeric(10, 2))", Value::Same),
+            ("random()", Value::Volatile),
+            ("md5(random()::text)", Value::Volatile),
+            ("public.gen_random_uuid()", Value::Volatile),
+            ("nextval('s')", Value::Volatile),
+            ("my_function()", Value::Unknown),
+        ] {
+            assert_eq!(of_sql(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_check_may_be_a_not_null() {
+        assert_eq!(not_null_column("(Name IS NOT NULL)").as_deref(), Some("name"));
+        assert_eq!(not_null_column("\"Name\" is not null").as_deref(), Some("Name"));
+        assert_eq!(not_null_column("a IS NOT NULL AND b > 0"), None);
+        assert_eq!(not_null_column(""), None);
+    }
+}

@@ -1,0 +1,728 @@
+//! What makes everybody else wait: locks that are held while a table is read through, and locks that are waited for without
+//! an end.
+
+use std::collections::HashSet;
+
+use domain::{Confidence, Severity};
+
+use super::super::operation::{ConstraintKind, Deed, Language, Note, Operation, Script, Step};
+use super::{ALTER_TABLE, CREATE_INDEX, LOCKING, RULE, deeds, postgres_deeds};
+use crate::rules::{Check, Rule};
+
+/// The rules.
+pub(in crate::rules::migration) static RULES: &[&Rule] = &[
+    &INDEX_CREATE,
+    &UNIQUE_CONSTRAINT,
+    &INDEX_DROP,
+    &REINDEX,
+    &CONSTRAINT_VALIDATED,
+    &VALIDATED_AT_ONCE,
+    &SET_NOT_NULL,
+    &DOMAIN_CONSTRAINT,
+    &EXCLUSION_CONSTRAINT,
+    &VIEW_REFRESH,
+    &PARTITION_DETACH,
+    &PARTITION_ATTACH,
+    &TABLE_LOCK,
+    &TRIGGER,
+    &BULK_UPDATE,
+    &LOCK_TIMEOUT,
+    &STATEMENT_TIMEOUT,
+    &REFERENCE_WITH_KEY,
+    &MANY_REFERENCES,
+    &INDEX_REPLACED,
+];
+
+static INDEX_CREATE: Rule = Rule {
+    id: "migration.sql.index-without-concurrently",
+    title: "Index built while writes wait",
+    confidence: Confidence::Medium,
+    hazard: "lock.index_create",
+    remediation: "Build the index CONCURRENTLY, in a migration of its own outside a transaction.",
+    references: &[CREATE_INDEX],
+    aliases: &[
+        "require-concurrent-index-creation",
+        "E6",
+        "create-index-not-concurrent",
+        "CREATE_INDEX",
+        "CREATE_INDEX_EXCLUSIVE",
+        "add_index",
+    ],
+    check: Check::Script(|script| {
+        let message = "the index is built under a lock that makes every write to the table wait";
+        postgres_old(script, |number, step| match &step.what {
+            Operation::CreateIndex { index, .. } if !index.concurrently => Some(Note::new(number, message)),
+            _ => None,
+        })
+    }),
+    ..RULE
+};
+
+static UNIQUE_CONSTRAINT: Rule = Rule {
+    id: "migration.lock.unique-constraint",
+    title: "Unique or primary key built while everything waits",
+    hazard: "lock.index_create",
+    remediation: "Build a unique index CONCURRENTLY first, then add the constraint USING INDEX.",
+    references: &[ALTER_TABLE, CREATE_INDEX],
+    aliases: &[
+        "disallowed-unique-constraint",
+        "adding-serial-primary-key-field",
+        "E7",
+        "ADD_UNIQUE",
+        "add_unique_constraint",
+        "add-constraint-unique",
+    ],
+    check: Check::Script(|script| {
+        let message = "the constraint's index is built under a lock that makes every read and write of the table wait";
+        postgres_old(script, |number, step| match &step.what {
+            Operation::AddConstraint { constraint, .. } => {
+                let unique = matches!(constraint.kind, ConstraintKind::Unique | ConstraintKind::Primary);
+                (unique && !constraint.from_index).then(|| Note::new(number, message))
+            }
+            Operation::AddColumn { column, .. } => {
+                (column.unique || column.primary).then(|| Note::new(number, message))
+            }
+            _ => None,
+        })
+    }),
+    ..RULE
+};
+
+static INDEX_DROP: Rule = Rule {
+    id: "migration.lock.index-drop",
+    title: "Index dropped while everything waits",
+    severity: Severity::Low,
+    hazard: "lock.index_drop",
+    remediation: "Drop the index CONCURRENTLY, outside a transaction.",
+    references: &["https://www.postgresql.org/docs/current/sql-dropindex.html"],
+    aliases: &["require-concurrent-index-deletion", "drop-index-not-concurrent", "DROP_INDEX", "remove_index"],
+    check: Check::Script(|script| {
+        let message = "the index is dropped under a lock that makes every read and write of its table wait";
+        postgres_old(script, |number, step| {
+            matches!(step.what, Operation::DropIndex { concurrently: false, .. }).then(|| Note::new(number, message))
+        })
+    }),
+    ..RULE
+};
+
+static REINDEX: Rule = Rule {
+    id: "migration.lock.reindex",
+    title: "Index rebuilt while everything waits",
+    hazard: "lock.reindex",
+    remediation: "Use REINDEX … CONCURRENTLY, outside a transaction.",
+    references: &["https://www.postgresql.org/docs/current/sql-reindex.html"],
+    aliases: &["require-concurrent-reindex", "reindex-non-concurrent", "REINDEX"],
+    check: Check::Script(|script| {
+        let message = "the index is rebuilt under a lock that makes writes to its table, and reads by that index, wait";
+        postgres_deeds(script, &[Deed::Reindex], message)
+    }),
+    ..RULE
+};
+
+static CONSTRAINT_VALIDATED: Rule = Rule {
+    id: "migration.lock.constraint-validated",
+    title: "Constraint checked on all rows while everything waits",
+    hazard: "lock.constraint_validate",
+    remediation: "Add the constraint as NOT VALID, and VALIDATE it in a later transaction, which lets reads and writes go on.",
+    references: &[ALTER_TABLE],
+    aliases: &[
+        "constraint-missing-not-valid",
+        "adding-foreign-key-constraint",
+        "E1",
+        "add-constraint-fk-no-not-valid",
+        "add-constraint-check-no-not-valid",
+        "add_foreign_key",
+        "add_check_constraint",
+    ],
+    check: Check::Script(|script| postgres_old(script, validated)),
+    ..RULE
+};
+
+fn validated(number: usize, step: &Step) -> Option<Note> {
+    match &step.what {
+        Operation::AddConstraint { constraint, .. } if constraint.validated && !constraint.from_index => {
+            match constraint.kind {
+                ConstraintKind::ForeignKey => {
+                    Some(Note::new(number, "all rows are checked under a lock that makes writes to both tables wait"))
+                }
+                ConstraintKind::Check | ConstraintKind::NotNull(_) => {
+                    Some(Note::new(number, "all rows are checked under a lock that makes every read and write wait"))
+                }
+                ConstraintKind::Unique | ConstraintKind::Primary => {
+                    let message = "the migration fails if a row that is there violates the constraint";
+                    Some(Note::new(number, message).severity(Severity::Low))
+                }
+                ConstraintKind::Exclusion => None,
+            }
+        }
+        Operation::AddColumn { column, .. } if column.references.is_some() || column.check => {
+            let message = "the new column's constraint is checked under a lock that makes writes wait";
+            Some(Note::new(number, message).severity(Severity::Low))
+        }
+        _ => None,
+    }
+}
+
+static VALIDATED_AT_ONCE: Rule = Rule {
+    id: "migration.lock.validated-at-once",
+    title: "Constraint added and validated in one transaction",
+    hazard: "lock.constraint_validate",
+    remediation: "Validate the constraint in a later transaction: this one still holds the lock that adding it took.",
+    references: &[ALTER_TABLE, LOCKING],
+    aliases: &[
+        "constraint-missing-not-valid",
+        "not-valid-validate-same-tx",
+        "validate_check_constraint",
+        "validate_foreign_key",
+    ],
+    check: Check::Script(|script| {
+        let message = "all rows are checked while the transaction still holds the lock of an earlier ALTER TABLE";
+        if !script.is_postgres() {
+            return Vec::new();
+        }
+        // Tables with an ALTER TABLE before, in which transaction and statement.
+        let mut locked: HashSet<(String, Option<u32>, Option<usize>)> = HashSet::new();
+        let mut notes = Vec::new();
+        for (number, step) in script.steps.iter().enumerate() {
+            match &step.what {
+                Operation::ValidateConstraint { table, .. } => {
+                    let together =
+                        step.transaction.is_some() && locked.contains(&(table.clone(), step.transaction, None));
+                    if together || locked.contains(&(table.clone(), None, Some(step.statement))) {
+                        notes.push(Note::new(number, message));
+                    }
+                }
+                Operation::AddConstraint { table, .. } | Operation::AddColumn { table, .. } => {
+                    if !script.is_new(table, number) {
+                        locked.insert((table.clone(), step.transaction, None));
+                        locked.insert((table.clone(), None, Some(step.statement)));
+                    }
+                }
+                _ => {}
+            }
+        }
+        notes
+    }),
+    ..RULE
+};
+
+static REFERENCE_WITH_KEY: Rule = Rule {
+    id: "migration.lock.reference-with-key",
+    title: "Reference added together with its foreign key",
+    severity: Severity::Low,
+    hazard: "lock.index_create",
+    remediation: "Add the reference with its index built concurrently, then the foreign key with validate: false, and validate it in a later migration.",
+    references: &[
+        "https://api.rubyonrails.org/classes/ActiveRecord/ConnectionAdapters/SchemaStatements.html#method-i-add_reference",
+        ALTER_TABLE,
+    ],
+    aliases: &["add_reference"],
+    check: Check::Script(|script| {
+        let message =
+            "column, index and foreign key come in one transaction, and writes to both tables wait for all of it";
+        postgres_deeds(script, &[Deed::AddReferenceWithKey], message)
+    }),
+    ..RULE
+};
+
+static MANY_REFERENCES: Rule = Rule {
+    id: "migration.lock.many-references",
+    title: "Foreign keys to several tables in one transaction",
+    severity: Severity::Info,
+    confidence: Confidence::Medium,
+    hazard: "lock.constraint_validate",
+    remediation: "Add each foreign key in a transaction of its own, so that no lock is held while another is waited for.",
+    references: &[LOCKING],
+    aliases: &["multiple_foreign_keys"],
+    check: Check::Script(|script| {
+        let message =
+            "the transaction locks several tables one after the other, and holds each while it waits for the next";
+        script.each_in_postgres(|number, step| match &step.what {
+            Operation::CreateTable { references, .. } => {
+                let old: HashSet<_> = references.iter().filter(|table| !script.is_new(table, number)).collect();
+                (old.len() > 1).then(|| Note::new(number, message))
+            }
+            _ => None,
+        })
+    }),
+    ..RULE
+};
+
+static INDEX_REPLACED: Rule = Rule {
+    id: "migration.lock.index-replaced",
+    title: "Index dropped before its successor is there",
+    severity: Severity::Info,
+    confidence: Confidence::Medium,
+    hazard: "lock.index_create",
+    remediation: "Build the new index first, under another name, and drop the old one afterwards.",
+    references: &[CREATE_INDEX],
+    aliases: &["replace_index"],
+    check: Check::Script(|script| {
+        let message = "until the index is built, queries that used the dropped one read the whole table";
+        let dropped = |of: &str, before: usize| {
+            script.steps[..before]
+                .iter()
+                .any(|step| matches!(&step.what, Operation::DropIndex { table: Some(table), .. } if table == of))
+        };
+        postgres_old(script, |number, step| match &step.what {
+            Operation::CreateIndex { table, .. } if dropped(table, number) => Some(Note::new(number, message)),
+            _ => None,
+        })
+    }),
+    ..RULE
+};
+
+static SET_NOT_NULL: Rule = Rule {
+    id: "migration.lock.set-not-null",
+    title: "NOT NULL checked on all rows while everything waits",
+    hazard: "lock.set_not_null",
+    remediation: "Add CHECK (column IS NOT NULL) NOT VALID, VALIDATE it in a later transaction, then SET NOT NULL (cheap from PostgreSQL 12 on) and drop the check.",
+    references: &[ALTER_TABLE],
+    aliases: &["adding-not-nullable-field", "E2", "NOT_NULL", "alter-column-set-not-null", "change_column_null"],
+    check: Check::Script(|script| {
+        let message = "all rows are checked for nulls under a lock that makes every read and write wait";
+        // Checks that say the same, by table and name, and columns known to hold no nulls.
+        let mut checks: Vec<(&str, &str, &str)> = Vec::new();
+        let mut proven: HashSet<(&str, &str)> = HashSet::new();
+        let mut tables_proven: HashSet<&str> = HashSet::new();
+        let mut notes = Vec::new();
+        for (number, step) in script.steps.iter().enumerate() {
+            match &step.what {
+                Operation::AddConstraint { table, constraint } => {
+                    if let ConstraintKind::NotNull(column) = &constraint.kind {
+                        checks.push((table, &constraint.name, column));
+                        if constraint.validated {
+                            proven.insert((table, column));
+                        }
+                    }
+                }
+                Operation::ValidateConstraint { table, name } => {
+                    let known = checks.iter().rfind(|(of, check, _)| of == table && (check == name || name.is_empty()));
+                    match known {
+                        Some((_, _, column)) => {
+                            proven.insert((table, column));
+                        }
+                        // Of a check that an earlier migration added nobody knows the column.
+                        None => {
+                            tables_proven.insert(table);
+                        }
+                    }
+                }
+                Operation::SetNotNull { table, column } => {
+                    let cheap =
+                        proven.contains(&(table.as_str(), column.as_str())) || tables_proven.contains(table.as_str());
+                    if script.is_postgres() && !cheap && !script.is_new(table, number) {
+                        notes.push(Note::new(number, message));
+                    }
+                }
+                _ => {}
+            }
+        }
+        notes
+    }),
+    ..RULE
+};
+
+static DOMAIN_CONSTRAINT: Rule = Rule {
+    id: "migration.lock.domain-constraint",
+    title: "Domain with a constraint",
+    severity: Severity::Low,
+    hazard: "lock.domain_constraint",
+    remediation: "Put the constraint on the table's column: there it can be added as NOT VALID, changed and dropped by itself.",
+    references: &["https://www.postgresql.org/docs/current/sql-alterdomain.html"],
+    aliases: &["ban-create-domain-with-constraint", "ban-alter-domain-with-add-constraint"],
+    check: Check::Script(|script| {
+        let message =
+            "a constraint of a domain is checked on every column of that domain at once, under a lock on each table";
+        deeds(script, &[Deed::AddDomainConstraint, Deed::CreateDomainWithConstraint], message)
+    }),
+    ..RULE
+};
+
+static EXCLUSION_CONSTRAINT: Rule = Rule {
+    id: "migration.lock.exclusion-constraint",
+    title: "Exclusion constraint built while everything waits",
+    hazard: "lock.exclusion_constraint",
+    remediation: "Add it while the table is small, or in a maintenance window: there is no way to build it beside the traffic.",
+    references: &["https://www.postgresql.org/docs/current/sql-createtable.html#SQL-CREATETABLE-EXCLUDE"],
+    aliases: &["E8", "add-constraint-exclude", "add_exclusion_constraint"],
+    check: Check::Script(|script| {
+        let message = "the constraint's index is built under a lock that makes every read and write wait";
+        postgres_old(script, |number, step| match &step.what {
+            Operation::AddConstraint { constraint, .. } if constraint.kind == ConstraintKind::Exclusion => {
+                Some(Note::new(number, message))
+            }
+            _ => None,
+        })
+    }),
+    ..RULE
+};
+
+static VIEW_REFRESH: Rule = Rule {
+    id: "migration.lock.view-refresh",
+    title: "Materialized view refreshed while readers wait",
+    severity: Severity::Low,
+    hazard: "lock.refresh_matview",
+    remediation: "Use REFRESH MATERIALIZED VIEW CONCURRENTLY, which needs a unique index on the view.",
+    references: &["https://www.postgresql.org/docs/current/sql-refreshmaterializedview.html"],
+    aliases: &["refresh-matview-blocking"],
+    check: Check::Script(|script| {
+        postgres_deeds(script, &[Deed::RefreshView], "nobody can read the view until its query has run")
+    }),
+    ..RULE
+};
+
+static PARTITION_DETACH: Rule = Rule {
+    id: "migration.lock.partition-detach",
+    title: "Partition detached while everything waits",
+    severity: Severity::Low,
+    hazard: "lock.partition_detach",
+    remediation: "Use DETACH PARTITION … CONCURRENTLY (PostgreSQL 14 and later), outside a transaction.",
+    references: &[ALTER_TABLE],
+    aliases: &["require-concurrent-partition-detach", "detach-partition"],
+    check: Check::Script(|script| {
+        let message = "the partition is detached under a lock that makes every read and write of the whole table wait";
+        postgres_deeds(script, &[Deed::DetachPartition], message)
+    }),
+    ..RULE
+};
+
+static PARTITION_ATTACH: Rule = Rule {
+    id: "migration.lock.partition-attach",
+    title: "Partition attached",
+    severity: Severity::Info,
+    hazard: "lock.partition_attach",
+    remediation: "Give the partition a valid CHECK constraint of its bounds first, so that its rows need not be read.",
+    references: &[ALTER_TABLE],
+    aliases: &["attach-partition"],
+    check: Check::Script(|script| {
+        let message = "the rows of the partition are checked under a lock on it, unless a constraint says they fit";
+        postgres_deeds(script, &[Deed::AttachPartition], message)
+    }),
+    ..RULE
+};
+
+static TABLE_LOCK: Rule = Rule {
+    id: "migration.lock.table",
+    title: "Table locked by hand",
+    severity: Severity::Low,
+    hazard: "lock.table",
+    remediation: "Let each statement take the lock it needs, or set a lock_timeout and keep the transaction short.",
+    references: &["https://www.postgresql.org/docs/current/sql-lock.html"],
+    aliases: &[],
+    check: Check::Script(|script| {
+        deeds(script, &[Deed::LockTable], "the table stays locked until the transaction ends")
+    }),
+    ..RULE
+};
+
+static TRIGGER: Rule = Rule {
+    id: "migration.lock.trigger",
+    title: "Trigger created, dropped or disabled",
+    severity: Severity::Info,
+    hazard: "lock.trigger",
+    remediation: "Set a lock_timeout, and think of what the trigger does to each write from now on.",
+    references: &["https://www.postgresql.org/docs/current/sql-createtrigger.html"],
+    aliases: &["create-trigger", "drop-trigger", "enable-disable-trigger", "ban-drop-trigger", "ban-disable-trigger"],
+    check: Check::Script(|script| {
+        let message = "a trigger changes under a lock that makes writes wait, and with it what each write does";
+        postgres_deeds(script, &[Deed::CreateTrigger, Deed::DropTrigger, Deed::DisableTrigger], message)
+    }),
+    ..RULE
+};
+
+static BULK_UPDATE: Rule = Rule {
+    id: "migration.lock.bulk-update",
+    title: "All rows updated at once",
+    severity: Severity::Low,
+    hazard: "lock.bulk_update",
+    remediation: "Fill the rows in batches outside the migration, each in a transaction of its own.",
+    references: &["https://www.postgresql.org/docs/current/routine-vacuuming.html", LOCKING],
+    aliases: &["update-in-migration"],
+    check: Check::Script(|script| {
+        // A column that was just added holds nothing that somebody else waits for, but its rows are locked all the same.
+        deeds(script, &[Deed::UpdateAll], "every row is locked and written anew in one transaction")
+    }),
+    ..RULE
+};
+
+static LOCK_TIMEOUT: Rule = Rule {
+    id: "migration.timeout.lock",
+    title: "No limit on the wait for a lock",
+    severity: Severity::Info,
+    confidence: Confidence::Medium,
+    hazard: "timeout.lock",
+    remediation: "Say SET lock_timeout = '2s' before the statement (or in the settings of the role that migrates), and try again when it strikes.",
+    references: &["https://www.postgresql.org/docs/current/runtime-config-client.html#GUC-LOCK-TIMEOUT", LOCKING],
+    aliases: &[
+        "require-lock-timeout",
+        "require-timeout-settings",
+        "E9",
+        "missing-lock-timeout",
+        "lock-timeout-zero",
+        "lock-timeout-after-dangerous-statement",
+    ],
+    check: Check::Script(|script| {
+        let message = "while the statement waits for its lock, everybody else waits behind it, however long that takes";
+        let limit = |step: &Step| match step.what {
+            Operation::LockTimeout(on) => Some(on),
+            _ => None,
+        };
+        unlimited(script, limit).into_iter().map(|step| Note::new(step, message)).collect()
+    }),
+    ..RULE
+};
+
+static STATEMENT_TIMEOUT: Rule = Rule {
+    id: "migration.timeout.statement",
+    title: "No limit on how long a statement runs",
+    severity: Severity::Info,
+    confidence: Confidence::Low,
+    hazard: "timeout.statement",
+    remediation: "Say SET statement_timeout beside lock_timeout, so that a statement that takes too long gives its locks back.",
+    references: &["https://www.postgresql.org/docs/current/runtime-config-client.html#GUC-STATEMENT-TIMEOUT"],
+    aliases: &["require-statement-timeout", "missing-statement-timeout"],
+    check: Check::Script(|script| {
+        // Who sets neither is told about the lock.
+        let cares = script.steps.iter().any(|step| matches!(step.what, Operation::LockTimeout(true)));
+        let limit = |step: &Step| match step.what {
+            Operation::StatementTimeout(on) => Some(on),
+            _ => None,
+        };
+        let message = "the wait for the lock has a limit, the work done under it has none";
+        unlimited(script, limit).into_iter().filter(|_| cares).map(|step| Note::new(step, message)).collect()
+    }),
+    ..RULE
+};
+
+/// The first step that takes a lock others wait for, if no limit was set before. Frameworks set theirs elsewhere.
+fn unlimited(script: &Script, limit: impl Fn(&Step) -> Option<bool>) -> Option<usize> {
+    if script.language != Language::Sql || !script.is_postgres() || !script.whole {
+        return None;
+    }
+    let mut limited = false;
+    for (number, step) in script.steps.iter().enumerate() {
+        limited = limit(step).unwrap_or(limited);
+        if !limited && takes_lock(script, number, &step.what) {
+            return Some(number);
+        }
+    }
+    None
+}
+
+/// True for what waits for a lock on something that was there before, and makes others wait behind it.
+fn takes_lock(script: &Script, number: usize, what: &Operation) -> bool {
+    match what {
+        Operation::CreateTable { references, .. } => references.iter().any(|table| !script.is_new(table, number)),
+        Operation::CreateIndex { index, table } => !index.concurrently && !script.is_new(table, number),
+        Operation::DropIndex { concurrently, .. } => !concurrently,
+        Operation::Other { deed, table } => {
+            let rows = [
+                Deed::Query,
+                Deed::WriteRows,
+                Deed::UpdateAll,
+                Deed::DeleteAll,
+                Deed::Revert,
+                Deed::LongName,
+                Deed::ConcurrentWork,
+            ];
+            !rows.contains(deed) && !script.is_new(table, number)
+        }
+        Operation::Unknown { schema } => *schema,
+        Operation::FillTable { .. } => false,
+        other => other.table().is_some_and(|table| !script.is_new(table, number)),
+    }
+}
+
+/// What `judge` says about what is done to tables that were there before, where the database is PostgreSQL.
+fn postgres_old(script: &Script, judge: impl Fn(usize, &Step) -> Option<Note>) -> Vec<Note> {
+    if script.is_postgres() { script.each_on_old_table(judge) } else { Vec::new() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{alembic, django, file, rails, sql};
+    use super::*;
+
+    #[test]
+    fn an_index_on_a_table_that_was_there_is_built_concurrently() {
+        sql(&INDEX_CREATE, "CREATE INDEX i ON t (a);\nCREATE UNIQUE INDEX ON s.t USING gin (a);\n", &[1, 2]);
+        sql(
+            &INDEX_CREATE,
+            "CREATE INDEX CONCURRENTLY i ON t (a);\nCREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS i ON t (a);\n",
+            &[],
+        );
+        sql(&INDEX_CREATE, "CREATE TABLE t (a int);\nCREATE INDEX i ON t (a);\n", &[]);
+        sql(&INDEX_CREATE, "CREATE INDEX `i` ON `t` (`a`);\n", &[]);
+        file(&INDEX_CREATE, "migrations/mysql/2_a.sql", "CREATE INDEX i ON t (a);\n", &[]);
+        file(&INDEX_CREATE, "migrations/2_a.down.sql", "CREATE INDEX i ON t (a);\n", &[]);
+        rails(&INDEX_CREATE, "add_index :a, :b", true);
+        rails(&INDEX_CREATE, "add_reference :a, :b", true);
+        rails(&INDEX_CREATE, "add_index :a, :b, algorithm: :concurrently", false);
+        rails(&INDEX_CREATE, "add_reference :a, :b, index: false", false);
+        rails(&INDEX_CREATE, "add_reference :a, :b, index: { algorithm: :concurrently }", false);
+        rails(&INDEX_CREATE, "create_table :a do |t|\n      t.references :b\n    end\n    add_index :a, :b", false);
+        django(&INDEX_CREATE, "migrations.AddIndex('a', models.Index(fields=['b']))", true);
+        django(&INDEX_CREATE, "AddIndexConcurrently('a', models.Index(fields=['b']))", false);
+        alembic(&INDEX_CREATE, "op.create_index('i', 'a', ['b'])", true);
+        alembic(&INDEX_CREATE, "op.create_index('i', 'a', ['b'], postgresql_concurrently=True)", false);
+    }
+
+    #[test]
+    fn a_unique_constraint_is_made_of_an_index() {
+        sql(
+            &UNIQUE_CONSTRAINT,
+            "ALTER TABLE t ADD CONSTRAINT u UNIQUE (a);\nALTER TABLE t ADD PRIMARY KEY (a);\nALTER TABLE t ADD COLUMN b int UNIQUE;\n",
+            &[1, 2, 3],
+        );
+        sql(
+            &UNIQUE_CONSTRAINT,
+            "ALTER TABLE t ADD CONSTRAINT u UNIQUE USING INDEX i;\nCREATE TABLE a (b int PRIMARY KEY);\nALTER TABLE a ADD UNIQUE (b);\n",
+            &[],
+        );
+        rails(&UNIQUE_CONSTRAINT, "add_unique_constraint :a, :b", true);
+        rails(&UNIQUE_CONSTRAINT, "add_unique_constraint :a, using_index: 'i'", false);
+    }
+
+    #[test]
+    fn indexes_are_dropped_and_rebuilt_concurrently() {
+        sql(&INDEX_DROP, "DROP INDEX i;\nDROP INDEX CONCURRENTLY i;\nDROP INDEX IF EXISTS a, b;\n", &[1, 3]);
+        rails(&INDEX_DROP, "remove_index :a, :b", true);
+        rails(&INDEX_DROP, "remove_index :a, column: :b, algorithm: :concurrently", false);
+        sql(
+            &REINDEX,
+            "REINDEX TABLE t;\nREINDEX TABLE CONCURRENTLY t;\nREINDEX (VERBOSE, CONCURRENTLY) INDEX i;\n",
+            &[1],
+        );
+    }
+
+    #[test]
+    fn a_constraint_is_validated_later() {
+        sql(
+            &CONSTRAINT_VALIDATED,
+            "ALTER TABLE t ADD CONSTRAINT c CHECK (a > 0);\nALTER TABLE t ADD FOREIGN KEY (a) REFERENCES b (id);\nALTER TABLE t ADD a int REFERENCES b;\n",
+            &[1, 2, 3],
+        );
+        sql(
+            &CONSTRAINT_VALIDATED,
+            "ALTER TABLE t ADD CONSTRAINT c CHECK (a > 0) NOT VALID;\nALTER TABLE t VALIDATE CONSTRAINT c;\n",
+            &[],
+        );
+        sql(&CONSTRAINT_VALIDATED, "CREATE TABLE t (a int);\nALTER TABLE t ADD CONSTRAINT c CHECK (a > 0);\n", &[]);
+        rails(&CONSTRAINT_VALIDATED, "add_foreign_key :a, :b", true);
+        rails(&CONSTRAINT_VALIDATED, "add_foreign_key :a, :b, validate: false", false);
+        rails(&CONSTRAINT_VALIDATED, "add_reference :a, :b, index: false, foreign_key: true", true);
+        alembic(&CONSTRAINT_VALIDATED, "op.create_foreign_key(None, 'a', 'b', ['c'], ['id'])", true);
+        alembic(
+            &CONSTRAINT_VALIDATED,
+            "op.create_foreign_key(None, 'a', 'b', ['c'], ['id'], postgresql_not_valid=True)",
+            false,
+        );
+    }
+
+    #[test]
+    fn to_validate_at_once_is_as_bad() {
+        let pair = "ALTER TABLE t ADD CONSTRAINT c CHECK (a > 0) NOT VALID;\nALTER TABLE t VALIDATE CONSTRAINT c;\n";
+        sql(&VALIDATED_AT_ONCE, pair, &[]);
+        sql(&VALIDATED_AT_ONCE, &format!("BEGIN;\n{pair}COMMIT;\n"), &[3]);
+        sql(
+            &VALIDATED_AT_ONCE,
+            "ALTER TABLE t ADD CONSTRAINT c CHECK (a > 0) NOT VALID, VALIDATE CONSTRAINT c;\n",
+            &[1],
+        );
+        sql(
+            &VALIDATED_AT_ONCE,
+            "BEGIN;\nALTER TABLE t ADD CONSTRAINT c CHECK (a > 0) NOT VALID;\nCOMMIT;\nBEGIN;\nALTER TABLE t VALIDATE CONSTRAINT c;\nCOMMIT;\n",
+            &[],
+        );
+        let calls =
+            "add_check_constraint :a, 'b > 0', name: 'c', validate: false\n    validate_check_constraint :a, name: 'c'";
+        rails(&VALIDATED_AT_ONCE, calls, true);
+        rails(&VALIDATED_AT_ONCE, &format!("{calls}\n  end\n  disable_ddl_transaction!\n  def helper"), false);
+    }
+
+    #[test]
+    fn not_null_is_cheap_after_a_valid_check() {
+        sql(&SET_NOT_NULL, "ALTER TABLE t ALTER COLUMN a SET NOT NULL;\n", &[1]);
+        let check = "ALTER TABLE t ADD CONSTRAINT c CHECK (a IS NOT NULL) NOT VALID;\n";
+        let validate = "ALTER TABLE t VALIDATE CONSTRAINT c;\n";
+        sql(&SET_NOT_NULL, &format!("{check}{validate}ALTER TABLE t ALTER a SET NOT NULL;\n"), &[]);
+        sql(&SET_NOT_NULL, &format!("{check}ALTER TABLE t ALTER a SET NOT NULL;\n"), &[2]);
+        sql(&SET_NOT_NULL, &format!("{check}{validate}ALTER TABLE t ALTER b SET NOT NULL;\n"), &[3]);
+        sql(&SET_NOT_NULL, &format!("{validate}ALTER TABLE t ALTER b SET NOT NULL;\n"), &[]);
+        sql(&SET_NOT_NULL, "CREATE TABLE t (a int);\nALTER TABLE t ALTER a SET NOT NULL;\n", &[]);
+        rails(&SET_NOT_NULL, "change_column_null :a, :b, false", true);
+        rails(&SET_NOT_NULL, "change_column_null :a, :b, true", false);
+        rails(
+            &SET_NOT_NULL,
+            "add_check_constraint :a, 'b IS NOT NULL', name: 'c', validate: false\n    validate_check_constraint :a, name: 'c'\n    change_column_null :a, :b, false",
+            false,
+        );
+        alembic(&SET_NOT_NULL, "op.alter_column('a', 'b', nullable=False)", true);
+    }
+
+    #[test]
+    fn several_locks_are_not_taken_at_once() {
+        rails(&REFERENCE_WITH_KEY, "add_reference :a, :b, index: false, foreign_key: true", true);
+        rails(&REFERENCE_WITH_KEY, "add_reference :a, :b, foreign_key: { validate: false }", false);
+        rails(
+            &MANY_REFERENCES,
+            "create_table :a do |t|\n      t.references :b, foreign_key: true\n      t.belongs_to :c, foreign_key: { to_table: :d }\n    end",
+            true,
+        );
+        rails(
+            &MANY_REFERENCES,
+            "create_table :a do |t|\n      t.references :b, foreign_key: true\n      t.references :c\n    end",
+            false,
+        );
+        sql(
+            &MANY_REFERENCES,
+            "CREATE TABLE a (b int REFERENCES b, c int REFERENCES c);\nCREATE TABLE d (a int REFERENCES a, b int REFERENCES b);\n",
+            &[1],
+        );
+        rails(&INDEX_REPLACED, "remove_index :a, :b\n    add_index :a, [:b, :c]", true);
+        rails(&INDEX_REPLACED, "add_index :a, [:b, :c]\n    remove_index :a, :b", false);
+    }
+
+    #[test]
+    fn other_locks_are_known() {
+        sql(
+            &DOMAIN_CONSTRAINT,
+            "CREATE DOMAIN d AS int CHECK (value > 0);\nALTER DOMAIN d ADD CONSTRAINT c CHECK (value > 0);\nCREATE DOMAIN e AS int;\nALTER DOMAIN d SET NOT NULL;\n",
+            &[1, 2],
+        );
+        sql(&EXCLUSION_CONSTRAINT, "ALTER TABLE t ADD CONSTRAINT c EXCLUDE USING gist (a WITH &&);\n", &[1]);
+        rails(&EXCLUSION_CONSTRAINT, "add_exclusion_constraint :a, 'b WITH =', using: :gist", true);
+        sql(&VIEW_REFRESH, "REFRESH MATERIALIZED VIEW v;\nREFRESH MATERIALIZED VIEW CONCURRENTLY v;\n", &[1]);
+        sql(
+            &PARTITION_DETACH,
+            "ALTER TABLE t DETACH PARTITION a;\nALTER TABLE t DETACH PARTITION a CONCURRENTLY;\n",
+            &[1],
+        );
+        sql(&PARTITION_ATTACH, "ALTER TABLE t ATTACH PARTITION a FOR VALUES IN (1);\n", &[1]);
+        sql(&TABLE_LOCK, "LOCK TABLE t IN ACCESS EXCLUSIVE MODE;\n", &[1]);
+        sql(
+            &TRIGGER,
+            "CREATE TRIGGER x BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION f();\nALTER TABLE t DISABLE TRIGGER x;\n",
+            &[1, 2],
+        );
+        sql(&BULK_UPDATE, "UPDATE t SET a = 1;\nUPDATE t SET a = 1 WHERE id < 10;\n", &[1]);
+    }
+
+    #[test]
+    fn a_lock_is_not_waited_for_without_end() {
+        sql(&LOCK_TIMEOUT, "ALTER TABLE t ADD a int;\nALTER TABLE t ADD b int;\n", &[1]);
+        sql(&LOCK_TIMEOUT, "SET lock_timeout = '2s';\nALTER TABLE t ADD a int;\n", &[]);
+        sql(&LOCK_TIMEOUT, "ALTER TABLE t ADD a int;\nSET lock_timeout = '2s';\n", &[1]);
+        sql(&LOCK_TIMEOUT, "SET lock_timeout = 0;\nALTER TABLE t ADD a int;\n", &[2]);
+        sql(
+            &LOCK_TIMEOUT,
+            "CREATE TABLE t (a int);\nCREATE INDEX i ON t (a);\nALTER TABLE t ADD b int;\nINSERT INTO t VALUES (1);\n",
+            &[],
+        );
+        sql(&LOCK_TIMEOUT, "CREATE INDEX CONCURRENTLY i ON t (a);\n", &[]);
+        sql(&LOCK_TIMEOUT, "CREATE TABLE t (a int REFERENCES b (id));\n", &[1]);
+        sql(&STATEMENT_TIMEOUT, "SET lock_timeout = '2s';\nALTER TABLE t ADD a int;\n", &[2]);
+        sql(&STATEMENT_TIMEOUT, "ALTER TABLE t ADD a int;\n", &[]);
+    }
+}

@@ -1,0 +1,90 @@
+//! The rules about operations, by what would go wrong.
+
+use domain::{Category, Confidence, Severity};
+
+use super::operation::{Deed, Note, Script};
+use crate::rules::{Check, Rule};
+
+pub(super) mod breaking;
+pub(super) mod destructive;
+pub(super) mod locks;
+pub(super) mod rewrites;
+pub(super) mod style;
+pub(super) mod transactions;
+
+/// What the rules about operations have in common.
+const RULE: Rule = Rule {
+    id: "",
+    title: "",
+    severity: Severity::Medium,
+    confidence: Confidence::High,
+    category: Category::Migration,
+    cwe: 0,
+    hazard: "",
+    keywords: &[],
+    remediation: "",
+    references: &[],
+    aliases: &[],
+    check: Check::Script(|_| Vec::new()),
+};
+
+const ALTER_TABLE: &str = "https://www.postgresql.org/docs/current/sql-altertable.html";
+const CREATE_INDEX: &str = "https://www.postgresql.org/docs/current/sql-createindex.html#SQL-CREATEINDEX-CONCURRENTLY";
+const LOCKING: &str = "https://www.postgresql.org/docs/current/explicit-locking.html";
+
+/// A note on every step that does this to a table that was there before.
+fn deeds(script: &Script, deeds: &[Deed], message: &'static str) -> Vec<Note> {
+    script.each_on_old_table(|number, step| {
+        step.what.deed().filter(|deed| deeds.contains(deed)).map(|_| Note::new(number, message))
+    })
+}
+
+/// The same, where only PostgreSQL is like that.
+fn postgres_deeds(script: &Script, wanted: &[Deed], message: &'static str) -> Vec<Note> {
+    if script.is_postgres() { deeds(script, wanted, message) } else { Vec::new() }
+}
+
+#[cfg(test)]
+pub(in crate::rules::migration) mod tests {
+    use crate::rules::Rule;
+    use crate::sample;
+
+    /// `rule` finds these lines in a new migration in SQL.
+    #[track_caller]
+    pub(in crate::rules::migration) fn sql(rule: &Rule, text: &str, lines: &[u32]) {
+        file(rule, "migrations/2_a.sql", text, lines);
+    }
+
+    /// `rule` finds something, or nothing, in the `change` of a Rails migration.
+    #[track_caller]
+    pub(in crate::rules::migration) fn rails(rule: &Rule, body: &str, found: bool) {
+        let text = format!("class A < ActiveRecord::Migration[7.1]\n  def change\n    {body}\n  end\nend\n");
+        let got = sample::scan_with(rule, vec![sample::added("db/migrate/2_a.rb", &text)]);
+        assert_eq!(!got.is_empty(), found, "{body}: {got:?}");
+    }
+
+    /// `rule` finds something, or nothing, in the operations of a Django migration.
+    #[track_caller]
+    pub(in crate::rules::migration) fn django(rule: &Rule, operation: &str, found: bool) {
+        let text = format!("class Migration(migrations.Migration):\n    operations = [\n        {operation},\n    ]\n");
+        let got = sample::scan_with(rule, vec![sample::added("shop/migrations/0002_a.py", &text)]);
+        assert_eq!(!got.is_empty(), found, "{operation}: {got:?}");
+    }
+
+    /// `rule` finds something, or nothing, in the `upgrade` of an Alembic migration.
+    #[track_caller]
+    pub(in crate::rules::migration) fn alembic(rule: &Rule, call: &str, found: bool) {
+        let text = format!("revision = 'a'\n\ndef upgrade():\n    {call}\n\n\ndef downgrade():\n    pass\n");
+        let got = sample::scan_with(rule, vec![sample::added("alembic/versions/a.py", &text)]);
+        assert_eq!(!got.is_empty(), found, "{call}: {got:?}");
+    }
+
+    /// `rule` finds these lines in a new file.
+    #[track_caller]
+    pub(in crate::rules::migration) fn file(rule: &Rule, path: &str, text: &str, lines: &[u32]) {
+        let got = sample::scan_with(rule, vec![sample::added(path, text)]);
+        let mut got: Vec<_> = got.into_iter().map(|(_, line, _)| line).collect();
+        got.sort_unstable();
+        assert_eq!(got, lines, "{path}:\n{text}");
+    }
+}
