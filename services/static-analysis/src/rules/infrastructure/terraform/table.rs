@@ -227,3 +227,133 @@ fn lower_first(text: &str) -> String {
 fn leak(text: String) -> &'static str {
     Box::leak(text.into_boxed_str())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::parse::parse;
+    use super::super::row::Verdict;
+    use super::*;
+
+    /// `a/b[name=x]/c` as nested blocks around `c = value`; without a value, around nothing.
+    fn nested(path: &str, value: Option<&str>) -> String {
+        let mut text = value.map_or_else(String::new, |value| {
+            let name = path.rsplit('/').next().unwrap_or(path);
+            format!("{name} = {value}\n")
+        });
+        for step in path.rsplit('/').skip(1) {
+            let (name, only) = step.split_once('[').unwrap_or((step, ""));
+            let only = only.trim_end_matches(']').split_once('=');
+            let only = only.map_or_else(String::new, |(key, value)| format!("{key} = \"{value}\"\n"));
+            text = format!("{name} {{\n{only}{text}}}\n");
+        }
+        text
+    }
+
+    /// A bad and a good value for a test, as written.
+    fn values(test: &Test) -> (String, String) {
+        let quoted = |value: &String| {
+            let start = value.strip_suffix('*').filter(|start| !start.is_empty());
+            format!("\"{}\"", start.unwrap_or(value))
+        };
+        match test {
+            Test::Good(values) => ("\"something else\"".to_owned(), quoted(&values[0])),
+            Test::Bad(values) => (quoted(&values[0]), "\"something else\"".to_owned()),
+            Test::Has(values) => (
+                "[\"something else\"]".to_owned(),
+                format!("[{}]", values.iter().map(quoted).collect::<Vec<_>>().join(", ")),
+            ),
+            Test::Lacks(values) => (format!("[\"x\", {}]", quoted(&values[0])), "[\"something else\"]".to_owned()),
+            Test::AtLeast(least, _) => ((least - 1.5).to_string(), least.to_string()),
+            Test::AtMost(most) => ((most + 1.0).to_string(), most.to_string()),
+            Test::Set => ("\"\"".to_owned(), "x.y.z".to_owned()),
+            Test::Absent => ("\"x\"".to_owned(), "var.x".to_owned()),
+        }
+    }
+
+    /// What has to stand in the block for the row to be about it.
+    fn conditions(written: &Written) -> String {
+        let of = |text: &String| match text.split_once(['=', '>']) {
+            Some((path, _)) if path.ends_with('!') => String::new(),
+            Some((path, value)) if text.contains('>') => nested(path, Some(&format!("{value}0"))),
+            Some((path, value)) => {
+                nested(path.trim_end_matches('^'), Some(&format!("\"{}\"", value.split('|').next().unwrap_or(""))))
+            }
+            None if text.starts_with('!') => String::new(),
+            None => nested(text, Some("\"x\"")),
+        };
+        written.when.iter().map(of).collect()
+    }
+
+    #[test]
+    fn every_row_finds_a_bad_value_and_lets_a_good_one_be() {
+        for (name, text) in FILES {
+            for written in toml::from_str::<File>(text).expect("a file of rows").rules {
+                let (id, around) = (written.id.clone(), conditions(&written));
+                let Some(attribute) = written.attribute.clone() else { continue };
+                let (_, row) = load(written).expect("a row");
+                let row = row.expect("a row with an attribute has a test");
+                let (bad, good) = values(&row.test);
+                for way in attribute.split('|').map(str::trim) {
+                    let way =
+                        way.strip_prefix("pod:").map_or(way.to_owned(), |rest| format!("spec/template/spec/{rest}"));
+                    let judge = |value: &str| {
+                        let text = format!(
+                            "resource \"{}\" \"a\" {{\n{around}{}}}\n",
+                            row.resources[0],
+                            nested(&way, Some(value))
+                        );
+                        let block = parse(&text).remove(0);
+                        assert!(block.closed, "{name}: {id}: {text}");
+                        row.judge(&block, &text)
+                    };
+                    assert!(
+                        matches!(judge(&bad), Verdict::Bad { .. }),
+                        "{name}: {id}: {way} = {bad}: {:?}",
+                        judge(&bad)
+                    );
+                    assert!(!matches!(judge(&good), Verdict::Bad { .. }), "{name}: {id}: {way} = {good}");
+                    assert!(
+                        !matches!(judge("var.later"), Verdict::Bad { .. } | Verdict::Missing { .. })
+                            || !around.is_empty(),
+                        "{name}: {id}: {way} = var.later"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_row_that_cannot_be_meant_is_refused() {
+        for (row, complaint) in [
+            (
+                "id = \"a.b\", title = \"T\", resources = [\"x_y\"], attribute = \"a\", hazard = \"\", severity = \"low\"",
+                "one of good",
+            ),
+            (
+                "id = \"a.b\", title = \"T\", resources = [\"x_y\"], attribute = \"a\", set = true, absent = true, hazard = \"\", severity = \"low\"",
+                "one of good",
+            ),
+            (
+                "id = \"a.b\", title = \"T\", resources = [], attribute = \"a\", set = true, hazard = \"\", severity = \"low\"",
+                "resources",
+            ),
+            (
+                "id = \"a.b\", title = \"T\", resources = [\"x_y\"], attribute = \"a//b\", set = true, hazard = \"\", severity = \"low\"",
+                "attribute",
+            ),
+            (
+                "id = \"a.b\", title = \"T\", resources = [\"x_y\"], attribute = \"a\", set = true, hazard = \"\", severity = \"awful\"",
+                "severity",
+            ),
+            (
+                "id = \"a.b\", title = \"T\", resources = [\"x_y\"], attribute = \"a\", set = true, missing = \"no\", hazard = \"\", severity = \"low\"",
+                "missing",
+            ),
+            ("id = \"a.b\", title = \"T\", resources = [\"x_y\"], hazard = \"\", severity = \"low\"", "remediation"),
+            ("id = \"a.b\", wrong = 1", "wrong"),
+        ] {
+            let error = read(&[("rows.toml", &format!("rules = [{{ {row} }}]"))]).err().unwrap_or_default();
+            assert!(error.starts_with("rows.toml: ") && error.contains(complaint), "{row}: {error}");
+        }
+    }
+}

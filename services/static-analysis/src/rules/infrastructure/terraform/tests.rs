@@ -223,6 +223,13 @@ fn pods_are_judged_wherever_they_are_specified() {
     let deployment = "resource \"kubernetes_deployment\" \"a\" {\n  spec {\n    template {\n      spec {\n        host_network = true\n        container {\n          name = \"a\"\n          resources {\n            limits = {\n              cpu = \"1\"\n            }\n          }\n        }\n      }\n    }\n  }\n}\n";
     check(deployment, "k8s.host-namespace", &["pod-host-network 5"]);
     check(deployment, "k8s.no-limits", &["pod-limits-memory 9", "pod-requests-cpu 8", "pod-requests-memory 8"]);
+    let context = "resource \"kubernetes_pod\" \"a\" {\n  spec {\n    container {\n      security_context {\n        X\n      }\n    }\n  }\n}\n";
+    let hazard = "k8s.capabilities";
+    check(&context.replace('X', ""), hazard, &["pod-capabilities 4"]);
+    check(&context.replace('X', "capabilities {\n drop = [\"ALL\"]\n }"), hazard, &[]);
+    check(&context.replace('X', "capabilities {\n drop = [\"MKNOD\"]\n }"), hazard, &["pod-capabilities-drop 6"]);
+    let added = ["pod-capabilities-add 6", "pod-capabilities-add-root 6"];
+    check(&context.replace('X', "capabilities {\n add = [\"SYS_ADMIN\"]\n }"), hazard, &added);
     check(
         "resource \"kubernetes_role\" \"a\" {\n  rule {\n    verbs = [\"*\"]\n  }\n}\n",
         "k8s.rbac-wildcard",

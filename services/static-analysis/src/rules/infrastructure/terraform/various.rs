@@ -49,9 +49,9 @@ fn admin_account(block: &Block, hits: &mut Vec<Hit>) {
         role.to_ascii_lowercase().ends_with("admin") || role.ends_with("editor") || role.ends_with("owner")
     });
     let member = block.attribute("member").map(|member| member.value.texts()).unwrap_or_default();
-    let is_account = member.iter().any(|member| {
-        member.starts_with("serviceAccount:") && member.contains(".iam.gserviceaccount.com") && !member.contains("${")
-    });
+    let is_account = member
+        .iter()
+        .any(|member| member.starts_with("serviceAccount:") && member.contains(".iam.gserviceaccount.com"));
     if is_admin && is_account {
         let message = format!("{}: the service account can administer the whole project", address(block));
         hits.push(Hit::at(ADMIN_ACCOUNT, role.range.clone(), message));
