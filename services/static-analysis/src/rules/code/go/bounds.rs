@@ -14,7 +14,7 @@ pub(super) static OUT_OF_BOUNDS: Rule = Rule {
     id: "code.go.out-of-bounds",
     title: "Place beyond the end of a slice",
     cwe: 118,
-    keywords: &["make(", "[]", "["],
+    keywords: &["make(", "[]", "[0", "[1", "[2", "[3", "[4", "[5", "[6", "[7", "[8", "[9", "[:", "[i", "[j", "[n", "[len"],
     remediation: "Check the index against len before it is used.",
     references: &["https://go.dev/ref/spec#Index_expressions"],
     aliases: &["G602"],
