@@ -136,7 +136,8 @@ impl Law {
         let view = AddedLine { file, hunk, index: line, text: &text[part.clone()] };
         let mut secrets: Vec<_> = found.secret.clone().into_iter().collect();
         // As when the line was scanned, a rule is asked only where one of its keywords is.
-        let named = self.keywords.find_overlapping_iter(view.text).map(|found| self.keyword_rules[found.pattern().as_usize()]);
+        let named =
+            self.keywords.find_overlapping_iter(view.text).map(|found| self.keyword_rules[found.pattern().as_usize()]);
         let named: HashSet<usize> = named.collect();
         for &rule in self.secret_rules.iter().filter(|rule| named.contains(rule)) {
             let hits = self.rules[rule].on_line(&view).into_iter().filter_map(|hit| hit.secret);
@@ -231,7 +232,8 @@ impl<'d> Scan<'_, 'd> {
                 }
             }
         }
-        if program::Language::of(&file.change.path).is_some() && self.in_file.list.iter().any(|at| self.is_program(*at)) {
+        if program::Language::of(&file.change.path).is_some() && self.in_file.list.iter().any(|at| self.is_program(*at))
+        {
             for (rule, hit) in program::check(file) {
                 if let Some(number) = self.law.numbers.get(rule.id) {
                     self.keep_file_hit(*number, Spot { index, file, lowered }, hit);

@@ -148,7 +148,8 @@ impl Report<'_> {
         if line > first + REACH_LINES || !self.seen.insert((rule.id, line)) {
             return;
         }
-        let Some(text) = self.file.hunks.get(self.hunk).and_then(|hunk| hunk.lines.get(line)).map(|line| line.text) else {
+        let Some(text) = self.file.hunks.get(self.hunk).and_then(|hunk| hunk.lines.get(line)).map(|line| line.text)
+        else {
             return;
         };
         let from = self.side.start_of(line);

@@ -14,7 +14,7 @@ pub(super) static OUT_OF_BOUNDS: Rule = Rule {
     id: "code.go.out-of-bounds",
     title: "Place beyond the end of a slice",
     cwe: 118,
-    keywords: &["make(", "[]", "["],
+    keywords: &["make(", "[]byte", "[]int", "func "],
     remediation: "Check the index against len before it is used.",
     references: &["https://go.dev/ref/spec#Index_expressions"],
     aliases: &["G602"],
@@ -27,7 +27,9 @@ const WRITTEN_MAX: i128 = 1 << 40;
 const MESSAGE: &str = "the program stops here with a panic";
 
 pub(super) fn check_index<'t>(model: &Model<'_, 't>, node: Node<'t>, report: &mut Report<'_>) {
-    let (Some(operand), Some(index)) = (node.child_by_field_name("operand"), node.child_by_field_name("index")) else { return };
+    let (Some(operand), Some(index)) = (node.child_by_field_name("operand"), node.child_by_field_name("index")) else {
+        return;
+    };
     let Some(room) = room(model, operand, 0) else { return };
     let most = model.interval(index, node).high;
     if most >= room && most < WRITTEN_MAX && is_written(model, index) && !is_guarded(model, operand, node, most + 1) {
@@ -38,7 +40,8 @@ pub(super) fn check_index<'t>(model: &Model<'_, 't>, node: Node<'t>, report: &mu
 pub(super) fn check_slice<'t>(model: &Model<'_, 't>, node: Node<'t>, report: &mut Report<'_>) {
     let Some(operand) = node.child_by_field_name("operand") else { return };
     let Some(room) = room(model, operand, 0) else { return };
-    let bounds = ["start", "end", "capacity"].into_iter().filter_map(|field| model.integer(node.child_by_field_name(field)?));
+    let bounds =
+        ["start", "end", "capacity"].into_iter().filter_map(|field| model.integer(node.child_by_field_name(field)?));
     let Some(most) = bounds.max() else { return };
     if most > room && !is_guarded(model, operand, node, most) {
         report.at(&OUT_OF_BOUNDS, node, MESSAGE);
@@ -52,7 +55,11 @@ fn is_written<'t>(model: &Model<'_, 't>, index: Node<'t>) -> bool {
             return true;
         }
         let Some(variable) = model.variable(operand) else { return false };
-        let down = variable.uses.iter().take(256).any(|used| model.parent(*used).is_some_and(|above| above.kind() == "dec_statement"));
+        let down = variable
+            .uses
+            .iter()
+            .take(256)
+            .any(|used| model.parent(*used).is_some_and(|above| above.kind() == "dec_statement"));
         let once = variable.values.len() == 1 && variable.values.iter().all(|value| value.index == 0 && !value.adds);
         let all = of_type(&model.underlying(&model.type_of(operand)));
         !down && once && all.is_some_and(|all| model.interval(operand, index).high < all.high)
@@ -62,7 +69,9 @@ fn is_written<'t>(model: &Model<'_, 't>, index: Node<'t>) -> bool {
 /// Whether a condition around the place says that there is enough.
 fn is_guarded<'t>(model: &Model<'_, 't>, operand: Node<'t>, place: Node<'t>, wanted: i128) -> bool {
     let name = model.source(operand);
-    ["len", "cap"].iter().any(|of| model.checked(&format!("{of}({name})"), place).is_some_and(|interval| interval.low >= wanted))
+    ["len", "cap"]
+        .iter()
+        .any(|of| model.checked(&format!("{of}({name})"), place).is_some_and(|interval| interval.low >= wanted))
 }
 
 /// How many elements an expression has room for, if that is written in the file.
@@ -86,7 +95,10 @@ pub(super) fn room<'t>(model: &Model<'_, 't>, node: Node<'t>, depth: usize) -> O
                 [] => {
                     // Declared, and nothing ever put into it.
                     let slice = variable.type_node.is_some_and(|of| of.kind() == "slice_type");
-                    let taken = variable.uses.iter().any(|used| model.parent(*used).is_some_and(|above| model.operator(above) == "&"));
+                    let taken = variable
+                        .uses
+                        .iter()
+                        .any(|used| model.parent(*used).is_some_and(|above| model.operator(above) == "&"));
                     (slice && !taken).then_some(0)
                 }
                 [value] if value.index == 0 && !is_ranged(model, value.node) => room(model, value.node, depth + 1),
@@ -128,7 +140,21 @@ fn is_ranged<'t>(model: &Model<'_, 't>, node: Node<'t>) -> bool {
 
 /// The least that a caller gives.
 fn room_of_parameter<'t>(model: &Model<'_, 't>, parameter: Node<'t>, depth: usize) -> Option<i128> {
-    let function = model.ancestors(parameter).find(|above| is_function(*above)).filter(|function| function.kind() == "function_declaration")?;
+    if let Some(known) = model.known_rooms.borrow().get(&parameter.id()) {
+        return *known;
+    }
+    // A function that calls itself says nothing new.
+    model.known_rooms.borrow_mut().insert(parameter.id(), None);
+    let found = least_given(model, parameter, depth);
+    model.known_rooms.borrow_mut().insert(parameter.id(), found);
+    found
+}
+
+fn least_given<'t>(model: &Model<'_, 't>, parameter: Node<'t>, depth: usize) -> Option<i128> {
+    let function = model
+        .ancestors(parameter)
+        .find(|above| is_function(*above))
+        .filter(|function| function.kind() == "function_declaration")?;
     let name = model.source(function.child_by_field_name("name")?);
     let position = position_of(function, parameter)?;
     let rooms = model.calls.get(name)?.iter().take(16).filter_map(|call| {

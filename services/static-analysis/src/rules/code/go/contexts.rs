@@ -33,7 +33,9 @@ pub(super) fn check_go<'t>(model: &Model<'_, 't>, node: Node<'t>, report: &mut R
         }
         _ => None,
     });
-    let fresh = |node: Node<'t>| node.kind() == "call_expression" && matches!(model.callee(node).as_str(), "context.Background" | "context.TODO");
+    let fresh = |node: Node<'t>| {
+        node.kind() == "call_expression" && matches!(model.callee(node).as_str(), "context.Background" | "context.TODO")
+    };
     let mut found = arguments(call).into_iter().any(fresh);
     if let Some(body) = started.and_then(|started| started.child_by_field_name("body")) {
         walk(body, |inner, _| found |= fresh(inner));
@@ -69,7 +71,11 @@ pub(super) fn check_cancel<'t>(model: &Model<'_, 't>, callee: &str, call: Node<'
     if !matches!(callee, "context.WithCancel" | "context.WithTimeout" | "context.WithDeadline") {
         return;
     }
-    let Some(target) = model.parent(call).and_then(|list| model.parent(list)).and_then(|statement| statement.child_by_field_name("left")) else {
+    let Some(target) = model
+        .parent(call)
+        .and_then(|list| model.parent(list))
+        .and_then(|statement| statement.child_by_field_name("left"))
+    else {
         return;
     };
     let Some(cancel) = target.named_child(1) else { return };
@@ -80,7 +86,11 @@ pub(super) fn check_cancel<'t>(model: &Model<'_, 't>, callee: &str, call: Node<'
         _ => false,
     };
     if lost {
-        report.at(&CONTEXT, call, "nobody calls the cancel, so that what the context holds is kept until it times out, if it ever does");
+        report.at(
+            &CONTEXT,
+            call,
+            "nobody calls the cancel, so that what the context holds is kept until it times out, if it ever does",
+        );
     }
 }
 
@@ -98,7 +108,9 @@ fn is_used<'t>(model: &Model<'_, 't>, variable: &Variable<'t>, depth: usize) -> 
                 let is_struct = of.is_some_and(|of| !matches!(of.kind(), "map_type" | "slice_type" | "array_type"));
                 let pair = model.parent(above).filter(|pair| pair.kind() == "keyed_element");
                 let key = pair.and_then(|pair| pair.child_by_field_name("key"));
-                !is_struct || key.is_none_or(|key| is_name_used(model, model.source(key))) || literal.is_some_and(|literal| is_returned(model, literal))
+                !is_struct
+                    || key.is_none_or(|key| is_name_used(model, model.source(key)))
+                    || literal.is_some_and(|literal| is_returned(model, literal))
             }
             "expression_list" => {
                 let Some(statement) = model.parent(above) else { return false };
@@ -111,7 +123,8 @@ fn is_used<'t>(model: &Model<'_, 't>, variable: &Variable<'t>, depth: usize) -> 
                     Some(target) if target.kind() == "index_expression" => true,
                     Some(target) if target.kind() == "selector_expression" => is_field_used(model, target),
                     Some(target) if target.kind() == "identifier" => {
-                        let other = model.variable(target).filter(|other| other.declared.id() != variable.declared.id());
+                        let other =
+                            model.variable(target).filter(|other| other.declared.id() != variable.declared.id());
                         other.is_some_and(|other| is_used(model, other, depth + 1))
                     }
                     _ => false,
@@ -151,10 +164,13 @@ fn is_name_used<'t>(model: &Model<'_, 't>, name: &str) -> bool {
     walk(model.root, |node, ancestors| {
         if node.kind() == "selector_expression" && !found {
             let field = node.child_by_field_name("field").is_some_and(|field| model.source(field) == name);
-            let kept = ancestors.last().is_some_and(|above| matches!(above.kind(), "argument_list" | "defer_statement"));
+            let kept =
+                ancestors.last().is_some_and(|above| matches!(above.kind(), "argument_list" | "defer_statement"));
             let value = ancestors.iter().rev().nth(1).filter(|_| field).is_some_and(|statement| {
                 matches!(statement.kind(), "short_var_declaration" | "assignment_statement" | "return_statement")
-                    && statement.child_by_field_name("left").is_none_or(|left| !left.byte_range().contains(&node.start_byte()))
+                    && statement
+                        .child_by_field_name("left")
+                        .is_none_or(|left| !left.byte_range().contains(&node.start_byte()))
             });
             found = field && (kept || value);
         }
@@ -166,7 +182,9 @@ fn is_name_used<'t>(model: &Model<'_, 't>, name: &str) -> bool {
 pub(super) fn check_loop<'t>(model: &Model<'_, 't>, node: Node<'t>, report: &mut Report<'_>) {
     let Some(function) = model.function_of(node).filter(|function| has_context(model, *function)) else { return };
     let Some(body) = node.child_by_field_name("body") else { return };
-    let endless = children(node).iter().all(|part| part.id() == body.id() || part.kind() == "for_clause" && part.child_by_field_name("condition").is_none());
+    let endless = children(node).iter().all(|part| {
+        part.id() == body.id() || part.kind() == "for_clause" && part.child_by_field_name("condition").is_none()
+    });
     if !endless {
         return;
     }
@@ -180,7 +198,10 @@ pub(super) fn check_loop<'t>(model: &Model<'_, 't>, node: Node<'t>, report: &mut
             "return_statement" | "goto_statement" => ends = true,
             "break_statement" => {
                 let own = !ancestors.iter().any(|above| {
-                    matches!(above.kind(), "for_statement" | "select_statement" | "expression_switch_statement" | "type_switch_statement")
+                    matches!(
+                        above.kind(),
+                        "for_statement" | "select_statement" | "expression_switch_statement" | "type_switch_statement"
+                    )
                 });
                 ends |= own || inner.named_child(0).is_some();
             }

@@ -16,7 +16,7 @@ pub(super) static OVERFLOW: Rule = Rule {
     severity: Severity::Info,
     confidence: Confidence::Medium,
     cwe: 190,
-    keywords: &["int(", "int8(", "int16(", "int32(", "int64(", "uintptr(", "byte(", "rune(", "int"],
+    keywords: &[" int(", "(int(", "uint(", "int8(", "int16(", "int32(", "int64(", "uintptr(", "byte(", "rune("],
     remediation: "Check the value against the limits in package math before it is converted.",
     references: &["https://go.dev/ref/spec#Conversions"],
     aliases: &["G115"],
@@ -45,5 +45,9 @@ pub(super) fn check<'t>(model: &Model<'_, 't>, callee: &str, call: Node<'t>, rep
 /// A value that was checked to fit into the type with or without a sign is meant to be reinterpreted.
 fn is_checked_as_signed(interval: Interval, room: Interval) -> bool {
     let half = room.high / 2;
-    room.low == 0 && room.high < i128::from(u64::MAX) && interval.high <= room.high && interval.high > half && interval.low >= -half - 1
+    room.low == 0
+        && room.high < i128::from(u64::MAX)
+        && interval.high <= room.high
+        && interval.high > half
+        && interval.low >= -half - 1
 }

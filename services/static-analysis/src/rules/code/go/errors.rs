@@ -16,7 +16,7 @@ static UNCHECKED: Rule = Rule {
     title: "Error is dropped",
     severity: Severity::Info,
     cwe: 703,
-    keywords: &["("],
+    keywords: &["os.", ".close()", "json.", "func "],
     remediation: "Handle the error, or assign it to _ where nothing can be done about it.",
     references: &["https://go.dev/doc/effective_go#errors"],
     aliases: &["G104"],
@@ -109,7 +109,8 @@ pub(super) fn check_call<'t>(model: &Model<'_, 't>, callee: &str, call: Node<'t>
     }
     let variable = arguments(call).first().and_then(|arg| model.variable(*arg));
     let parsed = variable.is_some_and(|variable| {
-        let mut calls = variable.values.iter().filter(|value| value.index == 0 && value.node.kind() == "call_expression");
+        let mut calls =
+            variable.values.iter().filter(|value| value.index == 0 && value.node.kind() == "call_expression");
         calls.any(|value| model.callee(value.node) == "strconv.Atoi")
     });
     if parsed {

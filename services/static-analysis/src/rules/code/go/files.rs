@@ -12,7 +12,8 @@ use crate::rules::Rule;
 use crate::rules::code::PROGRAM;
 use crate::rules::code::program::Report;
 
-pub(super) static RULES: &[&Rule] = &[&FOLDER_MODE, &FILE_MODE, &WRITE_MODE, &TEMPORARY, &VARIABLE_PATH, &ARCHIVE_PATH, &BOMB];
+pub(super) static RULES: &[&Rule] =
+    &[&FOLDER_MODE, &FILE_MODE, &WRITE_MODE, &TEMPORARY, &VARIABLE_PATH, &ARCHIVE_PATH, &BOMB];
 
 static FOLDER_MODE: Rule = Rule {
     id: "code.go.folder-permissions",
@@ -139,7 +140,8 @@ fn is_join(callee: &str) -> bool {
 }
 
 fn is_temporary<'t>(model: &Model<'_, 't>, path: Node<'t>, depth: usize) -> bool {
-    static FOLDER: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"^(?:/(?:usr|var))?/tmp(?:/|$)").expect("the pattern is tested"));
+    static FOLDER: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new(r"^(?:/(?:usr|var))?/tmp(?:/|$)").expect("the pattern is tested"));
     if let Some(text) = model.literal(path) {
         return FOLDER.is_match(text);
     }
@@ -147,9 +149,12 @@ fn is_temporary<'t>(model: &Model<'_, 't>, path: Node<'t>, depth: usize) -> bool
         "call_expression" => {
             let callee = model.callee(path);
             let first = arguments(path).first().copied();
-            callee == "os.TempDir" || depth < 4 && is_join(&callee) && first.is_some_and(|first| is_temporary(model, first, depth + 1))
+            callee == "os.TempDir"
+                || depth < 4 && is_join(&callee) && first.is_some_and(|first| is_temporary(model, first, depth + 1))
         }
-        "binary_expression" => model.operands(path).first().is_some_and(|first| depth < 4 && is_temporary(model, *first, depth + 1)),
+        "binary_expression" => {
+            model.operands(path).first().is_some_and(|first| depth < 4 && is_temporary(model, *first, depth + 1))
+        }
         _ => false,
     }
 }
@@ -159,7 +164,9 @@ fn is_clean(callee: &str) -> bool {
 }
 
 fn is_open<'t>(model: &Model<'_, 't>, node: Node<'t>) -> bool {
-    node.kind() == "identifier" && model.variable(node).is_some_and(|variable| variable.kind != Kind::Constant) && !model.is_fixed(node)
+    node.kind() == "identifier"
+        && model.variable(node).is_some_and(|variable| variable.kind != Kind::Constant)
+        && !model.is_fixed(node)
 }
 
 fn is_cleaned<'t>(model: &Model<'_, 't>, node: Node<'t>) -> bool {
@@ -179,7 +186,10 @@ fn is_open_path<'t>(model: &Model<'_, 't>, path: Node<'t>) -> bool {
             if variable.kind == Kind::Constant || is_cleaned(model, path) {
                 return false;
             }
-            let join = variable.values.iter().find(|value| value.node.kind() == "call_expression" && is_join(&model.callee(value.node)));
+            let join = variable
+                .values
+                .iter()
+                .find(|value| value.node.kind() == "call_expression" && is_join(&model.callee(value.node)));
             match join {
                 Some(join) => !is_safe_join(model, join.node),
                 None => !model.is_fixed(path),
@@ -191,7 +201,8 @@ fn is_open_path<'t>(model: &Model<'_, 't>, path: Node<'t>) -> bool {
 
 fn is_open_join<'t>(model: &Model<'_, 't>, join: Node<'t>) -> bool {
     arguments(join).into_iter().any(|part| {
-        let sum = part.kind() == "binary_expression" && model.operands(part).into_iter().any(|operand| is_open(model, operand));
+        let sum = part.kind() == "binary_expression"
+            && model.operands(part).into_iter().any(|operand| is_open(model, operand));
         sum || is_open(model, part)
     })
 }
@@ -222,7 +233,8 @@ fn is_of_archive<'t>(model: &Model<'_, 't>, part: Node<'t>) -> bool {
         _ => None,
     };
     let operand = selector.and_then(|selector| selector.child_by_field_name("operand"));
-    operand.is_some_and(|operand| matches!(model.type_of(operand).as_str(), "*archive/zip.File" | "*archive/tar.Header"))
+    operand
+        .is_some_and(|operand| matches!(model.type_of(operand).as_str(), "*archive/zip.File" | "*archive/tar.Header"))
 }
 
 fn is_unpacked<'t>(model: &Model<'_, 't>, from: Node<'t>) -> bool {

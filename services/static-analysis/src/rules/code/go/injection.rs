@@ -39,7 +39,11 @@ const SQL_MESSAGE: &str = "a value is put into SQL as text, where it can change 
 
 /// Where the statement stands among the arguments of the methods of database/sql.
 fn statement_index(callee: &str) -> Option<usize> {
-    let (owner, method) = callee.strip_prefix("(*database/sql.")?.split_once(").")?;
+    // Of a variable whose declaration is not shown nothing is known but the statement itself, which is telling enough.
+    let (owner, method) = match callee.strip_prefix("().") {
+        Some(method) => ("DB", method),
+        None => callee.strip_prefix("(*database/sql.")?.split_once(").")?,
+    };
     let context = matches!(method, "ExecContext" | "QueryContext" | "QueryRowContext" | "PrepareContext");
     let plain = matches!(method, "Exec" | "Query" | "QueryRow" | "Prepare");
     match owner {
@@ -49,8 +53,10 @@ fn statement_index(callee: &str) -> Option<usize> {
     }
 }
 
-static STATEMENT: LazyLock<Regex> =
-    LazyLock::new(|| Regex::new(r"(?i)(?:SELECT|DELETE|INSERT|UPDATE|INTO|FROM|WHERE)(?:[ \n\r\t]|\\[nrt])").expect("the pattern is tested"));
+static STATEMENT: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"(?i)(?:SELECT|DELETE|INSERT|UPDATE|INTO|FROM|WHERE)(?:[ \n\r\t]|\\[nrt])")
+        .expect("the pattern is tested")
+});
 /// Verbs of Printf that can print anything, and not just a number.
 static VERB: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"%[^bdoxXfFp]").expect("the pattern is tested"));
 
@@ -76,11 +82,15 @@ pub(super) fn check<'t>(model: &Model<'_, 't>, callee: &str, call: Node<'t>, rep
         "golang.org/x/sys/execabs.Command",
         "golang.org/x/sys/execabs.CommandContext",
     ];
-    if starts.contains(&callee) {
+    if starts.contains(&callee) && model.function_of(call).is_some() {
         let skip = usize::from(callee.ends_with("CommandContext"));
         let open = args.iter().skip(skip).enumerate().any(|(position, arg)| is_open_argument(model, position, *arg));
         if open {
-            report.at(&SUBPROCESS, call, "whoever chooses this value chooses what the program does, or which one it is");
+            report.at(
+                &SUBPROCESS,
+                call,
+                "whoever chooses this value chooses what the program does, or which one it is",
+            );
         }
     }
 }
@@ -118,7 +128,9 @@ fn built_variable<'t>(model: &Model<'_, 't>, variable: &Variable<'t>) -> Option<
     if first.at != variable.declared.start_byte() {
         return None;
     }
-    if first.node.kind() == "binary_expression" && model.operands(first.node).iter().any(|operand| !model.is_fixed(*operand)) {
+    if first.node.kind() == "binary_expression"
+        && model.operands(first.node).iter().any(|operand| !model.is_fixed(*operand))
+    {
         return Some(first.node);
     }
     if !whole_text(model, first.node).is_some_and(|text| STATEMENT.is_match(&text)) {
@@ -129,14 +141,22 @@ fn built_variable<'t>(model: &Model<'_, 't>, variable: &Variable<'t>) -> Option<
             return !model.is_fixed(value.node);
         }
         let operands = model.operands(value.node);
-        let itself = operands.first().and_then(|left| model.variable(*left)).is_some_and(|left| left.declared.id() == variable.declared.id());
+        let itself = operands
+            .first()
+            .and_then(|left| model.variable(*left))
+            .is_some_and(|left| left.declared.id() == variable.declared.id());
         operands.len() > 1 && itself && operands[1..].iter().any(|operand| !model.is_fixed(*operand))
     });
     added.map(|value| model.parent(value.node).and_then(|list| model.parent(list)).unwrap_or(value.node))
 }
 
 fn whole_text<'t>(model: &Model<'_, 't>, node: Node<'t>) -> Option<String> {
-    model.operands(node).into_iter().map(|operand| model.literal(operand)).collect::<Option<Vec<_>>>().map(|texts| texts.concat())
+    model
+        .operands(node)
+        .into_iter()
+        .map(|operand| model.literal(operand))
+        .collect::<Option<Vec<_>>>()
+        .map(|texts| texts.concat())
 }
 
 /// `fmt.Sprintf` of a statement with values that are not fixed.
@@ -150,7 +170,8 @@ fn is_formatted<'t>(model: &Model<'_, 't>, call: Node<'t>) -> bool {
     let args = arguments(call);
     let Some(format) = args.get(index).and_then(|format| model.string(*format)) else { return false };
     let rest = args.get(index + 1..).unwrap_or_default();
-    let quoted = |arg: &Node<'t>| arg.kind() == "call_expression" && model.callee(*arg) == "github.com/lib/pq.QuoteIdentifier";
+    let quoted =
+        |arg: &Node<'t>| arg.kind() == "call_expression" && model.callee(*arg) == "github.com/lib/pq.QuoteIdentifier";
     let safe = !rest.is_empty() && rest.iter().all(|arg| quoted(arg) || model.is_fixed(*arg));
     !safe && STATEMENT.is_match(&format) && VERB.is_match(&format)
 }

@@ -31,7 +31,15 @@ use crate::rules::Rule;
 /// Every rule of this language.
 pub(super) fn rules() -> Vec<&'static Rule> {
     let rows = rows::ROWS.iter().map(|row| &row.rule).chain(sinks::SINKS.iter().map(|row| &row.rule));
-    let special = [errors::RULES, files::RULES, injection::RULES, network::RULES, secrets::RULES, &[&sinks::UNLIMITED_FORM, &nonce::NONCE, &conversions::OVERFLOW, &bounds::OUT_OF_BOUNDS, &contexts::CONTEXT], settings::RULES];
+    let special = [
+        errors::RULES,
+        files::RULES,
+        injection::RULES,
+        network::RULES,
+        secrets::RULES,
+        &[&sinks::UNLIMITED_FORM, &nonce::NONCE, &conversions::OVERFLOW, &bounds::OUT_OF_BOUNDS, &contexts::CONTEXT],
+        settings::RULES,
+    ];
     rows.chain(special.into_iter().flatten().copied()).collect()
 }
 
@@ -66,7 +74,9 @@ pub(super) fn check(text: &str, tree: &Tree, report: &mut Report<'_>) {
                 settings::check_assignment(&model, node, report);
                 secrets::check(&model, node, report);
             }
-            "short_var_declaration" | "var_spec" | "const_spec" | "binary_expression" => secrets::check(&model, node, report),
+            "short_var_declaration" | "var_spec" | "const_spec" | "binary_expression" => {
+                secrets::check(&model, node, report)
+            }
             "index_expression" => bounds::check_index(&model, node, report),
             "slice_expression" => bounds::check_slice(&model, node, report),
             "go_statement" => contexts::check_go(&model, node, report),

@@ -68,8 +68,10 @@ pub(super) struct Model<'a, 't> {
     lists: RefCell<HashMap<usize, Rc<[Node<'t>]>>>,
     /// The types that were asked for, by node.
     pub(super) known_types: RefCell<HashMap<usize, String>>,
-    /// What may still be spent on intervals, so that no file takes long.
-    pub(super) intervals_left: Cell<usize>,
+    /// How many elements each parameter that was asked for has room for.
+    pub(super) known_rooms: RefCell<HashMap<usize, Option<i128>>>,
+    /// Expressions that may still be looked at for the question at hand, so that no file takes long.
+    pub(super) steps_left: Cell<usize>,
 }
 
 /// Declarations of one name that are looked through for the one that is meant.
@@ -140,7 +142,8 @@ impl<'a, 't> Model<'a, 't> {
             nodes: Vec::new(),
             lists: RefCell::new(HashMap::new()),
             known_types: RefCell::new(HashMap::new()),
-            intervals_left: Cell::new(0),
+            known_rooms: RefCell::new(HashMap::new()),
+            steps_left: Cell::new(0),
         };
         let mut names = Vec::new();
         walk(model.root, |node, ancestors| {
@@ -269,7 +272,8 @@ impl<'a, 't> Model<'a, 't> {
         let path = self.source(path).trim_matches(['"', '`']);
         let mut last = path.rsplit('/').next().unwrap_or(path);
         // A major version is not the package's name.
-        if last.strip_prefix('v').is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit())) {
+        if last.strip_prefix('v').is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()))
+        {
             last = path.rsplit('/').nth(1).unwrap_or(last);
         }
         let last = last.split_once(".v").map_or(last, |(name, _)| name);
@@ -310,7 +314,11 @@ impl<'a, 't> Model<'a, 't> {
         kind: Kind,
         ancestors: &[Node<'t>],
     ) {
-        let scope = ancestors.iter().rev().find(|above| is_scope(**above)).map_or(self.root.byte_range(), |scope| scope.byte_range());
+        let scope = ancestors
+            .iter()
+            .rev()
+            .find(|above| is_scope(**above))
+            .map_or(self.root.byte_range(), |scope| scope.byte_range());
         for (position, name) in names.iter().enumerate() {
             let text = self.source(*name);
             if name.kind() != "identifier" || text == "_" {

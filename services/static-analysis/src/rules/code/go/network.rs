@@ -9,7 +9,8 @@ use crate::rules::code::program::{Report, children};
 use crate::rules::code::{PROGRAM, tls_verification_off};
 use crate::rules::{Hit, Rule};
 
-pub(super) static RULES: &[&Rule] = &[&BIND_ALL, &VARIABLE_URL, &ROOT_SERVED, &NO_HEADER_TIMEOUT, &TLS_SETTINGS, &SHORT_KEY];
+pub(super) static RULES: &[&Rule] =
+    &[&BIND_ALL, &VARIABLE_URL, &ROOT_SERVED, &NO_HEADER_TIMEOUT, &TLS_SETTINGS, &SHORT_KEY];
 
 static BIND_ALL: Rule = Rule {
     id: "code.go.bind-all-interfaces",
@@ -28,9 +29,11 @@ static VARIABLE_URL: Rule = Rule {
     title: "Request to an address that is not fixed",
     severity: Severity::Info,
     cwe: 88,
-    keywords: &["http"],
+    keywords: &["http.get(", "http.post", "http.head("],
     remediation: "Check the address's host against a list of those that may be asked.",
-    references: &["https://cheatsheetseries.owasp.org/cheatsheets/Server_Side_Request_Forgery_Prevention_Cheat_Sheet.html"],
+    references: &[
+        "https://cheatsheetseries.owasp.org/cheatsheets/Server_Side_Request_Forgery_Prevention_Cheat_Sheet.html",
+    ],
     aliases: &["G107"],
     ..PROGRAM
 };
@@ -88,15 +91,24 @@ pub(super) fn check_call<'t>(model: &Model<'_, 't>, callee: &str, call: Node<'t>
         "net.Listen" | "crypto/tls.Listen" if listens_everywhere(model, &args) => {
             report.at(&BIND_ALL, call, "the service can be reached from every network that the machine is in");
         }
-        "net/http.Get" | "net/http.Head" | "net/http.Post" | "net/http.PostForm" | "net/http.Do" | "net/http.RoundTrip" => {
-            if args.first().is_some_and(|url| is_open_url(model, *url)) {
-                report.at(&VARIABLE_URL, call, "whoever chooses this address can make the program ask machines that only it reaches");
-            }
+        "net/http.Get" | "net/http.Head" | "net/http.Post" | "net/http.PostForm" | "net/http.Do"
+        | "net/http.RoundTrip"
+            if args.first().is_some_and(|url| is_open_url(model, *url)) =>
+        {
+            report.at(
+                &VARIABLE_URL,
+                call,
+                "whoever chooses this address can make the program ask machines that only it reaches",
+            );
         }
         "net/http.Dir" if args.first().and_then(|folder| model.literal(*folder)) == Some("/") => {
             report.at(&ROOT_SERVED, call, "every file of the machine that the program may read can be fetched");
         }
-        "crypto/rsa.GenerateKey" if args.get(1).is_some_and(|bits| bits.kind() == "int_literal" && model.integer(*bits).is_some_and(|bits| bits < 2048)) => {
+        "crypto/rsa.GenerateKey"
+            if args.get(1).is_some_and(|bits| {
+                bits.kind() == "int_literal" && model.integer(*bits).is_some_and(|bits| bits < 2048)
+            }) =>
+        {
             report.at(&SHORT_KEY, call, "a key of this length can be broken");
         }
         _ => {}
@@ -126,7 +138,11 @@ pub(super) fn check_literal<'t>(model: &Model<'_, 't>, node: Node<'t>, report: &
         "net/http.Server" => {
             let timeouts = ["ReadHeaderTimeout", "ReadTimeout"];
             if !pairs(model, node).iter().any(|(key, _)| timeouts.contains(key)) {
-                report.at(&NO_HEADER_TIMEOUT, node, "clients that send their headers one byte at a time hold all connections");
+                report.at(
+                    &NO_HEADER_TIMEOUT,
+                    node,
+                    "clients that send their headers one byte at a time hold all connections",
+                );
             }
         }
         "crypto/tls.Config" => {
@@ -144,7 +160,10 @@ pub(super) fn check_assignment<'t>(model: &Model<'_, 't>, node: Node<'t>, report
     let left = node.child_by_field_name("left").map(children).unwrap_or_default();
     let right = node.child_by_field_name("right").map(children).unwrap_or_default();
     let (Some(target), Some(value)) = (left.first(), right.first()) else { return };
-    let (Some(operand), Some(field)) = (target.child_by_field_name("operand"), target.child_by_field_name("field")) else { return };
+    let (Some(operand), Some(field)) = (target.child_by_field_name("operand"), target.child_by_field_name("field"))
+    else {
+        return;
+    };
     if target.kind() != "selector_expression" || model.type_of(operand).trim_start_matches('*') != "crypto/tls.Config" {
         return;
     }
@@ -170,7 +189,10 @@ fn tls_field<'t>(model: &Model<'_, 't>, key: &str, value: Node<'t>, whole: Node<
         "InsecureSkipVerify" => match boolean(model, value, 0) {
             Some(true) if value.kind() == "true" => {
                 let message = "the client takes any certificate, so that anybody between it and the server can read and change what they say";
-                let at = model.parent(value).and_then(|element| model.parent(element)).filter(|pair| pair.kind() == "keyed_element");
+                let at = model
+                    .parent(value)
+                    .and_then(|element| model.parent(element))
+                    .filter(|pair| pair.kind() == "keyed_element");
                 report.at(&tls_verification_off::RULE, at.unwrap_or(whole), message);
             }
             Some(true) => report.at(&TLS_SETTINGS, value, "the client takes any certificate"),
@@ -182,22 +204,25 @@ fn tls_field<'t>(model: &Model<'_, 't>, key: &str, value: Node<'t>, whole: Node<
             None => low(value, "whether the client chooses the cipher is decided elsewhere", report),
             Some(true) => {}
         },
-        "MinVersion" => {
-            if version(model, value).is_some_and(|version| version != 0 && version < 0x0303) {
-                report.at(&TLS_SETTINGS, value, "versions of TLS before 1.2 have known attacks");
-            }
+        "MinVersion" if version(model, value).is_some_and(|version| version != 0 && version < 0x0303) => {
+            report.at(&TLS_SETTINGS, value, "versions of TLS before 1.2 have known attacks");
         }
-        "MaxVersion" => {
-            if version(model, value).is_some_and(|version| version != 0 && version < 0x0304) {
-                low(value, "newer versions of TLS are refused", report);
-            }
+        "MaxVersion" if version(model, value).is_some_and(|version| version != 0 && version < 0x0304) => {
+            low(value, "newer versions of TLS are refused", report);
         }
         "CipherSuites" => {
             let elements = value.child_by_field_name("body").map(children).unwrap_or_default();
             for element in elements {
-                let name = element.named_child(0).and_then(|inner| inner.child_by_field_name("field")).map(|name| model.source(name));
+                let name = element
+                    .named_child(0)
+                    .and_then(|inner| inner.child_by_field_name("field"))
+                    .map(|name| model.source(name));
                 if name.is_some_and(|name| !GOOD_SUITES.contains(&name)) {
-                    report.at(&TLS_SETTINGS, element, "this cipher suite has known attacks or keeps no forward secrecy");
+                    report.at(
+                        &TLS_SETTINGS,
+                        element,
+                        "this cipher suite has known attacks or keeps no forward secrecy",
+                    );
                 }
             }
         }

@@ -24,6 +24,8 @@ pub(super) static NONCE: Rule = Rule {
 };
 
 const DEPTH_MAX: usize = 8;
+/// Expressions that are looked at for one nonce.
+const STEPS_MAX: usize = 400;
 /// Uses of one variable that are looked at.
 const USES_MAX: usize = 256;
 
@@ -52,8 +54,13 @@ pub(super) fn check<'t>(model: &Model<'_, 't>, callee: &str, call: Node<'t>, rep
         let owner = callee.trim_start_matches(['(', '*']);
         owner.starts_with("crypto/cipher.AEAD") || owner.starts_with(')')
     };
+    model.steps_left.set(STEPS_MAX);
     if (mode || seals) && bytes_of(model, args[1], call.start_byte(), 0) == Bytes::Fixed {
-        report.at(&NONCE, call, "with the same nonce equal texts give equal secrets, and with GCM the key to forge messages");
+        report.at(
+            &NONCE,
+            call,
+            "with the same nonce equal texts give equal secrets, and with GCM the key to forge messages",
+        );
     }
 }
 
@@ -66,17 +73,25 @@ fn behind<'t>(model: &Model<'_, 't>, call: Node<'t>) -> Option<String> {
 
 /// The bytes of an expression as they are just before `until`.
 fn bytes_of<'t>(model: &Model<'_, 't>, node: Node<'t>, until: usize, depth: usize) -> Bytes {
-    if depth > DEPTH_MAX {
+    let left = model.steps_left.get();
+    if depth > DEPTH_MAX || left == 0 {
         return Bytes::Open;
     }
-    let of = |field: &str| node.child_by_field_name(field).map_or(Bytes::Open, |child| bytes_of(model, child, until, depth + 1));
+    model.steps_left.set(left - 1);
+    let of = |field: &str| {
+        node.child_by_field_name(field).map_or(Bytes::Open, |child| bytes_of(model, child, until, depth + 1))
+    };
     match node.kind() {
         "interpreted_string_literal" | "raw_string_literal" | "int_literal" | "rune_literal" => Bytes::Fixed,
         "composite_literal" if model.is_fixed(node) => Bytes::Fixed,
         "type_conversion_expression" | "unary_expression" => of("operand"),
-        "parenthesized_expression" => node.named_child(0).map_or(Bytes::Open, |inner| bytes_of(model, inner, until, depth + 1)),
+        "parenthesized_expression" => {
+            node.named_child(0).map_or(Bytes::Open, |inner| bytes_of(model, inner, until, depth + 1))
+        }
         "slice_expression" => match node.child_by_field_name("operand") {
-            Some(operand) if operand.kind() == "identifier" => bytes_of_variable(model, operand, range_of(model, node), until, depth),
+            Some(operand) if operand.kind() == "identifier" => {
+                bytes_of_variable(model, operand, range_of(model, node), until, depth)
+            }
             _ => of("operand"),
         },
         "identifier" => bytes_of_variable(model, node, None, until, depth),
@@ -119,7 +134,13 @@ fn returned<'t>(model: &Model<'_, 't>, function: Node<'t>, depth: usize) -> Byte
     found
 }
 
-fn bytes_of_variable<'t>(model: &Model<'_, 't>, name: Node<'t>, part: Option<Range<i128>>, until: usize, depth: usize) -> Bytes {
+fn bytes_of_variable<'t>(
+    model: &Model<'_, 't>,
+    name: Node<'t>,
+    part: Option<Range<i128>>,
+    until: usize,
+    depth: usize,
+) -> Bytes {
     let Some(variable) = model.variable(name) else { return Bytes::Open };
     match variable.kind {
         Kind::Constant => return Bytes::Fixed,
@@ -128,7 +149,9 @@ fn bytes_of_variable<'t>(model: &Model<'_, 't>, name: Node<'t>, part: Option<Ran
         Kind::Range | Kind::Receiver | Kind::Result => return Bytes::Open,
     }
     let values = if variable.kind == Kind::Package { variable.values.clone() } else { reaching(model, variable, name) };
-    let fixed = values.iter().any(|value| value.index == 0 && bytes_of(model, value.node, value.node.start_byte(), depth + 1) == Bytes::Fixed);
+    let fixed = values.iter().any(|value| {
+        value.index == 0 && bytes_of(model, value.node, value.node.start_byte(), depth + 1) == Bytes::Fixed
+    });
     if !fixed {
         return Bytes::Open;
     }
@@ -144,7 +167,9 @@ fn bytes_of_parameter<'t>(model: &Model<'_, 't>, variable: &Variable<'t>, depth:
     if covered.is_random(None) {
         return Bytes::Open;
     }
-    let Some(function) = model.ancestors(variable.declared).find(|above| is_function(*above)) else { return Bytes::Open };
+    let Some(function) = model.ancestors(variable.declared).find(|above| is_function(*above)) else {
+        return Bytes::Open;
+    };
     let held = || {
         let list = model.parent(function)?;
         let declaration = model.parent(list)?;
@@ -175,7 +200,8 @@ fn length_of<'t>(model: &Model<'_, 't>, variable: &Variable<'t>) -> Option<i128>
 
 /// The bounds of `x[a:b]`, as far as they are written out.
 fn range_of<'t>(model: &Model<'_, 't>, slice: Node<'t>) -> Option<Range<i128>> {
-    let bound = |field: &str, open: i128| slice.child_by_field_name(field).map_or(Some(open), |node| model.integer(node));
+    let bound =
+        |field: &str, open: i128| slice.child_by_field_name(field).map_or(Some(open), |node| model.integer(node));
     Some(bound("start", 0)?..bound("end", i128::MAX)?)
 }
 
@@ -217,9 +243,11 @@ impl Covered {
 
     /// Goes through what happens to a buffer before `until`. Its bytes begin `offset` bytes into the whole.
     fn fill<'t>(&mut self, model: &Model<'_, 't>, variable: &Variable<'t>, offset: i128, until: usize, depth: usize) {
-        if depth > DEPTH_MAX {
+        let left = model.steps_left.get();
+        if depth > DEPTH_MAX || left == 0 {
             return;
         }
+        model.steps_left.set(left - 1);
         for used in variable.uses.iter().take(USES_MAX).filter(|used| used.start_byte() < until) {
             let mut at = *used;
             let mut part = offset..i128::MAX;
@@ -241,8 +269,12 @@ impl Covered {
                 "index_expression" => self.store(model, above, offset, depth),
                 // Another name for the same bytes.
                 "expression_list" => {
-                    let Some(declaration) = model.parent(above).filter(|node| node.kind() == "short_var_declaration") else { continue };
-                    let is_right = declaration.child_by_field_name("right").is_some_and(|right| right.id() == above.id());
+                    let Some(declaration) = model.parent(above).filter(|node| node.kind() == "short_var_declaration")
+                    else {
+                        continue;
+                    };
+                    let is_right =
+                        declaration.child_by_field_name("right").is_some_and(|right| right.id() == above.id());
                     let name = declaration.child_by_field_name("left").and_then(|left| left.named_child(0));
                     if let (true, Some(alias)) = (is_right, name.and_then(|name| model.variable(name))) {
                         self.fill(model, alias, part.start, until, depth + 1);
@@ -255,7 +287,10 @@ impl Covered {
 
     /// `x[i] = value`.
     fn store<'t>(&mut self, model: &Model<'_, 't>, place: Node<'t>, offset: i128, depth: usize) {
-        let assignment = model.parent(place).and_then(|list| model.parent(list)).filter(|above| above.kind() == "assignment_statement");
+        let assignment = model
+            .parent(place)
+            .and_then(|list| model.parent(list))
+            .filter(|above| above.kind() == "assignment_statement");
         let Some(assignment) = assignment else { return };
         if !assignment.child_by_field_name("left").is_some_and(|left| left.byte_range().contains(&place.start_byte())) {
             return;
@@ -273,7 +308,10 @@ impl Covered {
 /// Whether a call fills its argument with what is not known beforehand (true) or with fixed bytes (false).
 fn filled_by<'t>(model: &Model<'_, 't>, call: Node<'t>, arg: Node<'t>, depth: usize) -> Option<bool> {
     let callee = behind(model, call).unwrap_or_else(|| model.callee(call));
-    if callee.starts_with("crypto/cipher.") || callee.starts_with("crypto/aes.") || callee.contains("crypto/cipher.AEAD") {
+    if callee.starts_with("crypto/cipher.")
+        || callee.starts_with("crypto/aes.")
+        || callee.contains("crypto/cipher.AEAD")
+    {
         return None;
     }
     let args = arguments(call);
@@ -287,12 +325,21 @@ fn filled_by<'t>(model: &Model<'_, 't>, call: Node<'t>, arg: Node<'t>, depth: us
         _ => {}
     }
     // What prints or compares bytes leaves them as they are.
-    if ["fmt.", "encoding/hex.", "encoding/base64.", "bytes.", "log.", "(encoding/base64", "(*encoding/base64"].iter().any(|reader| callee.starts_with(reader)) {
+    if ["fmt.", "encoding/hex.", "encoding/base64.", "bytes.", "log.", "(encoding/base64", "(*encoding/base64"]
+        .iter()
+        .any(|reader| callee.starts_with(reader))
+    {
         return None;
     }
     let function = call.child_by_field_name("function");
-    let held = function.and_then(|function| model.variable(function)).and_then(|variable| variable.values.first()).map(|value| value.node);
-    let own = callee.strip_prefix('.').and_then(|name| model.functions.get(name).copied()).or(held.filter(|held| held.kind() == "func_literal"));
+    let held = function
+        .and_then(|function| model.variable(function))
+        .and_then(|variable| variable.values.first())
+        .map(|value| value.node);
+    let own = callee
+        .strip_prefix('.')
+        .and_then(|name| model.functions.get(name).copied())
+        .or(held.filter(|held| held.kind() == "func_literal"));
     let own = own.or_else(|| {
         let (owner, name) = callee.strip_prefix('(')?.split_once(").")?;
         model.method(owner, name)

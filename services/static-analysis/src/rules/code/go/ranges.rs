@@ -85,23 +85,23 @@ struct Condition {
 impl<'a, 't> Model<'a, 't> {
     /// Where the value of `node` lies when `place` is reached.
     pub(super) fn interval(&self, node: Node<'t>, place: Node<'t>) -> Interval {
-        self.intervals_left.set(STEPS_MAX);
+        self.steps_left.set(STEPS_MAX);
         self.interval_within(node, place, 0)
     }
 
     /// What conditions say at `place` about an expression that is written like this; `None` when there are none.
     pub(super) fn checked(&self, key: &str, place: Node<'t>) -> Option<Interval> {
-        self.intervals_left.set(STEPS_MAX);
+        self.steps_left.set(STEPS_MAX);
         self.conditions(key, place, 0).iter().map(|condition| condition.interval).reduce(Interval::and)
     }
 
     fn interval_within(&self, node: Node<'t>, place: Node<'t>, depth: usize) -> Interval {
         let of_type = of_type(&self.underlying(&self.type_of(node))).unwrap_or(ANY);
-        let left = self.intervals_left.get();
+        let left = self.steps_left.get();
         if depth > DEPTH_MAX || left == 0 {
             return of_type;
         }
-        self.intervals_left.set(left - 1);
+        self.steps_left.set(left - 1);
         if let Some(value) = self.integer(node) {
             return Interval::point(value);
         }
@@ -141,7 +141,13 @@ impl<'a, 't> Model<'a, 't> {
                 Some(Interval { low, high: most.min(left.high.max(0)) })
             }
             "&" => {
-                let mask = if right.low >= 0 { right.high } else if left.low >= 0 { left.high } else { return None };
+                let mask = if right.low >= 0 {
+                    right.high
+                } else if left.low >= 0 {
+                    left.high
+                } else {
+                    return None;
+                };
                 let other = if left.low >= 0 { left.high } else { mask };
                 Some(Interval { low: 0, high: mask.min(other) })
             }
@@ -190,7 +196,11 @@ impl<'a, 't> Model<'a, 't> {
                 let bits = self.integer(*args.get(2)?).filter(|bits| (1..=64).contains(bits))?;
                 let all = 1_i128 << bits;
                 let signed = callee.ends_with("ParseInt");
-                return Some(if signed { Interval { low: -(all / 2), high: all / 2 - 1 } } else { Interval { low: 0, high: all - 1 } });
+                return Some(if signed {
+                    Interval { low: -(all / 2), high: all / 2 - 1 }
+                } else {
+                    Interval { low: 0, high: all - 1 }
+                });
             }
             _ => {}
         }
@@ -202,7 +212,8 @@ impl<'a, 't> Model<'a, 't> {
         if is_random && name.starts_with("Int") {
             return Some(Interval { low: 0, high: self::of_type(&self.type_of(call))?.high });
         }
-        let converted = callee.strip_prefix('.').filter(|name| INTEGERS.contains(name) || self.types.contains_key(name))?;
+        let converted =
+            callee.strip_prefix('.').filter(|name| INTEGERS.contains(name) || self.types.contains_key(name))?;
         let room = self::of_type(&self.underlying(converted))?;
         of(0).filter(|of| of.within(room))
     }
@@ -214,27 +225,32 @@ impl<'a, 't> Model<'a, 't> {
         };
         let apply = |start: Interval, at: usize| {
             let holds = |condition: &&Condition| condition.at >= at && !condition.statement.contains(&at);
-            conditions.iter().filter(holds).fold(start.and(of_type), |interval, condition| interval.and(condition.interval))
+            conditions
+                .iter()
+                .filter(holds)
+                .fold(start.and(of_type), |interval, condition| interval.and(condition.interval))
         };
         let (up, down) = self.steps(variable.uses.iter().take(256).copied());
         match variable.kind {
             Kind::Local if !variable.values.is_empty() => {
                 let mut found: Option<Interval> = None;
                 for value in reaching(self, variable, node) {
-                    let start = if value.adds || value.at > place.start_byte() {
-                        of_type
-                    } else if value.index > 0 {
-                        of_type
-                    } else {
-                        self.interval_within(value.node, value.node, depth + 1)
+                    let unknown = value.adds || value.index > 0 || value.at > place.start_byte();
+                    let start = if unknown { of_type } else { self.interval_within(value.node, value.node, depth + 1) };
+                    let start = Interval {
+                        low: if down { of_type.low } else { start.low },
+                        high: if up { of_type.high } else { start.high },
                     };
-                    let start = Interval { low: if down { of_type.low } else { start.low }, high: if up { of_type.high } else { start.high } };
                     let interval = apply(start, value.at);
                     found = Some(found.map_or(interval, |found| found.or(interval)));
                 }
                 found.unwrap_or(of_type)
             }
-            Kind::Range => apply(self.interval_of_range(variable.values.first().map(|value| (value.node, value.index)), depth).unwrap_or(of_type), 0),
+            Kind::Range => apply(
+                self.interval_of_range(variable.values.first().map(|value| (value.node, value.index)), depth)
+                    .unwrap_or(of_type),
+                0,
+            ),
             // Nothing was put into it yet.
             Kind::Local if !up && !down => apply(Interval::point(0), 0),
             _ => apply(of_type, 0),
@@ -249,7 +265,9 @@ impl<'a, 't> Model<'a, 't> {
                 Some("inc_statement") => steps.0 = true,
                 Some("dec_statement") => steps.1 = true,
                 // Whoever has the address can do what they like.
-                Some("unary_expression") if self.parent(used).is_some_and(|above| self.operator(above) == "&") => return (true, true),
+                Some("unary_expression") if self.parent(used).is_some_and(|above| self.operator(above) == "&") => {
+                    return (true, true);
+                }
                 _ => {}
             }
         }
@@ -298,8 +316,21 @@ impl<'a, 't> Model<'a, 't> {
                 }
                 "for_statement" if is("body") => {
                     let clause = children(above).into_iter().find(|part| part.id() != child.id());
-                    let condition = clause.and_then(|clause| if clause.kind() == "for_clause" { clause.child_by_field_name("condition") } else { Some(clause) });
-                    self.note(condition.filter(|condition| condition.kind() != "range_clause"), true, key, above, depth, &mut found);
+                    let condition = clause.and_then(|clause| {
+                        if clause.kind() == "for_clause" {
+                            clause.child_by_field_name("condition")
+                        } else {
+                            Some(clause)
+                        }
+                    });
+                    self.note(
+                        condition.filter(|condition| condition.kind() != "range_clause"),
+                        true,
+                        key,
+                        above,
+                        depth,
+                        &mut found,
+                    );
                 }
                 "expression_case" => self.note_case(above, key, depth, &mut found),
                 "statement_list" | "block" => self.note_above(above, child, key, depth, &mut found),
@@ -310,7 +341,15 @@ impl<'a, 't> Model<'a, 't> {
         found
     }
 
-    fn note(&self, condition: Option<Node<'t>>, holds: bool, key: &str, statement: Node<'t>, depth: usize, found: &mut Vec<Condition>) {
+    fn note(
+        &self,
+        condition: Option<Node<'t>>,
+        holds: bool,
+        key: &str,
+        statement: Node<'t>,
+        depth: usize,
+        found: &mut Vec<Condition>,
+    ) {
         if let Some(condition) = condition
             && let Some(interval) = self.left_by(condition, holds, key, depth)
         {
@@ -347,7 +386,9 @@ impl<'a, 't> Model<'a, 't> {
             if statement.kind() != "if_statement" {
                 continue;
             }
-            let (Some(condition), Some(then)) = (statement.child_by_field_name("condition"), statement.child_by_field_name("consequence")) else {
+            let (Some(condition), Some(then)) =
+                (statement.child_by_field_name("condition"), statement.child_by_field_name("consequence"))
+            else {
                 continue;
             };
             let otherwise = statement.child_by_field_name("alternative");
@@ -381,7 +422,9 @@ impl<'a, 't> Model<'a, 't> {
             "expression_statement" => {
                 let callee = last.named_child(0).map(|call| self.callee(call)).unwrap_or_default();
                 let name = callee.rsplit('.').next().unwrap_or("");
-                callee == ".panic" || callee == "os.Exit" || matches!(name, "Fatal" | "Fatalf" | "Fatalln" | "Panic" | "Panicf" | "Goexit")
+                callee == ".panic"
+                    || callee == "os.Exit"
+                    || matches!(name, "Fatal" | "Fatalf" | "Fatalln" | "Panic" | "Panicf" | "Goexit")
             }
             _ => false,
         }
@@ -394,7 +437,9 @@ impl<'a, 't> Model<'a, 't> {
         }
         match condition.kind() {
             "parenthesized_expression" => self.left_by(condition.named_child(0)?, holds, key, depth + 1),
-            "unary_expression" if self.operator(condition) == "!" => self.left_by(condition.child_by_field_name("operand")?, !holds, key, depth + 1),
+            "unary_expression" if self.operator(condition) == "!" => {
+                self.left_by(condition.child_by_field_name("operand")?, !holds, key, depth + 1)
+            }
             "binary_expression" => {
                 let (left, right) = (condition.child_by_field_name("left")?, condition.child_by_field_name("right")?);
                 let operator = self.operator(condition);
@@ -449,7 +494,8 @@ impl<'a, 't> Model<'a, 't> {
             "parenthesized_expression" => self.solved(side.named_child(0)?, interval, key, depth + 1),
             "call_expression" => {
                 let callee = self.callee(side);
-                let converted = callee.strip_prefix('.').filter(|name| INTEGERS.contains(name) || self.types.contains_key(name))?;
+                let converted =
+                    callee.strip_prefix('.').filter(|name| INTEGERS.contains(name) || self.types.contains_key(name))?;
                 let inner = *arguments(side).first()?;
                 // Only where nothing is lost on the way.
                 let room = of_type(&self.underlying(converted))?;

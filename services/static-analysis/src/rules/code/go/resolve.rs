@@ -21,15 +21,26 @@ impl<'a, 't> Model<'a, 't> {
         }
         let of = |name: &str| node.child_by_field_name(name).is_some_and(|child| self.fixed_within(child, depth + 1));
         match node.kind() {
-            "interpreted_string_literal" | "raw_string_literal" | "int_literal" | "float_literal" | "rune_literal"
-            | "true" | "false" | "nil" | "imaginary_literal" => true,
+            "interpreted_string_literal"
+            | "raw_string_literal"
+            | "int_literal"
+            | "float_literal"
+            | "rune_literal"
+            | "true"
+            | "false"
+            | "nil"
+            | "imaginary_literal" => true,
             "literal_element" | "variadic_argument" | "parenthesized_expression" => {
                 node.named_child(0).is_some_and(|child| self.fixed_within(child, depth + 1))
             }
-            "composite_literal" => node.child_by_field_name("body").is_some_and(|body| self.fixed_within(body, depth + 1)),
+            "composite_literal" => {
+                node.child_by_field_name("body").is_some_and(|body| self.fixed_within(body, depth + 1))
+            }
             "literal_value" => {
                 let elements = children(node);
-                !elements.is_empty() && elements.len() < 4_096 && elements.into_iter().all(|element| self.fixed_within(element, depth + 1))
+                !elements.is_empty()
+                    && elements.len() < 4_096
+                    && elements.into_iter().all(|element| self.fixed_within(element, depth + 1))
             }
             "keyed_element" => of("key") && of("value"),
             "binary_expression" => of("left") && of("right"),
@@ -39,10 +50,13 @@ impl<'a, 't> Model<'a, 't> {
                 Some(variable) if matches!(variable.kind, Kind::Parameter | Kind::Receiver | Kind::Result) => false,
                 Some(variable) => {
                     let first: Option<&Value<'_>> = variable.values.first();
-                    first.is_some_and(|value| value.at == variable.declared.start_byte() && self.fixed_within(value.node, depth + 1))
+                    first.is_some_and(|value| {
+                        value.at == variable.declared.start_byte() && self.fixed_within(value.node, depth + 1)
+                    })
                 }
-                // The constant of another file, a function, or true and nil.
-                None => true,
+                // The constant of another file or a function; in a hunk that does not show the function around it, perhaps a
+                // variable.
+                None => self.function_of(node).is_some() || self.source(node).starts_with(|c: char| c.is_uppercase()),
             },
             "call_expression" => self.is_fixed_builder(node, depth),
             _ => false,
@@ -53,12 +67,16 @@ impl<'a, 't> Model<'a, 't> {
     fn is_fixed_builder(&self, call: Node<'t>, depth: usize) -> bool {
         let Some(function) = call.child_by_field_name("function") else { return false };
         let name = function.child_by_field_name("field").map(|name| self.source(name));
-        let Some(operand) = function.child_by_field_name("operand").filter(|_| name == Some("String")) else { return false };
+        let Some(operand) = function.child_by_field_name("operand").filter(|_| name == Some("String")) else {
+            return false;
+        };
         let of = self.type_of(operand);
         if !matches!(of.trim_start_matches('*'), "strings.Builder" | "bytes.Buffer") {
             return false;
         }
-        let Some(variable) = self.variable(operand).filter(|variable| variable.kind == Kind::Local) else { return false };
+        let Some(variable) = self.variable(operand).filter(|variable| variable.kind == Kind::Local) else {
+            return false;
+        };
         let empty = variable.values.iter().all(|value| self.source(value.node).ends_with("{}"));
         let fixed = |written: Node<'t>| {
             let selector = self.parent(written).filter(|parent| parent.kind() == "selector_expression")?;

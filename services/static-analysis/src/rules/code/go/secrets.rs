@@ -21,7 +21,7 @@ static CREDENTIAL: Rule = Rule {
     title: "Credential in the code",
     severity: Severity::Info,
     cwe: 798,
-    keywords: &["pass", "pwd", "secret", "token", "pw", "apikey", "bearer", "cred", "key", "akia", "asia", "ghp_", "aiza", "://"],
+    keywords: &["passw", "pwd", "secret", "token", "apikey", "bearer", "cred", "akia", "ghp_", "func "],
     remediation: "Read it from the environment or from a store of secrets.",
     references: &["https://cwe.mitre.org/data/definitions/798.html"],
     aliases: &["G101"],
@@ -74,7 +74,10 @@ pub(super) fn check<'t>(model: &Model<'_, 't>, node: Node<'t>, report: &mut Repo
             }
         }
         "binary_expression" if matches!(model.operator(node), "==" | "!=") => {
-            let (Some(left), Some(right)) = (node.child_by_field_name("left"), node.child_by_field_name("right")) else { return };
+            let (Some(left), Some(right)) = (node.child_by_field_name("left"), node.child_by_field_name("right"))
+            else {
+                return;
+            };
             for (name, value) in [(left, right), (right, left)] {
                 let named = name.kind() == "identifier" && NAME.is_match(model.source(name));
                 credential(model, named, value, report);
@@ -83,7 +86,9 @@ pub(super) fn check<'t>(model: &Model<'_, 't>, node: Node<'t>, report: &mut Repo
         "composite_literal" => {
             for element in node.child_by_field_name("body").map(children).unwrap_or_default() {
                 let Some(key) = element.child_by_field_name("key").and_then(|key| key.named_child(0)) else { continue };
-                let Some(value) = element.child_by_field_name("value").and_then(|value| value.named_child(0)) else { continue };
+                let Some(value) = element.child_by_field_name("value").and_then(|value| value.named_child(0)) else {
+                    continue;
+                };
                 let key = if key.kind() == "identifier" { Some(model.source(key)) } else { model.literal(key) };
                 credential(model, key.is_some_and(|key| NAME.is_match(key)), value, report);
             }
@@ -150,7 +155,12 @@ fn row(letters: &[char]) -> usize {
 
 /// How long a word that can be spoken is at the beginning.
 fn word(letters: &[char]) -> usize {
-    let letters: Vec<_> = letters.iter().enumerate().take_while(|(at, c)| c.is_ascii_lowercase() || *at == 0 && c.is_ascii_uppercase()).map(|(_, c)| c.to_ascii_lowercase()).collect();
+    let letters: Vec<_> = letters
+        .iter()
+        .enumerate()
+        .take_while(|(at, c)| c.is_ascii_lowercase() || *at == 0 && c.is_ascii_uppercase())
+        .map(|(_, c)| c.to_ascii_lowercase())
+        .collect();
     let vowels = letters.iter().filter(|c| "aeiouy".contains(**c)).count();
     let mut run = 0;
     let mut longest = 0;
@@ -184,9 +194,12 @@ pub(super) fn check_serialized<'t>(model: &Model<'_, 't>, callee: &str, call: No
     }
     let Some(name) = secret_field(model, owner, format) else { return };
     // A field that is filled with the result of a call (a hash, a mask) is no longer the secret.
-    let literal = if value.kind() == "unary_expression" { value.child_by_field_name("operand").unwrap_or(value) } else { value };
+    let literal =
+        if value.kind() == "unary_expression" { value.child_by_field_name("operand").unwrap_or(value) } else { value };
     let transformed = literal.kind() == "composite_literal"
-        && super::network::pairs(model, literal).iter().any(|(key, value)| *key == name && matches!(value.kind(), "call_expression" | "type_conversion_expression"));
+        && super::network::pairs(model, literal).iter().any(|(key, value)| {
+            *key == name && matches!(value.kind(), "call_expression" | "type_conversion_expression")
+        });
     if !transformed {
         report.at(&SERIALIZED, call, "a field of this struct is named like a secret, and goes wherever the text goes");
     }
@@ -194,13 +207,19 @@ pub(super) fn check_serialized<'t>(model: &Model<'_, 't>, callee: &str, call: No
 
 fn format_of(callee: &str) -> Option<&'static str> {
     let (package, name) = match callee.strip_prefix("(*") {
-        Some(rest) => rest.split_once(").").and_then(|(of, name)| (name == "Encode").then_some((of.strip_suffix(".Encoder")?, name)))?,
+        Some(rest) => rest
+            .split_once(").")
+            .and_then(|(of, name)| (name == "Encode").then_some((of.strip_suffix(".Encoder")?, name)))?,
         None => callee.rsplit_once('.').filter(|(_, name)| matches!(*name, "Marshal" | "MarshalIndent"))?,
     };
     match package {
         "encoding/json" => Some("json"),
         "encoding/xml" => Some("xml"),
-        "go.yaml.in/yaml/v3" | "gopkg.in/yaml.v3" | "gopkg.in/yaml.v2" | "sigs.k8s.io/yaml" if name != "MarshalIndent" => Some("yaml"),
+        "go.yaml.in/yaml/v3" | "gopkg.in/yaml.v3" | "gopkg.in/yaml.v2" | "sigs.k8s.io/yaml"
+            if name != "MarshalIndent" =>
+        {
+            Some("yaml")
+        }
         _ if package.to_ascii_lowercase().contains("toml") && name != "MarshalIndent" => Some("toml"),
         _ => None,
     }

@@ -101,7 +101,9 @@ pub(super) fn check_literal<'t>(model: &Model<'_, 't>, node: Node<'t>, report: &
         "net/http.Cookie" => cookie(model, node, report),
         "crypto/tls.Config" => {
             let fields = fields(model, node);
-            let set = |name: &str| fields.iter().find(|(key, value)| *key == name && value.kind() != "nil").map(|(_, value)| *value);
+            let set = |name: &str| {
+                fields.iter().find(|(key, value)| *key == name && value.kind() != "nil").map(|(_, value)| *value)
+            };
             if let Some(at) = set("VerifyPeerCertificate")
                 && set("VerifyConnection").is_none()
                 && set("SessionTicketsDisabled").is_none_or(|value| value.kind() != "true")
@@ -124,12 +126,19 @@ pub(super) fn check_literal<'t>(model: &Model<'_, 't>, node: Node<'t>, report: &
 /// The fields of a literal, and those that are assigned to the variable that holds it.
 fn fields<'a, 't>(model: &Model<'a, 't>, literal: Node<'t>) -> Vec<(&'a str, Node<'t>)> {
     let mut fields = pairs(model, literal);
-    let Some(statement) = model.ancestors(literal).find(|above| matches!(above.kind(), "short_var_declaration" | "var_spec" | "assignment_statement")) else {
+    let Some(statement) = model
+        .ancestors(literal)
+        .find(|above| matches!(above.kind(), "short_var_declaration" | "var_spec" | "assignment_statement"))
+    else {
         return fields;
     };
     // Only where the variable is the literal itself or its address.
-    let direct = model.parent(literal).is_some_and(|above| matches!(above.kind(), "expression_list" | "unary_expression"));
-    let name = statement.child_by_field_name("left").and_then(|left| left.named_child(0)).or_else(|| statement.child_by_field_name("name"));
+    let direct =
+        model.parent(literal).is_some_and(|above| matches!(above.kind(), "expression_list" | "unary_expression"));
+    let name = statement
+        .child_by_field_name("left")
+        .and_then(|left| left.named_child(0))
+        .or_else(|| statement.child_by_field_name("name"));
     if let Some(variable) = name.filter(|_| direct).and_then(|name| model.variable(name)) {
         fields.extend(variable.uses.iter().take(256).filter_map(|used| assigned_field(model, *used)));
     }
@@ -142,22 +151,35 @@ fn assigned_field<'a, 't>(model: &Model<'a, 't>, used: Node<'t>) -> Option<(&'a 
     let list = model.parent(selector)?;
     let statement = model.parent(list).filter(|above| above.kind() == "assignment_statement")?;
     statement.child_by_field_name("left").filter(|left| left.id() == list.id())?;
-    Some((model.source(selector.child_by_field_name("field")?), statement.child_by_field_name("right")?.named_child(0)?))
+    Some((
+        model.source(selector.child_by_field_name("field")?),
+        statement.child_by_field_name("right")?.named_child(0)?,
+    ))
 }
 
 fn cookie<'t>(model: &Model<'_, 't>, node: Node<'t>, report: &mut Report<'_>) {
     let fields = fields(model, node);
     let on = |name: &str| fields.iter().any(|(key, value)| *key == name && value.kind() == "true");
     let strict = fields.iter().any(|(key, value)| {
-        *key == "SameSite" && matches!(model.source(*value), "http.SameSiteLaxMode" | "http.SameSiteStrictMode" | "2" | "3")
+        *key == "SameSite"
+            && matches!(model.source(*value), "http.SameSiteLaxMode" | "http.SameSiteStrictMode" | "2" | "3")
     });
-    if !fields.is_empty() && !(on("Secure") && on("HttpOnly") && strict) {
-        report.at(&COOKIE, node, "the cookie goes over plain HTTP, to scripts in the page, or along with requests from other sites");
+    let protected = on("Secure") && on("HttpOnly") && strict;
+    if !fields.is_empty() && !protected {
+        report.at(
+            &COOKIE,
+            node,
+            "the cookie goes over plain HTTP, to scripts in the page, or along with requests from other sites",
+        );
     }
 }
 
 pub(super) fn check_assignment<'t>(model: &Model<'_, 't>, node: Node<'t>, report: &mut Report<'_>) {
-    let Some(target) = node.child_by_field_name("left").and_then(|left| left.named_child(0)).filter(|target| target.kind() == "selector_expression") else {
+    let Some(target) = node
+        .child_by_field_name("left")
+        .and_then(|left| left.named_child(0))
+        .filter(|target| target.kind() == "selector_expression")
+    else {
         return;
     };
     let Some(value) = node.child_by_field_name("right").and_then(|right| right.named_child(0)) else { return };
@@ -165,9 +187,15 @@ pub(super) fn check_assignment<'t>(model: &Model<'_, 't>, node: Node<'t>, report
     let name = target.child_by_field_name("field").map_or("", |field| model.source(field));
     let of = model.type_of(operand);
     match name {
-        "PublicKeyCallback" if of.trim_start_matches('*').rsplit('.').next() == Some("ServerConfig") => ssh_callback(model, value, report),
+        "PublicKeyCallback" if of.trim_start_matches('*').rsplit('.').next() == Some("ServerConfig") => {
+            ssh_callback(model, value, report)
+        }
         "Header" if of == "*net/http.Request" && is_redirect_check(model, node, operand) => {
-            report.at(&REDIRECT, node, "the first request's headers, with its cookies and tokens, go to whatever host the redirect names");
+            report.at(
+                &REDIRECT,
+                node,
+                "the first request's headers, with its cookies and tokens, go to whatever host the redirect names",
+            );
         }
         _ => {}
     }
@@ -196,25 +224,42 @@ fn ssh_callback<'t>(model: &Model<'_, 't>, function: Node<'t>, report: &mut Repo
     let mut found = false;
     walk(body, |node, _| {
         found |= match node.kind() {
-            "assignment_statement" => node.child_by_field_name("left").map(children).unwrap_or_default().into_iter().any(outside),
+            "assignment_statement" => {
+                node.child_by_field_name("left").map(children).unwrap_or_default().into_iter().any(outside)
+            }
             "inc_statement" | "dec_statement" => node.named_child(0).is_some_and(outside),
             "send_statement" => node.child_by_field_name("channel").is_some_and(outside),
             _ => false,
         };
     });
     if found {
-        report.at(&SSH_CALLBACK, function, "a client may offer a key that it does not have before its own, and is then taken for the other's owner");
+        report.at(
+            &SSH_CALLBACK,
+            function,
+            "a client may offer a key that it does not have before its own, and is then taken for the other's owner",
+        );
     }
 }
 
-pub(super) fn check_call<'t>(model: &Model<'_, 't>, taint: &Taint<'_, '_, 't>, callee: &str, call: Node<'t>, report: &mut Report<'_>) {
+pub(super) fn check_call<'t>(
+    model: &Model<'_, 't>,
+    taint: &Taint<'_, '_, 't>,
+    callee: &str,
+    call: Node<'t>,
+    report: &mut Report<'_>,
+) {
     let args = arguments(call);
     if callee.ends_with("net/http.CrossOriginProtection).AddInsecureBypassPattern")
         && let Some(pattern) = args.first()
     {
-        let broad = model.string(*pattern).map(|text| matches!(text.trim(), "" | "/" | "*" | "/*" | "/**" | ".*" | "/.*"));
+        let broad =
+            model.string(*pattern).map(|text| matches!(text.trim(), "" | "/" | "*" | "/*" | "/**" | ".*" | "/.*"));
         if broad.unwrap_or_else(|| taint.source(*pattern, &[]).is_some()) {
-            report.at(&BYPASS, call, "other sites can make a visitor's browser call these paths with the visitor's cookies");
+            report.at(
+                &BYPASS,
+                call,
+                "other sites can make a visitor's browser call these paths with the visitor's cookies",
+            );
         }
     }
     if let Some(method) = callee.strip_prefix("(net/http.Header).").filter(|method| matches!(*method, "Set" | "Add")) {
@@ -232,7 +277,11 @@ pub(super) fn check_call<'t>(model: &Model<'_, 't>, taint: &Taint<'_, '_, 't>, c
 
 fn header<'t>(model: &Model<'_, 't>, method: &str, call: Node<'t>, args: &[Node<'t>], report: &mut Report<'_>) {
     let name = args.first().and_then(|name| model.string(*name)).unwrap_or_default().to_ascii_lowercase();
-    let Some(headers) = call.child_by_field_name("function").and_then(|function| function.child_by_field_name("operand")) else { return };
+    let Some(headers) =
+        call.child_by_field_name("function").and_then(|function| function.child_by_field_name("operand"))
+    else {
+        return;
+    };
     if matches!(name.as_str(), "authorization" | "proxy-authorization" | "cookie")
         && let Some(request) = headers.child_by_field_name("operand")
         && is_redirect_check(model, call, request)
@@ -247,11 +296,20 @@ fn header<'t>(model: &Model<'_, 't>, method: &str, call: Node<'t>, args: &[Node<
     let function = model.function_of(call).map(|function| function.id());
     let first = model.calls.get("Set").map_or(&[][..], Vec::as_slice).iter().take(256).find(|set| {
         let same = set.child_by_field_name("function").and_then(|function| function.child_by_field_name("operand"));
-        let named = arguments(**set).first().and_then(|name| model.string(*name)).is_some_and(|name| name.eq_ignore_ascii_case(other));
-        named && same.is_some_and(|same| model.source(same) == model.source(headers)) && model.function_of(**set).map(|function| function.id()) == function
+        let named = arguments(**set)
+            .first()
+            .and_then(|name| model.string(*name))
+            .is_some_and(|name| name.eq_ignore_ascii_case(other));
+        named
+            && same.is_some_and(|same| model.source(same) == model.source(headers))
+            && model.function_of(**set).map(|function| function.id()) == function
     });
     if first.is_some_and(|first| first.start_byte() < call.start_byte()) {
-        report.at(&SMUGGLING, call, "a proxy that believes the other of the two takes the rest of this answer for the next one");
+        report.at(
+            &SMUGGLING,
+            call,
+            "a proxy that believes the other of the two takes the rest of this answer for the next one",
+        );
     }
 }
 
@@ -265,7 +323,9 @@ fn walk_race<'t>(model: &Model<'_, 't>, callback: Node<'t>, report: &mut Report<
         _ => None,
     };
     let Some(function) = function.filter(|function| is_function(*function)) else { return };
-    let (Some(path), Some(body)) = (parameters(function).first().copied(), function.child_by_field_name("body")) else { return };
+    let (Some(path), Some(body)) = (parameters(function).first().copied(), function.child_by_field_name("body")) else {
+        return;
+    };
     let Some(path) = model.variable_id(path) else { return };
     walk(body, |node, _| {
         if node.kind() != "call_expression" {
@@ -306,7 +366,12 @@ fn is_made_of<'t>(model: &Model<'_, 't>, node: Node<'t>, variable: usize, depth:
     }
     if node.kind() == "identifier" {
         let Some(id) = model.variable_id(node) else { return false };
-        return id == variable || model.variables[id].values.iter().take(8).any(|value| is_made_of(model, value.node, variable, depth + 1));
+        return id == variable
+            || model.variables[id]
+                .values
+                .iter()
+                .take(8)
+                .any(|value| is_made_of(model, value.node, variable, depth + 1));
     }
     children(node).into_iter().take(32).any(|child| is_made_of(model, child, variable, depth + 1))
 }

@@ -24,7 +24,13 @@ pub(super) struct Row {
 
 const ALL: usize = usize::MAX;
 
-pub(super) fn check<'t>(model: &Model<'_, 't>, taint: &Taint<'_, '_, 't>, callee: &str, call: Node<'t>, report: &mut Report<'_>) {
+pub(super) fn check<'t>(
+    model: &Model<'_, 't>,
+    taint: &Taint<'_, '_, 't>,
+    callee: &str,
+    call: Node<'t>,
+    report: &mut Report<'_>,
+) {
     for row in SINKS {
         let Some((_, first, last)) = row.sinks.iter().find(|(name, ..)| *name == callee) else { continue };
         let args = arguments(call);
@@ -45,7 +51,11 @@ pub(super) fn check<'t>(model: &Model<'_, 't>, taint: &Taint<'_, '_, 't>, callee
     if callee == "(*net/http.Request).ParseMultipartForm" {
         let operand = call.child_by_field_name("function").and_then(|function| function.child_by_field_name("operand"));
         if operand.is_some_and(|operand| taint.source(operand, &[]).is_some()) {
-            report.at(&UNLIMITED_FORM, call, "only what is kept in memory is limited; the rest of the form goes to the disk, however long it is");
+            report.at(
+                &UNLIMITED_FORM,
+                call,
+                "only what is kept in memory is limited; the rest of the form goes to the disk, however long it is",
+            );
         }
     }
 }
@@ -181,9 +191,21 @@ pub(super) static SINKS: &[Row] = &[
             title: "Address is made of a request",
             severity: Severity::Medium,
             cwe: 918,
-            keywords: &["http.", "dial", "lookuphost", ".do(", "newrequest", "reverseproxy", ".get(", ".post(", ".head("],
+            keywords: &[
+                "http.",
+                "dial",
+                "lookuphost",
+                ".do(",
+                "newrequest",
+                "reverseproxy",
+                ".get(",
+                ".post(",
+                ".head(",
+            ],
             remediation: "Check the address's host against a list of those that may be asked.",
-            references: &["https://cheatsheetseries.owasp.org/cheatsheets/Server_Side_Request_Forgery_Prevention_Cheat_Sheet.html"],
+            references: &[
+                "https://cheatsheetseries.owasp.org/cheatsheets/Server_Side_Request_Forgery_Prevention_Cheat_Sheet.html",
+            ],
             aliases: &["G704"],
             ..PROGRAM
         },
@@ -297,7 +319,12 @@ pub(super) static SINKS: &[Row] = &[
         },
         sinks: &[("net/smtp.SendMail", 2, 3), ("(*net/smtp.Client).Mail", 0, 0), ("(*net/smtp.Client).Rcpt", 0, 0)],
         answers: &[],
-        cleaners: &["net/mail.ParseAddress", "net/mail.ParseAddressList", "(*net/mail.AddressParser).Parse", "(*net/mail.AddressParser).ParseList"],
+        cleaners: &[
+            "net/mail.ParseAddress",
+            "net/mail.ParseAddressList",
+            "(*net/mail.AddressParser).Parse",
+            "(*net/mail.AddressParser).ParseList",
+        ],
         message: "a line feed in this value can add recipients and headers to the mail",
     },
     Row {
@@ -318,7 +345,13 @@ pub(super) static SINKS: &[Row] = &[
             ("(*text/template.Template).ExecuteTemplate", 2, 2),
         ],
         answers: &["(*text/template.Template).Execute", "(*text/template.Template).ExecuteTemplate"],
-        cleaners: &["html.EscapeString", "html/template.HTMLEscapeString", "html/template.JSEscapeString", "net/url.QueryEscape", "net/url.PathEscape"],
+        cleaners: &[
+            "html.EscapeString",
+            "html/template.HTMLEscapeString",
+            "html/template.JSEscapeString",
+            "net/url.QueryEscape",
+            "net/url.PathEscape",
+        ],
         message: "this template escapes nothing, and one that a stranger writes can call the methods of its data",
     },
     Row {
@@ -352,7 +385,9 @@ pub(super) static SINKS: &[Row] = &[
             cwe: 601,
             keywords: &["redirect("],
             remediation: "Redirect only to paths of this site, or to hosts in a list.",
-            references: &["https://cheatsheetseries.owasp.org/cheatsheets/Unvalidated_Redirects_and_Forwards_Cheat_Sheet.html"],
+            references: &[
+                "https://cheatsheetseries.owasp.org/cheatsheets/Unvalidated_Redirects_and_Forwards_Cheat_Sheet.html",
+            ],
             aliases: &["G710"],
             ..PROGRAM
         },

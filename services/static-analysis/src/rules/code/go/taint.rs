@@ -67,9 +67,11 @@ impl<'m, 'a, 't> Taint<'m, 'a, 't> {
                 let left = field("left").and_then(|left| self.of(left, question, depth + 1));
                 left.max(field("right").and_then(|right| self.of(right, question, depth + 1)))
             }
-            "unary_expression" | "index_expression" | "slice_expression" | "type_conversion_expression" | "type_assertion_expression" => {
-                field("operand").and_then(|operand| self.of(operand, question, depth + 1))
-            }
+            "unary_expression"
+            | "index_expression"
+            | "slice_expression"
+            | "type_conversion_expression"
+            | "type_assertion_expression" => field("operand").and_then(|operand| self.of(operand, question, depth + 1)),
             "parenthesized_expression" | "variadic_argument" | "literal_element" => {
                 node.named_child(0).and_then(|inner| self.of(inner, question, depth + 1))
             }
@@ -106,7 +108,9 @@ impl<'m, 'a, 't> Taint<'m, 'a, 't> {
 
     /// Numbers are no text, and do no harm in one.
     fn is_number(&self, of: &str) -> bool {
-        INTEGERS.contains(&of) || matches!(of, "float32" | "float64") || INTEGERS.contains(&self.model.underlying(of).as_str())
+        INTEGERS.contains(&of)
+            || matches!(of, "float32" | "float64")
+            || INTEGERS.contains(&self.model.underlying(of).as_str())
     }
 
     /// What is put into a variable's elements or fields (`x[0] = v`).
@@ -164,7 +168,11 @@ impl<'m, 'a, 't> Taint<'m, 'a, 't> {
         let mut values = Vec::new();
         let mut known = variable.values.is_empty();
         for value in &variable.values {
-            let literal = if value.node.kind() == "unary_expression" { value.node.child_by_field_name("operand")? } else { value.node };
+            let literal = if value.node.kind() == "unary_expression" {
+                value.node.child_by_field_name("operand")?
+            } else {
+                value.node
+            };
             if literal.kind() == "call_expression" && self.model.callee(literal) == ".new" {
                 known = true;
                 continue;
@@ -180,9 +188,12 @@ impl<'m, 'a, 't> Taint<'m, 'a, 't> {
             }
         }
         for used in variable.uses.iter().take(256) {
-            let Some(selector) = self.model.parent(*used).filter(|above| above.kind() == "selector_expression") else { continue };
+            let Some(selector) = self.model.parent(*used).filter(|above| above.kind() == "selector_expression") else {
+                continue;
+            };
             let list = self.model.parent(selector);
-            let assignment = list.and_then(|list| self.model.parent(list)).filter(|above| above.kind() == "assignment_statement");
+            let assignment =
+                list.and_then(|list| self.model.parent(list)).filter(|above| above.kind() == "assignment_statement");
             if let (Some(assignment), Some(list)) = (assignment, list)
                 && assignment.child_by_field_name("left").is_some_and(|left| left.id() == list.id())
                 && selector.child_by_field_name("field").is_some_and(|field| self.model.source(field) == name)
@@ -241,12 +252,22 @@ impl<'m, 'a, 't> Taint<'m, 'a, 't> {
     }
 
     /// What comes out of a function of this file when these go in.
-    fn through(&self, function: Node<'t>, args: &[Node<'t>], question: &mut Question<'_>, depth: usize) -> Option<Source> {
+    fn through(
+        &self,
+        function: Node<'t>,
+        args: &[Node<'t>],
+        question: &mut Question<'_>,
+        depth: usize,
+    ) -> Option<Source> {
         let tainted: Vec<_> = args.iter().take(64).map(|arg| self.of(*arg, question, depth)).collect();
         let worst = tainted.iter().flatten().max().copied()?;
         let names = parameters(function);
-        let open: HashSet<usize> =
-            names.iter().zip(&tainted).filter(|(_, tainted)| tainted.is_some()).filter_map(|(name, _)| self.model.variable_id(*name)).collect();
+        let open: HashSet<usize> = names
+            .iter()
+            .zip(&tainted)
+            .filter(|(_, tainted)| tainted.is_some())
+            .filter_map(|(name, _)| self.model.variable_id(*name))
+            .collect();
         let mut flows = false;
         let mut seen = HashSet::new();
         if let Some(body) = function.child_by_field_name("body") {
@@ -261,7 +282,14 @@ impl<'m, 'a, 't> Taint<'m, 'a, 't> {
     }
 
     /// Whether an expression is made of one of these variables.
-    fn mentions(&self, node: Node<'t>, open: &HashSet<usize>, question: &mut Question<'_>, seen: &mut HashSet<usize>, depth: usize) -> bool {
+    fn mentions(
+        &self,
+        node: Node<'t>,
+        open: &HashSet<usize>,
+        question: &mut Question<'_>,
+        seen: &mut HashSet<usize>,
+        depth: usize,
+    ) -> bool {
         if depth > DEPTH_MAX || question.steps == 0 || !seen.insert(node.id()) {
             return false;
         }
@@ -279,7 +307,8 @@ impl<'m, 'a, 't> Taint<'m, 'a, 't> {
             }
             let variable = &self.model.variables[id];
             let values: Vec<_> = variable.values.iter().take(64).map(|value| value.node).collect();
-            return variable.kind != Kind::Package && values.into_iter().any(|value| self.mentions(value, open, question, seen, depth + 1));
+            return variable.kind != Kind::Package
+                && values.into_iter().any(|value| self.mentions(value, open, question, seen, depth + 1));
         }
         children(node).into_iter().any(|child| self.mentions(child, open, question, seen, depth + 1))
     }
@@ -323,7 +352,8 @@ pub(super) fn position_of(function: Node<'_>, parameter: Node<'_>) -> Option<usi
 /// The values that a variable can have where it is used: the last before it, and those before that as far as that one was
 /// not sure to happen.
 pub(super) fn reaching<'t>(model: &Model<'_, 't>, variable: &Variable<'t>, used: Node<'t>) -> Vec<Value<'t>> {
-    let same_function = model.function_of(used).map(|function| function.id()) == model.function_of(variable.declared).map(|function| function.id());
+    let same_function = model.function_of(used).map(|function| function.id())
+        == model.function_of(variable.declared).map(|function| function.id());
     let looped = model.ancestors(used).find(|above| above.kind() == "for_statement");
     let mut values: Vec<_> = variable.values.iter().take(256).copied().collect();
     if !same_function {
@@ -344,7 +374,9 @@ pub(super) fn reaching<'t>(model: &Model<'_, 't>, variable: &Variable<'t>, used:
             continue;
         }
         found.push(*value);
-        let block = model.ancestors(value.node).find(|above| matches!(above.kind(), "block" | "expression_case" | "default_case" | "communication_case" | "type_case"));
+        let block = model.ancestors(value.node).find(|above| {
+            matches!(above.kind(), "block" | "expression_case" | "default_case" | "communication_case" | "type_case")
+        });
         if !value.adds && block.is_none_or(|block| block.byte_range().contains(&used.start_byte())) {
             break;
         }

@@ -123,8 +123,9 @@ const METHOD_RESULTS: &[(&str, &str)] = &[
     ("String", "string"),
 ];
 
-pub(super) const INTEGERS: &[&str] =
-    &["int", "int8", "int16", "int32", "int64", "uint", "uint8", "uint16", "uint32", "uint64", "uintptr", "byte", "rune"];
+pub(super) const INTEGERS: &[&str] = &[
+    "int", "int8", "int16", "int32", "int64", "uint", "uint8", "uint16", "uint32", "uint64", "uintptr", "byte", "rune",
+];
 
 impl<'a, 't> Model<'a, 't> {
     /// A type as written, its packages replaced by their paths.
@@ -163,7 +164,9 @@ impl<'a, 't> Model<'a, 't> {
     pub(super) fn underlying(&self, name: &str) -> String {
         let mut name = name.to_owned();
         for _ in 0..DEPTH_MAX {
-            let Some(behind) = self.types.get(name.as_str()).and_then(|spec| spec.child_by_field_name("type")) else { break };
+            let Some(behind) = self.types.get(name.as_str()).and_then(|spec| spec.child_by_field_name("type")) else {
+                break;
+            };
             name = self.type_at(behind);
         }
         match name.as_str() {
@@ -205,7 +208,9 @@ impl<'a, 't> Model<'a, 't> {
             "type_conversion_expression" | "type_assertion_expression" => {
                 field("type").map_or(String::new(), |node| self.type_text(node))
             }
-            "parenthesized_expression" => node.named_child(0).map_or(String::new(), |child| self.type_within(child, depth + 1)),
+            "parenthesized_expression" => {
+                node.named_child(0).map_or(String::new(), |child| self.type_within(child, depth + 1))
+            }
             "interpreted_string_literal" | "raw_string_literal" => "string".to_owned(),
             "unary_expression" => {
                 let operand = of("operand");
@@ -234,7 +239,8 @@ impl<'a, 't> Model<'a, 't> {
     fn type_of_variable(&self, variable: &Variable<'t>, depth: usize) -> String {
         if let Some(node) = variable.type_node {
             let text = self.type_text(node);
-            let variadic = self.parent(variable.declared).is_some_and(|parent| parent.kind() == "variadic_parameter_declaration");
+            let variadic =
+                self.parent(variable.declared).is_some_and(|parent| parent.kind() == "variadic_parameter_declaration");
             return if variadic { format!("[]{text}") } else { text };
         }
         let Some(value) = variable.values.first() else { return String::new() };
@@ -260,7 +266,8 @@ impl<'a, 't> Model<'a, 't> {
     }
 
     fn type_of_field(&self, node: Node<'t>, depth: usize) -> String {
-        let (Some(operand), Some(name)) = (node.child_by_field_name("operand"), node.child_by_field_name("field")) else {
+        let (Some(operand), Some(name)) = (node.child_by_field_name("operand"), node.child_by_field_name("field"))
+        else {
             return String::new();
         };
         let name = self.source(name);
@@ -277,7 +284,9 @@ impl<'a, 't> Model<'a, 't> {
         if let Some((.., found)) = FIELDS.iter().find(|(of, field, _)| *of == owner && *field == name) {
             return (*found).to_owned();
         }
-        self.field(owner, name).and_then(|field| field.child_by_field_name("type")).map_or(String::new(), |node| self.type_text(node))
+        self.field(owner, name)
+            .and_then(|field| field.child_by_field_name("type"))
+            .map_or(String::new(), |node| self.type_text(node))
     }
 
     /// The declaration of a field of a struct of this file.
@@ -290,7 +299,9 @@ impl<'a, 't> Model<'a, 't> {
 
     /// The fields of a struct of this file.
     pub(super) fn fields(&self, owner: &str) -> Vec<Node<'t>> {
-        let Some(spec) = self.types.get(owner).and_then(|spec| spec.child_by_field_name("type")) else { return Vec::new() };
+        let Some(spec) = self.types.get(owner).and_then(|spec| spec.child_by_field_name("type")) else {
+            return Vec::new();
+        };
         if spec.kind() != "struct_type" {
             return Vec::new();
         }
@@ -301,7 +312,10 @@ impl<'a, 't> Model<'a, 't> {
         let Some(function) = node.child_by_field_name("function") else { return String::new() };
         if function.kind() == "identifier" && self.variable(function).is_none() {
             let name = self.source(function);
-            if INTEGERS.contains(&name) || matches!(name, "string" | "float32" | "float64") || self.types.contains_key(name) {
+            if INTEGERS.contains(&name)
+                || matches!(name, "string" | "float32" | "float64")
+                || self.types.contains_key(name)
+            {
                 return name.to_owned();
             }
             let first = arguments(node).first().copied();
@@ -324,16 +338,15 @@ impl<'a, 't> Model<'a, 't> {
 
     /// The type of one of the results of a call.
     fn result_of(&self, call: Node<'t>, index: usize, depth: usize) -> String {
-        let callee = call.child_by_field_name("function").map_or(String::new(), |function| self.callee_within(function, depth));
+        let callee =
+            call.child_by_field_name("function").map_or(String::new(), |function| self.callee_within(function, depth));
         if let Some(name) = callee.strip_prefix('.')
             && let Some(function) = self.functions.get(name)
         {
             return self.result(*function, index);
         }
-        if index == 0 {
-            if let Some((_, found)) = RESULTS.iter().find(|(name, _)| *name == callee) {
-                return (*found).to_owned();
-            }
+        if let Some((_, found)) = RESULTS.iter().find(|(name, _)| index == 0 && *name == callee) {
+            return (*found).to_owned();
         }
         if let Some((owner, method)) = callee.strip_prefix('(').and_then(|rest| rest.split_once(")."))
             && let Some(function) = self.method(owner, method)
@@ -365,7 +378,8 @@ impl<'a, 't> Model<'a, 't> {
         let owner = owner.trim_start_matches('*');
         self.methods.get(name)?.iter().copied().find(|method| {
             let receiver = method.child_by_field_name("receiver").and_then(|list| list.named_child(0));
-            let of = receiver.and_then(|receiver| receiver.child_by_field_name("type")).map(|node| self.type_text(node));
+            let of =
+                receiver.and_then(|receiver| receiver.child_by_field_name("type")).map(|node| self.type_text(node));
             of.is_some_and(|of| of.trim_start_matches('*') == owner)
         })
     }

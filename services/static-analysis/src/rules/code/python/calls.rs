@@ -38,7 +38,7 @@ static YAML: Rule = Rule {
     title: "YAML is loaded with its objects",
     severity: Severity::Medium,
     cwe: 20,
-    keywords: &["load"],
+    keywords: &["yaml"],
     remediation: "Use yaml.safe_load.",
     references: &["https://github.com/yaml/pyyaml/wiki/PyYAML-yaml.load(input)-Deprecation"],
     aliases: &["B506", "S506"],
@@ -49,7 +49,7 @@ static LOGGING: Rule = Rule {
     id: "code.python.logging-listen",
     title: "Settings of the log are taken from the network",
     cwe: 94,
-    keywords: &["listen"],
+    keywords: &["logging.config"],
     remediation: "Give verify a function that checks who sent the settings.",
     references: &["https://docs.python.org/3/library/logging.config.html#logging.config.listen"],
     aliases: &["B612", "S612"],
@@ -60,7 +60,7 @@ static TORCH: Rule = Rule {
     id: "code.python.torch-load",
     title: "Model is loaded as a pickle",
     cwe: 502,
-    keywords: &["load"],
+    keywords: &["torch"],
     remediation: "Say weights_only=True, or store weights as safetensors.",
     references: &["https://docs.pytorch.org/docs/stable/generated/torch.load.html"],
     aliases: &["B614", "S614"],
@@ -125,7 +125,9 @@ fn tar(scope: &Scope<'_>, call: &Call<'_, '_>, report: &mut Report<'_>) {
     }
     let message = "an archive can hold paths such as ../../etc/cron.d/x, and they are written";
     report.hit(&TAR, call.node.byte_range(), |range| match call.keyword("members") {
-        Some(_) => Hit::at(range, "make sure that the members that are chosen stay within the folder").severity(Severity::Low),
+        Some(_) => {
+            Hit::at(range, "make sure that the members that are chosen stay within the folder").severity(Severity::Low)
+        }
         None => Hit::at(range, message),
     });
 }

@@ -8,13 +8,14 @@ use crate::rules::code::PROGRAM;
 use crate::rules::code::program::Report;
 use crate::rules::{Hit, Rule};
 
-pub(super) static RULES: &[&Rule] = &[&WEAK_HASH, &TLS_VERSION, &TLS_UNSET, &SHORT_KEY, &HOST_KEY, &SNMP_VERSION, &SNMP_PLAIN];
+pub(super) static RULES: &[&Rule] =
+    &[&WEAK_HASH, &TLS_VERSION, &TLS_UNSET, &SHORT_KEY, &HOST_KEY, &SNMP_VERSION, &SNMP_PLAIN];
 
 static WEAK_HASH: Rule = Rule {
     id: "code.python.weak-hash",
     title: "Broken hash function",
     cwe: 327,
-    keywords: &["hashlib", "md4", "md5", "sha", "crypt", ".new("],
+    keywords: &["hashlib", "md4", "md5", "sha1", "crypt"],
     remediation: "Use SHA-256 or stronger, and argon2, scrypt or bcrypt for passwords; where nothing depends on the digest's strength, say usedforsecurity=False.",
     references: &["https://docs.python.org/3/library/hashlib.html"],
     aliases: &["B324", "S324"],
@@ -49,7 +50,7 @@ static SHORT_KEY: Rule = Rule {
     title: "Key that is too short",
     severity: Severity::Medium,
     cwe: 326,
-    keywords: &["generate"],
+    keywords: &["generate_private_key", ".generate("],
     remediation: "Use at least 2048 bits for RSA and DSA (3072 for new keys) and a curve of 256 bits.",
     references: &["https://csrc.nist.gov/pubs/sp/800/57/pt1/r5/final"],
     aliases: &["B505", "S505"],
@@ -115,7 +116,9 @@ pub(super) fn check(scope: &Scope<'_>, call: &Call<'_, '_>, report: &mut Report<
     if is_short_key(scope, call) {
         report.at(&SHORT_KEY, call.node, "a key of this length can be broken");
     }
-    if call.last() == "set_missing_host_key_policy" && call.args.first().is_some_and(|policy| trusts_all(scope, *policy)) {
+    if call.last() == "set_missing_host_key_policy"
+        && call.args.first().is_some_and(|policy| trusts_all(scope, *policy))
+    {
         report.at(&HOST_KEY, call.node, "the client talks to any machine that answers, so that anybody between the two can read and change what they say");
     }
     if call.name.ends_with("hlapi.CommunityData") || call.name == "CommunityData" {
@@ -191,7 +194,9 @@ fn is_short_key(scope: &Scope<'_>, call: &Call<'_, '_>) -> bool {
             let name = if curve.kind() == "call" { curve.child_by_field_name("function") } else { Some(curve) };
             name.is_some_and(|name| matches!(scope.word(name).as_str(), "SECP192R1" | "SECT163K1" | "SECT163R2"))
         }),
-        "Crypto.PublicKey.DSA.generate" | "Crypto.PublicKey.RSA.generate" | "Cryptodome.PublicKey.DSA.generate"
+        "Crypto.PublicKey.DSA.generate"
+        | "Crypto.PublicKey.RSA.generate"
+        | "Cryptodome.PublicKey.DSA.generate"
         | "Cryptodome.PublicKey.RSA.generate" => short(bits(0, "bits")),
         _ => false,
     }

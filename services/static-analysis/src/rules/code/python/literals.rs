@@ -43,7 +43,19 @@ static PASSWORD: Rule = Rule {
     title: "Password in the code",
     severity: Severity::Info,
     cwe: 259,
-    keywords: &["pass", "pwd", "token", "secret", "paswd", "pasword"],
+    keywords: &[
+        "passw",
+        "pass_",
+        "_pass",
+        "passphrase",
+        "pass =",
+        "pass=",
+        "pwd",
+        "token",
+        "secret",
+        "paswd",
+        "pasword",
+    ],
     remediation: "Read it from the environment or from a store of secrets.",
     references: &["https://cwe.mitre.org/data/definitions/259.html"],
     aliases: &["B105", "B106", "B107", "S105", "S106", "S107"],
@@ -59,7 +71,8 @@ static NAME: LazyLock<Regex> = LazyLock::new(|| {
 
 /// The shortest beginnings of statements that take values, or that a condition may follow.
 static STATEMENT: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"(?is)(?:select\s.*from\s|delete\s+from\s|insert\s+into\s.*values[\s(]|update\s.*set\s)").expect("the pattern is tested")
+    Regex::new(r"(?is)(?:select\s.*from\s|delete\s+from\s|insert\s+into\s.*values[\s(]|update\s.*set\s)")
+        .expect("the pattern is tested")
 });
 
 /// Operands of a long sum that are looked at.
@@ -74,7 +87,11 @@ pub(super) fn check(scope: &Scope<'_>, node: Node<'_>, ancestors: &[Node<'_>], r
     statement(scope, node, ancestors, report);
     let Some(value) = scope.string(node).or_else(|| first_part(scope, node)) else { return };
     if value == "0.0.0.0" {
-        report.at(&BIND_ALL, node, "a service that listens here can be reached from every network that the machine is in");
+        report.at(
+            &BIND_ALL,
+            node,
+            "a service that listens here can be reached from every network that the machine is in",
+        );
     }
     if ["/tmp", "/var/tmp", "/dev/shm"].iter().any(|folder| value.starts_with(folder)) {
         report.at(&TEMPORARY, node, "anybody on this machine can put a file or a link at this path first");
@@ -100,11 +117,14 @@ fn is_password(scope: &Scope<'_>, node: Node<'_>, value: &str, parent: Node<'_>,
     match parent.kind() {
         "assignment" if field(parent, "right") && parent.child_by_field_name("type").is_none() => {
             let assignments = ancestors.iter().rev().take_while(|ancestor| ancestor.kind() == "assignment");
-            assignments.filter_map(|assignment| assignment.child_by_field_name("left")).any(|left| is_named(scope, left))
+            assignments
+                .filter_map(|assignment| assignment.child_by_field_name("left"))
+                .any(|left| is_named(scope, left))
         }
         "pair" if field(parent, "key") => {
             let constant = ["string", "integer", "float", "none", "true", "false", "concatenated_string"];
-            NAME.is_match(value) && parent.child_by_field_name("value").is_some_and(|value| constant.contains(&value.kind()))
+            NAME.is_match(value)
+                && parent.child_by_field_name("value").is_some_and(|value| constant.contains(&value.kind()))
         }
         "subscript" if field(parent, "subscript") && NAME.is_match(value) => {
             let assignment = ancestors.iter().rev().nth(1).filter(|above| above.kind() == "assignment");
@@ -160,7 +180,10 @@ fn statement(scope: &Scope<'_>, node: Node<'_>, ancestors: &[Node<'_>], report: 
                 _ => return,
             }
         }
-        "attribute" if matches!(scope.word(parent).as_str(), "format" | "replace") && above(1).is_some_and(|call| call.kind() == "call") => {
+        "attribute"
+            if matches!(scope.word(parent).as_str(), "format" | "replace")
+                && above(1).is_some_and(|call| call.kind() == "call") =>
+        {
             (scope.string(node).unwrap_or_default(), above(2))
         }
         _ => {
@@ -169,7 +192,8 @@ fn statement(scope: &Scope<'_>, node: Node<'_>, ancestors: &[Node<'_>], report: 
             if !pieces.iter().any(|piece| piece.kind() == "interpolation") {
                 return;
             }
-            let texts = pieces.iter().filter(|piece| piece.kind() == "string_content").map(|piece| scope.source(*piece));
+            let texts =
+                pieces.iter().filter(|piece| piece.kind() == "string_content").map(|piece| scope.source(*piece));
             (texts.collect::<String>(), Some(parent))
         }
     };
@@ -180,12 +204,26 @@ fn statement(scope: &Scope<'_>, node: Node<'_>, ancestors: &[Node<'_>], report: 
     if outer.is_some_and(|outer| outer.kind() == "argument_list") {
         outer = ancestors.iter().rev().find(|ancestor| ancestor.kind() == "call").copied();
     }
+    // What is only said is not run.
+    let said = ancestors.iter().rev().take(6).any(|above| match above.kind() {
+        "raise_statement" => true,
+        "call" => above.child_by_field_name("function").is_some_and(|callee| is_log(&scope.name(callee))),
+        _ => false,
+    });
+    if said {
+        return;
+    }
     let callee = outer.filter(|outer| outer.kind() == "call").and_then(|call| call.child_by_field_name("function"));
     let executed = callee.is_some_and(|callee| matches!(scope.word(callee).as_str(), "execute" | "executemany"));
     report.hit(&sql_concatenation::RULE, node.byte_range(), |range| {
         let hit = Hit::at(range, "a value is put into SQL as text, where it can change the statement");
         if executed || sql_concatenation::has_value(&text) { hit } else { hit.severity(Severity::Low) }
     });
+}
+
+fn is_log(name: &str) -> bool {
+    let logs = ["log", "logger", "logging", "print", "warn", "_log", "_logger"];
+    name.split('.').any(|part| logs.contains(&part.to_ascii_lowercase().as_str()))
 }
 
 /// The first text in a sum, and all of its texts, if there is anything else in it.

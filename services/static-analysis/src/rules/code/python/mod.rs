@@ -23,7 +23,8 @@ use crate::rules::Rule;
 /// Every rule of this language.
 pub(super) fn rules() -> Vec<&'static Rule> {
     let rows = rows::CALLS.iter().map(|row| &row.rule).chain(imports::IMPORTS.iter().map(|row| &row.rule));
-    let special = [calls::RULES, crypto::RULES, literals::RULES, process::RULES, statements::RULES, templates::RULES, web::RULES];
+    let special =
+        [calls::RULES, crypto::RULES, literals::RULES, process::RULES, statements::RULES, templates::RULES, web::RULES];
     rows.chain(special.into_iter().flatten().copied()).collect()
 }
 
@@ -170,7 +171,9 @@ impl<'a> Scope<'a> {
         let parts = match node.kind() {
             "concatenated_string" => children(node),
             "string" => vec![node],
-            "parenthesized_expression" => return self.string(node.named_child(0).filter(|child| child.kind() != node.kind())?),
+            "parenthesized_expression" => {
+                return self.string(node.named_child(0).filter(|child| child.kind() != node.kind())?);
+            }
             _ => return None,
         };
         let mut value = String::new();

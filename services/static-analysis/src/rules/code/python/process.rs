@@ -8,7 +8,8 @@ use crate::rules::code::PROGRAM;
 use crate::rules::code::program::Report;
 use crate::rules::{Hit, Rule};
 
-pub(super) static RULES: &[&Rule] = &[&SUBPROCESS_SHELL, &SUBPROCESS, &SHELL_ARGUMENT, &OS_SHELL, &OS_EXEC, &PARTIAL_PATH, &WILDCARD, &SSH_COMMAND];
+pub(super) static RULES: &[&Rule] =
+    &[&SUBPROCESS_SHELL, &SUBPROCESS, &SHELL_ARGUMENT, &OS_SHELL, &OS_EXEC, &PARTIAL_PATH, &WILDCARD, &SSH_COMMAND];
 
 const MANUAL: &[&str] = &["https://docs.python.org/3/library/subprocess.html#security-considerations"];
 
@@ -52,7 +53,7 @@ static OS_SHELL: Rule = Rule {
     title: "Process is started through a shell",
     severity: Severity::Medium,
     cwe: 78,
-    keywords: &["system", "popen", "getoutput", "getstatusoutput"],
+    keywords: &["os.system", "system(", "popen", "getoutput", "getstatusoutput"],
     remediation: "Use subprocess.run with the command as a list.",
     references: &["https://docs.python.org/3/library/os.html#os.system"],
     aliases: &["B605", "S605"],
@@ -64,7 +65,7 @@ static OS_EXEC: Rule = Rule {
     title: "Process is started without a shell",
     severity: Severity::Info,
     cwe: 78,
-    keywords: &["exec", "spawn", "startfile"],
+    keywords: &["os.exec", "os.spawn", "startfile", "from os import"],
     remediation: "Make sure that no input chooses the program.",
     references: &["https://docs.python.org/3/library/os.html#process-management"],
     aliases: &["B606", "S606"],
@@ -76,7 +77,7 @@ static PARTIAL_PATH: Rule = Rule {
     title: "Program is looked for in the path",
     severity: Severity::Info,
     cwe: 78,
-    keywords: &["subprocess", "popen", "system", "exec", "spawn", "getoutput", "getstatusoutput"],
+    keywords: &["subprocess", "popen", "os.system", "os.exec", "os.spawn", "getoutput", "getstatusoutput"],
     remediation: "Where others can change PATH, name the program by its full path.",
     references: MANUAL,
     aliases: &["B607", "S607"],
@@ -154,7 +155,11 @@ pub(super) fn check(scope: &Scope<'_>, call: &Call<'_, '_>, report: &mut Report<
                 shell_command(&SUBPROCESS_SHELL, scope, command, value, report);
             }
         }
-        Some(value) => report.at(&SHELL_ARGUMENT, value, "if this function starts a process, a value in the command can become another command"),
+        Some(value) => report.at(
+            &SHELL_ARGUMENT,
+            value,
+            "if this function starts a process, a value in the command can become another command",
+        ),
         None if subprocess => report.at(&SUBPROCESS, call.node, "another program is started from here"),
         None => {}
     }
@@ -164,11 +169,19 @@ pub(super) fn check(scope: &Scope<'_>, call: &Call<'_, '_>, report: &mut Report<
     if EXEC_CALLS.contains(&name) {
         report.at(&OS_EXEC, call.node, "another program is started from here");
     }
-    if (subprocess || through_shell || EXEC_CALLS.contains(&name)) && call.args.first().is_some_and(|arg| is_partial(scope, *arg)) {
+    if (subprocess || through_shell || EXEC_CALLS.contains(&name))
+        && call.args.first().is_some_and(|arg| is_partial(scope, *arg))
+    {
         report.at(&PARTIAL_PATH, call.node, "whoever can change PATH chooses the program that runs");
     }
-    if (through_shell || subprocess && shell.is_some()) && call.args.first().is_some_and(|arg| has_wildcard(scope, *arg)) {
-        report.at(&WILDCARD, shell.unwrap_or(call.node), "a file whose name begins with a dash is taken for an option of this program");
+    if (through_shell || subprocess && shell.is_some())
+        && call.args.first().is_some_and(|arg| has_wildcard(scope, *arg))
+    {
+        report.at(
+            &WILDCARD,
+            shell.unwrap_or(call.node),
+            "a file whose name begins with a dash is taken for an option of this program",
+        );
     }
     if call.last() == "exec_command" && scope.has_imported("paramiko") {
         report.at(&SSH_COMMAND, call.node, "the other machine's shell reads this text");
@@ -178,7 +191,8 @@ pub(super) fn check(scope: &Scope<'_>, call: &Call<'_, '_>, report: &mut Report<
 /// A command that is written out can harm nobody as it stands; one with a value in it can be made to say something else.
 fn shell_command(rule: &'static Rule, scope: &Scope<'_>, command: Node<'_>, at: Node<'_>, report: &mut Report<'_>) {
     if is_constant(scope, command) {
-        let message = "a shell reads this command; as soon as a value goes into it, that value can become another command";
+        let message =
+            "a shell reads this command; as soon as a value goes into it, that value can become another command";
         report.hit(rule, at.byte_range(), |range| Hit::at(range, message).severity(Severity::Low));
     } else {
         report.at(rule, at, "a shell reads this command, and a value in it can become another command");
@@ -188,7 +202,7 @@ fn shell_command(rule: &'static Rule, scope: &Scope<'_>, command: Node<'_>, at: 
 fn is_true(scope: &Scope<'_>, value: Node<'_>) -> bool {
     match value.kind() {
         "false" | "none" => false,
-        "integer" | "float" => scope.source(value).trim_matches(['0', '.']) != "",
+        "integer" | "float" => !scope.source(value).trim_matches(['0', '.']).is_empty(),
         "list" | "dictionary" | "tuple" => value.named_child_count() > 0,
         "string" => scope.string(value).is_none_or(|text| !text.is_empty()),
         _ => true,

@@ -15,7 +15,7 @@ static FLASK_DEBUG: Rule = Rule {
     title: "Debugger of a web application is on",
     severity: Severity::High,
     cwe: 94,
-    keywords: &["debug"],
+    keywords: &["debug=true", "debug = true"],
     remediation: "Leave debug off, and turn it on from the command line where it is developed (flask run --debug).",
     references: &["https://flask.palletsprojects.com/en/stable/debugging/"],
     aliases: &["B201", "S201"],
@@ -109,7 +109,8 @@ fn waits_for_ever(call: &Call<'_, '_>) -> bool {
 fn is_extra_open(scope: &Scope<'_>, call: &Call<'_, '_>) -> bool {
     let is_text = |node: Node<'_>| scope.string(node).is_some();
     let conditions = [call.argument(1, "where"), call.argument(3, "tables")];
-    let open_list = conditions.into_iter().flatten().any(|list| list.kind() != "list" || !children(list).into_iter().all(is_text));
+    let open_list =
+        conditions.into_iter().flatten().any(|list| list.kind() != "list" || !children(list).into_iter().all(is_text));
     let select = call.argument(0, "select");
     let open_select = select.is_some_and(|select| {
         let written = |pair: Node<'_>| {
