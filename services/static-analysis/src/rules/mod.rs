@@ -262,7 +262,12 @@ mod tests {
             let row = matches!(rule.check, Check::Pattern(_));
             assert!(row || !rule.references.is_empty(), "{id}: no reference");
             assert!(rule.references.iter().all(|link| link.starts_with("https://")), "{id}: reference");
-            assert!(rule.keywords.iter().all(|keyword| keyword.len() > 1 && keyword.is_ascii()), "{id}: keywords");
+            assert!(
+                rule.keywords
+                    .iter()
+                    .all(|keyword| keyword.len() > 1 && keyword.chars().all(|c| c.is_ascii() || !c.is_alphabetic())),
+                "{id}: keywords"
+            );
             let line = row || matches!(rule.check, Check::Line(_));
             assert!(!line || !rule.keywords.is_empty(), "{id}: a line check needs keywords");
         }

@@ -7,8 +7,10 @@ use domain::{Category, Confidence, Severity};
 use super::{Check, Rule};
 use crate::source::{Syntax, code_only};
 
+pub mod bidirectional_text;
 pub mod eval_of_input;
 pub(crate) mod go;
+pub mod operations;
 pub(crate) mod program;
 pub(crate) mod python;
 pub mod sql_concatenation;
@@ -18,8 +20,14 @@ pub mod tls_verification_off;
 /// The rules of this category.
 pub(crate) fn rules() -> &'static [&'static Rule] {
     static RULES: LazyLock<Vec<&Rule>> = LazyLock::new(|| {
-        let lines = [&tls_verification_off::RULE, &eval_of_input::RULE, &sql_concatenation::RULE, &test_skipped::RULE];
-        let mut rules = lines.to_vec();
+        let mut rules: Vec<&Rule> = vec![
+            &tls_verification_off::RULE,
+            &eval_of_input::RULE,
+            &sql_concatenation::RULE,
+            &bidirectional_text::RULE,
+            &test_skipped::RULE,
+        ];
+        rules.extend_from_slice(operations::RULES);
         rules.extend(python::rules());
         rules.extend(go::rules());
         rules

@@ -14,7 +14,7 @@ pub(super) static OUT_OF_BOUNDS: Rule = Rule {
     id: "code.go.out-of-bounds",
     title: "Place beyond the end of a slice",
     cwe: 118,
-    keywords: &["make(", "[]", "[0", "[1", "[2", "[3", "[4", "[5", "[6", "[7", "[8", "[9", "[:", "[i", "[j", "[n", "[len"],
+    keywords: &["make(", "[]byte", "[]int", "func "],
     remediation: "Check the index against len before it is used.",
     references: &["https://go.dev/ref/spec#Index_expressions"],
     aliases: &["G602"],
@@ -140,6 +140,17 @@ fn is_ranged<'t>(model: &Model<'_, 't>, node: Node<'t>) -> bool {
 
 /// The least that a caller gives.
 fn room_of_parameter<'t>(model: &Model<'_, 't>, parameter: Node<'t>, depth: usize) -> Option<i128> {
+    if let Some(known) = model.known_rooms.borrow().get(&parameter.id()) {
+        return *known;
+    }
+    // A function that calls itself says nothing new.
+    model.known_rooms.borrow_mut().insert(parameter.id(), None);
+    let found = least_given(model, parameter, depth);
+    model.known_rooms.borrow_mut().insert(parameter.id(), found);
+    found
+}
+
+fn least_given<'t>(model: &Model<'_, 't>, parameter: Node<'t>, depth: usize) -> Option<i128> {
     let function = model
         .ancestors(parameter)
         .find(|above| is_function(*above))

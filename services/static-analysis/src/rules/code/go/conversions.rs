@@ -16,7 +16,7 @@ pub(super) static OVERFLOW: Rule = Rule {
     severity: Severity::Info,
     confidence: Confidence::Medium,
     cwe: 190,
-    keywords: &["int(", "int8(", "int16(", "int32(", "int64(", "uintptr(", "byte(", "rune(", "int"],
+    keywords: &[" int(", "(int(", "uint(", "int8(", "int16(", "int32(", "int64(", "uintptr(", "byte(", "rune("],
     remediation: "Check the value against the limits in package math before it is converted.",
     references: &["https://go.dev/ref/spec#Conversions"],
     aliases: &["G115"],

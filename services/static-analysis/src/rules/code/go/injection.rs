@@ -39,7 +39,11 @@ const SQL_MESSAGE: &str = "a value is put into SQL as text, where it can change 
 
 /// Where the statement stands among the arguments of the methods of database/sql.
 fn statement_index(callee: &str) -> Option<usize> {
-    let (owner, method) = callee.strip_prefix("(*database/sql.")?.split_once(").")?;
+    // Of a variable whose declaration is not shown nothing is known but the statement itself, which is telling enough.
+    let (owner, method) = match callee.strip_prefix("().") {
+        Some(method) => ("DB", method),
+        None => callee.strip_prefix("(*database/sql.")?.split_once(").")?,
+    };
     let context = matches!(method, "ExecContext" | "QueryContext" | "QueryRowContext" | "PrepareContext");
     let plain = matches!(method, "Exec" | "Query" | "QueryRow" | "Prepare");
     match owner {
@@ -78,7 +82,7 @@ pub(super) fn check<'t>(model: &Model<'_, 't>, callee: &str, call: Node<'t>, rep
         "golang.org/x/sys/execabs.Command",
         "golang.org/x/sys/execabs.CommandContext",
     ];
-    if starts.contains(&callee) {
+    if starts.contains(&callee) && model.function_of(call).is_some() {
         let skip = usize::from(callee.ends_with("CommandContext"));
         let open = args.iter().skip(skip).enumerate().any(|(position, arg)| is_open_argument(model, position, *arg));
         if open {

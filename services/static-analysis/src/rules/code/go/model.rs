@@ -68,8 +68,10 @@ pub(super) struct Model<'a, 't> {
     lists: RefCell<HashMap<usize, Rc<[Node<'t>]>>>,
     /// The types that were asked for, by node.
     pub(super) known_types: RefCell<HashMap<usize, String>>,
-    /// What may still be spent on intervals, so that no file takes long.
-    pub(super) intervals_left: Cell<usize>,
+    /// How many elements each parameter that was asked for has room for.
+    pub(super) known_rooms: RefCell<HashMap<usize, Option<i128>>>,
+    /// Expressions that may still be looked at for the question at hand, so that no file takes long.
+    pub(super) steps_left: Cell<usize>,
 }
 
 /// Declarations of one name that are looked through for the one that is meant.
@@ -140,7 +142,8 @@ impl<'a, 't> Model<'a, 't> {
             nodes: Vec::new(),
             lists: RefCell::new(HashMap::new()),
             known_types: RefCell::new(HashMap::new()),
-            intervals_left: Cell::new(0),
+            known_rooms: RefCell::new(HashMap::new()),
+            steps_left: Cell::new(0),
         };
         let mut names = Vec::new();
         walk(model.root, |node, ancestors| {

@@ -29,7 +29,7 @@ static VARIABLE_URL: Rule = Rule {
     title: "Request to an address that is not fixed",
     severity: Severity::Info,
     cwe: 88,
-    keywords: &["http"],
+    keywords: &["http.get(", "http.post", "http.head("],
     remediation: "Check the address's host against a list of those that may be asked.",
     references: &[
         "https://cheatsheetseries.owasp.org/cheatsheets/Server_Side_Request_Forgery_Prevention_Cheat_Sheet.html",
@@ -92,14 +92,14 @@ pub(super) fn check_call<'t>(model: &Model<'_, 't>, callee: &str, call: Node<'t>
             report.at(&BIND_ALL, call, "the service can be reached from every network that the machine is in");
         }
         "net/http.Get" | "net/http.Head" | "net/http.Post" | "net/http.PostForm" | "net/http.Do"
-        | "net/http.RoundTrip" => {
-            if args.first().is_some_and(|url| is_open_url(model, *url)) {
-                report.at(
-                    &VARIABLE_URL,
-                    call,
-                    "whoever chooses this address can make the program ask machines that only it reaches",
-                );
-            }
+        | "net/http.RoundTrip"
+            if args.first().is_some_and(|url| is_open_url(model, *url)) =>
+        {
+            report.at(
+                &VARIABLE_URL,
+                call,
+                "whoever chooses this address can make the program ask machines that only it reaches",
+            );
         }
         "net/http.Dir" if args.first().and_then(|folder| model.literal(*folder)) == Some("/") => {
             report.at(&ROOT_SERVED, call, "every file of the machine that the program may read can be fetched");
@@ -204,15 +204,11 @@ fn tls_field<'t>(model: &Model<'_, 't>, key: &str, value: Node<'t>, whole: Node<
             None => low(value, "whether the client chooses the cipher is decided elsewhere", report),
             Some(true) => {}
         },
-        "MinVersion" => {
-            if version(model, value).is_some_and(|version| version != 0 && version < 0x0303) {
-                report.at(&TLS_SETTINGS, value, "versions of TLS before 1.2 have known attacks");
-            }
+        "MinVersion" if version(model, value).is_some_and(|version| version != 0 && version < 0x0303) => {
+            report.at(&TLS_SETTINGS, value, "versions of TLS before 1.2 have known attacks");
         }
-        "MaxVersion" => {
-            if version(model, value).is_some_and(|version| version != 0 && version < 0x0304) {
-                low(value, "newer versions of TLS are refused", report);
-            }
+        "MaxVersion" if version(model, value).is_some_and(|version| version != 0 && version < 0x0304) => {
+            low(value, "newer versions of TLS are refused", report);
         }
         "CipherSuites" => {
             let elements = value.child_by_field_name("body").map(children).unwrap_or_default();

@@ -24,6 +24,8 @@ pub(super) static NONCE: Rule = Rule {
 };
 
 const DEPTH_MAX: usize = 8;
+/// Expressions that are looked at for one nonce.
+const STEPS_MAX: usize = 400;
 /// Uses of one variable that are looked at.
 const USES_MAX: usize = 256;
 
@@ -52,6 +54,7 @@ pub(super) fn check<'t>(model: &Model<'_, 't>, callee: &str, call: Node<'t>, rep
         let owner = callee.trim_start_matches(['(', '*']);
         owner.starts_with("crypto/cipher.AEAD") || owner.starts_with(')')
     };
+    model.steps_left.set(STEPS_MAX);
     if (mode || seals) && bytes_of(model, args[1], call.start_byte(), 0) == Bytes::Fixed {
         report.at(
             &NONCE,
@@ -70,9 +73,11 @@ fn behind<'t>(model: &Model<'_, 't>, call: Node<'t>) -> Option<String> {
 
 /// The bytes of an expression as they are just before `until`.
 fn bytes_of<'t>(model: &Model<'_, 't>, node: Node<'t>, until: usize, depth: usize) -> Bytes {
-    if depth > DEPTH_MAX {
+    let left = model.steps_left.get();
+    if depth > DEPTH_MAX || left == 0 {
         return Bytes::Open;
     }
+    model.steps_left.set(left - 1);
     let of = |field: &str| {
         node.child_by_field_name(field).map_or(Bytes::Open, |child| bytes_of(model, child, until, depth + 1))
     };
@@ -238,9 +243,11 @@ impl Covered {
 
     /// Goes through what happens to a buffer before `until`. Its bytes begin `offset` bytes into the whole.
     fn fill<'t>(&mut self, model: &Model<'_, 't>, variable: &Variable<'t>, offset: i128, until: usize, depth: usize) {
-        if depth > DEPTH_MAX {
+        let left = model.steps_left.get();
+        if depth > DEPTH_MAX || left == 0 {
             return;
         }
+        model.steps_left.set(left - 1);
         for used in variable.uses.iter().take(USES_MAX).filter(|used| used.start_byte() < until) {
             let mut at = *used;
             let mut part = offset..i128::MAX;

@@ -85,23 +85,23 @@ struct Condition {
 impl<'a, 't> Model<'a, 't> {
     /// Where the value of `node` lies when `place` is reached.
     pub(super) fn interval(&self, node: Node<'t>, place: Node<'t>) -> Interval {
-        self.intervals_left.set(STEPS_MAX);
+        self.steps_left.set(STEPS_MAX);
         self.interval_within(node, place, 0)
     }
 
     /// What conditions say at `place` about an expression that is written like this; `None` when there are none.
     pub(super) fn checked(&self, key: &str, place: Node<'t>) -> Option<Interval> {
-        self.intervals_left.set(STEPS_MAX);
+        self.steps_left.set(STEPS_MAX);
         self.conditions(key, place, 0).iter().map(|condition| condition.interval).reduce(Interval::and)
     }
 
     fn interval_within(&self, node: Node<'t>, place: Node<'t>, depth: usize) -> Interval {
         let of_type = of_type(&self.underlying(&self.type_of(node))).unwrap_or(ANY);
-        let left = self.intervals_left.get();
+        let left = self.steps_left.get();
         if depth > DEPTH_MAX || left == 0 {
             return of_type;
         }
-        self.intervals_left.set(left - 1);
+        self.steps_left.set(left - 1);
         if let Some(value) = self.integer(node) {
             return Interval::point(value);
         }
@@ -235,13 +235,8 @@ impl<'a, 't> Model<'a, 't> {
             Kind::Local if !variable.values.is_empty() => {
                 let mut found: Option<Interval> = None;
                 for value in reaching(self, variable, node) {
-                    let start = if value.adds || value.at > place.start_byte() {
-                        of_type
-                    } else if value.index > 0 {
-                        of_type
-                    } else {
-                        self.interval_within(value.node, value.node, depth + 1)
-                    };
+                    let unknown = value.adds || value.index > 0 || value.at > place.start_byte();
+                    let start = if unknown { of_type } else { self.interval_within(value.node, value.node, depth + 1) };
                     let start = Interval {
                         low: if down { of_type.low } else { start.low },
                         high: if up { of_type.high } else { start.high },

@@ -54,8 +54,9 @@ impl<'a, 't> Model<'a, 't> {
                         value.at == variable.declared.start_byte() && self.fixed_within(value.node, depth + 1)
                     })
                 }
-                // The constant of another file, a function, or true and nil.
-                None => true,
+                // The constant of another file or a function; in a hunk that does not show the function around it, perhaps a
+                // variable.
+                None => self.function_of(node).is_some() || self.source(node).starts_with(|c: char| c.is_uppercase()),
             },
             "call_expression" => self.is_fixed_builder(node, depth),
             _ => false,

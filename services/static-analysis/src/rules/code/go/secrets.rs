@@ -21,10 +21,7 @@ static CREDENTIAL: Rule = Rule {
     title: "Credential in the code",
     severity: Severity::Info,
     cwe: 798,
-    keywords: &[
-        "pass", "pwd", "secret", "token", "pw", "apikey", "bearer", "cred", "key", "akia", "asia", "ghp_", "aiza",
-        "://",
-    ],
+    keywords: &["passw", "pwd", "secret", "token", "apikey", "bearer", "cred", "akia", "ghp_", "func "],
     remediation: "Read it from the environment or from a store of secrets.",
     references: &["https://cwe.mitre.org/data/definitions/798.html"],
     aliases: &["G101"],

@@ -164,7 +164,8 @@ fn cookie<'t>(model: &Model<'_, 't>, node: Node<'t>, report: &mut Report<'_>) {
         *key == "SameSite"
             && matches!(model.source(*value), "http.SameSiteLaxMode" | "http.SameSiteStrictMode" | "2" | "3")
     });
-    if !fields.is_empty() && !(on("Secure") && on("HttpOnly") && strict) {
+    let protected = on("Secure") && on("HttpOnly") && strict;
+    if !fields.is_empty() && !protected {
         report.at(
             &COOKIE,
             node,

@@ -345,10 +345,8 @@ impl<'a, 't> Model<'a, 't> {
         {
             return self.result(*function, index);
         }
-        if index == 0 {
-            if let Some((_, found)) = RESULTS.iter().find(|(name, _)| *name == callee) {
-                return (*found).to_owned();
-            }
+        if let Some((_, found)) = RESULTS.iter().find(|(name, _)| index == 0 && *name == callee) {
+            return (*found).to_owned();
         }
         if let Some((owner, method)) = callee.strip_prefix('(').and_then(|rest| rest.split_once(")."))
             && let Some(function) = self.method(owner, method)

@@ -43,7 +43,19 @@ static PASSWORD: Rule = Rule {
     title: "Password in the code",
     severity: Severity::Info,
     cwe: 259,
-    keywords: &["pass", "pwd", "token", "secret", "paswd", "pasword"],
+    keywords: &[
+        "passw",
+        "pass_",
+        "_pass",
+        "passphrase",
+        "pass =",
+        "pass=",
+        "pwd",
+        "token",
+        "secret",
+        "paswd",
+        "pasword",
+    ],
     remediation: "Read it from the environment or from a store of secrets.",
     references: &["https://cwe.mitre.org/data/definitions/259.html"],
     aliases: &["B105", "B106", "B107", "S105", "S106", "S107"],
@@ -192,12 +204,26 @@ fn statement(scope: &Scope<'_>, node: Node<'_>, ancestors: &[Node<'_>], report: 
     if outer.is_some_and(|outer| outer.kind() == "argument_list") {
         outer = ancestors.iter().rev().find(|ancestor| ancestor.kind() == "call").copied();
     }
+    // What is only said is not run.
+    let said = ancestors.iter().rev().take(6).any(|above| match above.kind() {
+        "raise_statement" => true,
+        "call" => above.child_by_field_name("function").is_some_and(|callee| is_log(&scope.name(callee))),
+        _ => false,
+    });
+    if said {
+        return;
+    }
     let callee = outer.filter(|outer| outer.kind() == "call").and_then(|call| call.child_by_field_name("function"));
     let executed = callee.is_some_and(|callee| matches!(scope.word(callee).as_str(), "execute" | "executemany"));
     report.hit(&sql_concatenation::RULE, node.byte_range(), |range| {
         let hit = Hit::at(range, "a value is put into SQL as text, where it can change the statement");
         if executed || sql_concatenation::has_value(&text) { hit } else { hit.severity(Severity::Low) }
     });
+}
+
+fn is_log(name: &str) -> bool {
+    let logs = ["log", "logger", "logging", "print", "warn", "_log", "_logger"];
+    name.split('.').any(|part| logs.contains(&part.to_ascii_lowercase().as_str()))
 }
 
 /// The first text in a sum, and all of its texts, if there is anything else in it.

@@ -15,7 +15,7 @@ static FLASK_DEBUG: Rule = Rule {
     title: "Debugger of a web application is on",
     severity: Severity::High,
     cwe: 94,
-    keywords: &["debug"],
+    keywords: &["debug=true", "debug = true"],
     remediation: "Leave debug off, and turn it on from the command line where it is developed (flask run --debug).",
     references: &["https://flask.palletsprojects.com/en/stable/debugging/"],
     aliases: &["B201", "S201"],

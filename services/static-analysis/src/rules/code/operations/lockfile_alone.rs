@@ -1,0 +1,129 @@
+//! A lockfile that changes without its manifest, or the other way round.
+
+use domain::diff::{Diff, FileDiff, LineKind};
+use domain::{Category, Confidence, FileChangeKind, Severity};
+
+use crate::paths;
+use crate::rules::{Check, FileHit, Rule};
+
+/// The rule.
+pub static RULE: Rule = Rule {
+    id: "code.dependency.lockfile-alone",
+    title: "Dependencies change in one of two places",
+    severity: Severity::Info,
+    confidence: Confidence::Medium,
+    category: Category::Code,
+    cwe: 0,
+    hazard: "",
+    keywords: &[],
+    remediation: "Let the package manager write both, and commit them together.",
+    references: &[
+        "https://docs.npmjs.com/cli/configuring-npm/package-lock-json",
+        "https://doc.rust-lang.org/cargo/guide/cargo-toml-vs-cargo-lock.html",
+    ],
+    aliases: &[],
+    check: Check::Change(check),
+};
+
+/// A manifest, the lockfiles that belong to it, and words of lines in it that are about dependencies.
+const PAIRS: &[(&str, &[&str], &[&str])] = &[
+    (
+        "package.json",
+        &["package-lock.json", "yarn.lock", "pnpm-lock.yaml", "npm-shrinkwrap.json", "bun.lock"],
+        &["\"^", "\"~", "\": \"1", "\": \"0", "\": \"2"],
+    ),
+    ("Cargo.toml", &["Cargo.lock"], &["version =", "= \""]),
+    ("go.mod", &["go.sum"], &[" v"]),
+    ("pyproject.toml", &["poetry.lock", "uv.lock", "pdm.lock"], &[">=", "==", "= \"^"]),
+    ("Pipfile", &["Pipfile.lock"], &["= \""]),
+    ("Gemfile", &["Gemfile.lock"], &["gem "]),
+    ("composer.json", &["composer.lock"], &["\"^", "\"~"]),
+];
+
+/// Lines that a lockfile changes by when something is only put in order.
+const SMALL_LINES: u32 = 2;
+
+fn check(diff: &Diff<'_>) -> Vec<(usize, FileHit)> {
+    let changed = |folder: &str, names: &[&str]| {
+        diff.files.iter().any(|file| {
+            names.contains(&paths::name(&file.change.path)) && is_near(folder, paths::folder(&file.change.path))
+        })
+    };
+    let mut hits = Vec::new();
+    for (index, file) in diff.files.iter().enumerate() {
+        if file.change.kind != FileChangeKind::Modified {
+            continue;
+        }
+        let (name, folder) = (paths::name(&file.change.path), paths::folder(&file.change.path));
+        for (manifest, locks, words) in PAIRS {
+            // Lockfiles are refreshed by themselves every day; one that gains packages whose manifest nobody touched is worth a look.
+            let alone = locks.contains(&name) && !changed(folder, &[manifest]) && file.change.lines_added > SMALL_LINES;
+            if alone {
+                hits.push((index, FileHit::on_file("other versions are installed than the manifest's history tells")));
+            }
+            if *manifest == name
+                && adds_dependency(file, words)
+                && !changed(folder, locks)
+                && has_lock_elsewhere(diff, locks)
+            {
+                hits.push((
+                    index,
+                    FileHit::on_file(
+                        "the lockfile does not know of this yet, so that each machine installs what is newest",
+                    ),
+                ));
+            }
+        }
+    }
+    hits
+}
+
+/// Whether two folders are the same, or one above the other: a workspace has one lockfile at its top.
+fn is_near(one: &str, other: &str) -> bool {
+    let above =
+        |a: &str, b: &str| a.is_empty() || b == a || b.strip_prefix(a).is_some_and(|rest| rest.starts_with('/'));
+    above(one, other) || above(other, one)
+}
+
+fn adds_dependency(file: &FileDiff<'_>, words: &[&str]) -> bool {
+    let lines = file.hunks.iter().flat_map(|hunk| &hunk.lines).filter(|line| line.kind == LineKind::Added);
+    lines.map(|line| line.text).any(|text| {
+        !text.contains("\"version\"") && !text.starts_with("version") && words.iter().any(|word| text.contains(word))
+    })
+}
+
+/// The diff shows only what changed: that there is a lockfile at all is known from another of its kind.
+fn has_lock_elsewhere(diff: &Diff<'_>, locks: &[&str]) -> bool {
+    diff.files.iter().any(|file| locks.contains(&paths::name(&file.change.path)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample::{modified, scan_with};
+
+    const MORE: &str = "+a\n+b\n+c\n+d";
+
+    #[test]
+    fn a_lockfile_without_its_manifest_is_found() {
+        assert_eq!(scan_with(&RULE, vec![modified("web/package-lock.json", MORE)]).len(), 1);
+        assert_eq!(scan_with(&RULE, vec![modified("Cargo.lock", MORE), modified("web/package.json", "+x")]).len(), 1);
+    }
+
+    #[test]
+    fn both_together_and_small_changes_are_not() {
+        assert_eq!(scan_with(&RULE, vec![modified("Cargo.lock", MORE), modified("a/Cargo.toml", "+b = \"1\"")]), []);
+        assert_eq!(scan_with(&RULE, vec![modified("Cargo.lock", "+a")]), []);
+        assert_eq!(scan_with(&RULE, vec![modified("package.json", "+  \"a\": \"^1.0.0\",")]), []);
+    }
+
+    #[test]
+    fn a_manifest_without_its_lockfile_is_found_where_there_is_one() {
+        let files = vec![
+            modified("a/package.json", "+  \"b\": \"^1.0.0\","),
+            modified("c/package.json", "+  \"b\": \"^1.0.0\","),
+            modified("c/package-lock.json", MORE),
+        ];
+        assert_eq!(scan_with(&RULE, files).len(), 1);
+    }
+}
