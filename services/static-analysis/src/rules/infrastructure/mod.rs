@@ -13,6 +13,8 @@ pub mod github;
 mod hcl;
 pub mod kubernetes;
 pub mod nginx;
+#[cfg(test)]
+mod properties;
 mod report;
 pub mod terraform_open_ingress;
 pub mod terraform_public_acl;
