@@ -1,5 +1,7 @@
 //! What the commands of a build do: a row for each program and what is wrong about how it is called.
 
+use std::collections::HashSet;
+
 use domain::Severity;
 
 use super::shell::{self, Command};
@@ -504,9 +506,27 @@ static VARIABLE: Rule = Rule {
     )
 };
 
-pub(super) const RULES: &[&Rule] = &[&VARIABLE];
+static PIPE: Rule = Rule {
+    cwe: 754,
+    hazard: "docker.pipefail",
+    remediation: "Set SHELL [\"/bin/bash\", \"-o\", \"pipefail\", \"-c\"] before it, so that the build stops when the first command of a pipe fails.",
+    references: &["https://docs.docker.com/build/building/best-practices/#using-pipes"],
+    aliases: &["DL4006"],
+    ..rule("infrastructure.docker.pipefail", "Failure in a pipe that nobody sees", Severity::Info)
+};
+static TWO_CLIENTS: Rule = Rule {
+    hazard: "docker.two-clients",
+    remediation: "Use one of curl and wget, so that only one has to be installed.",
+    aliases: &["DL4001"],
+    ..rule("infrastructure.docker.two-clients", "curl and wget in one image", Severity::Info)
+};
+
+pub(super) const RULES: &[&Rule] = &[&VARIABLE, &PIPE, &TWO_CLIENTS];
 
 pub(super) fn check(shown: &mut Shown<'_>) {
+    // In a hunk the shell may be set out of sight.
+    let mut pipes_fail = !shown.whole;
+    let mut clients = HashSet::new();
     for at in 0..shown.instructions.len() {
         let instruction = &shown.instructions[at];
         match instruction.keyword.as_str() {
@@ -521,6 +541,28 @@ pub(super) fn check(shown: &mut Shown<'_>) {
                 let whole = instruction.arguments.clone();
                 let commands = shell::commands(&whole);
                 run(shown, at, &whole, &commands);
+                if !pipes_fail && !whole.contains("pipefail") && commands.iter().any(|command| command.piped) {
+                    shown.at(&PIPE, at, "when a command before the last fails, the build goes on");
+                }
+                clients.extend(
+                    commands
+                        .iter()
+                        .map(Command::program)
+                        .filter(|name| matches!(*name, "curl" | "wget"))
+                        .map(str::to_owned),
+                );
+                if clients.len() == 2 {
+                    shown.at(&TWO_CLIENTS, at, "both do the same, and both have to be installed");
+                    clients.clear();
+                }
+            }
+            "FROM" => {
+                pipes_fail = !shown.whole;
+                clients.clear();
+            }
+            "SHELL" => {
+                let shell = instruction.arguments.to_ascii_lowercase();
+                pipes_fail = ["pipefail", "powershell", "pwsh", "cmd"].iter().any(|word| shell.contains(word));
             }
             _ => {}
         }
@@ -733,6 +775,14 @@ mod tests {
         one("shell-replaced", &["RUN ln -sf /bin/bash /bin/sh"], &["RUN ln -s a b"]);
         one("update-alone", &["RUN apt-get update"], &["RUN apt-get update && apt-get install -y a", "RUN a update"]);
         one("zypper-dist-upgrade", &["RUN zypper dup"], &["RUN zypper in -y a"]);
+    }
+
+    #[test]
+    fn pipes_and_clients_are_looked_at() {
+        one("pipefail", &["RUN a | b"], &["RUN a || b", "RUN set -o pipefail && a | b"]);
+        check("pipefail", "FROM a:1\nSHELL [\"/bin/bash\", \"-o\", \"pipefail\", \"-c\"]\nRUN a | b\n", &[]);
+        check("two-clients", "FROM a:1\nRUN curl a\nRUN wget b\n", &[3]);
+        check("two-clients", "FROM a:1\nRUN curl a\nFROM b:1\nRUN wget b\n", &[]);
     }
 
     #[test]

@@ -11,6 +11,7 @@ use super::{Object, rule};
 use crate::rules::Rule;
 
 pub(super) const RULES: &[&Rule] = &[
+    &ESCALATION,
     &CAPABILITIES,
     &CAPABILITIES_KEPT,
     &LATEST,
@@ -38,6 +39,14 @@ const CAPABILITY_PAGES: &[&str] = &[
     "https://man7.org/linux/man-pages/man7/capabilities.7.html",
 ];
 
+static ESCALATION: Rule = Rule {
+    cwe: 250,
+    hazard: "k8s.privilege-escalation",
+    remediation: "Set allowPrivilegeEscalation: false, so that no program in the container can gain rights that its parent has not.",
+    references: &["https://kubernetes.io/docs/tasks/configure-pod-container/security-context/"],
+    aliases: &["CKV_K8S_20", "privilege-escalation-container"],
+    ..rule("infrastructure.kubernetes.privilege-escalation", "Container lets its programs gain rights", Severity::Low)
+};
 static CAPABILITIES: Rule = Rule {
     cwe: 250,
     hazard: "k8s.capabilities",
@@ -176,6 +185,7 @@ static OUTDATED: Rule = Rule {
 pub(super) fn check(report: &mut Report<'_, '_>, object: &Object<'_>, workload: &Workload<'_>) {
     for container in workload.all_containers() {
         capabilities(report, container);
+        container.get("securityContext").into_iter().for_each(|context| escalation(report, context));
         environment(report, container);
         ports(report, container);
         component(report, workload, container);
@@ -196,8 +206,10 @@ pub(super) fn check(report: &mut Report<'_, '_>, object: &Object<'_>, workload: 
 /// The same in a piece of a manifest, where a container is known by what only containers have.
 pub(super) fn check_fragment(report: &mut Report<'_, '_>, document: &Document) {
     for (under, mapping) in document.mappings() {
-        if under == Some("capabilities") {
-            added(report, mapping);
+        match under {
+            Some("capabilities") => added(report, mapping),
+            Some("securityContext") => escalation(report, mapping),
+            _ => {}
         }
         let is_container = [
             "env",
@@ -220,6 +232,19 @@ pub(super) fn check_fragment(report: &mut Report<'_, '_>, document: &Document) {
             environment(report, mapping);
             ports(report, mapping);
         }
+    }
+}
+
+/// Allowed in so many words, or by what always allows it: full rights, and the capability that is nearly that.
+fn escalation(report: &mut Report<'_, '_>, context: Yaml<'_>) {
+    let allowed = ["allowPrivilegeEscalation", "privileged"];
+    let said =
+        allowed.into_iter().find_map(|key| context.entry(key).filter(|(_, value)| value.is_true())).map(|(key, _)| key);
+    let admin = || {
+        context.get("capabilities")?.list("add").find(|name| name.text().is_some_and(|name| plain(name) == "SYS_ADMIN"))
+    };
+    if let Some(node) = said.or_else(admin) {
+        report.at(&ESCALATION, node, "a program in the container may gain rights that its parent has not");
     }
 }
 
@@ -423,6 +448,16 @@ mod tests {
         let hunk =
             "         securityContext:\n           capabilities:\n+            add: [SYS_PTRACE]\n       volumes: []";
         sample::finds_in_hunk(&CAPABILITIES, "k8s/a.yaml", hunk, &[(12, Severity::Medium)]);
+    }
+
+    #[test]
+    fn rights_that_can_be_gained_are_found() {
+        let with = |text: &str| deployment(&format!("securityContext: {{{text}}}"));
+        for bad in ["allowPrivilegeEscalation: true", "privileged: true", "capabilities: {add: [CAP_SYS_ADMIN]}"] {
+            check("privilege-escalation", &with(bad), &[9]);
+        }
+        check("privilege-escalation", &with("allowPrivilegeEscalation: false"), &[]);
+        check("privilege-escalation", &deployment("image: a"), &[]);
     }
 
     #[test]

@@ -211,7 +211,8 @@ mod tests {
         let text = deployment(
             "image: {{ .Values.image }}\nsecurityContext:\n  privileged: true\n{{- toYaml .Values.rest | nindent 8 }}",
         );
-        assert_eq!(found(&text), [("privileged".to_owned(), 11)]);
+        let own = |id: &str| (id.to_owned(), 11);
+        assert_eq!(found(&text), [own("privileged"), own("privilege-escalation")]);
     }
 
     #[test]
