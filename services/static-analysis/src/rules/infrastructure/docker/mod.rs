@@ -12,6 +12,7 @@ mod file;
 mod instructions;
 pub mod pipe_to_shell;
 pub mod root_user;
+mod rows;
 mod secrets;
 mod shell;
 mod stages;
@@ -24,7 +25,7 @@ static SHARED: Shared = Shared { applies: is_dockerfile, check };
 pub(crate) fn rules() -> Vec<&'static Rule> {
     let mut rules = vec![&pipe_to_shell::RULE, &root_user::RULE];
     rules.extend([instructions::RULES, stages::RULES, secrets::RULES, commands::RULES].concat());
-    rules.extend(commands::ROWS.iter().map(|row| &row.rule));
+    rules.extend(rows::ROWS.iter().map(|row| &row.rule));
     rules
 }
 

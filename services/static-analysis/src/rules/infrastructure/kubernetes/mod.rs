@@ -22,6 +22,7 @@ mod pods;
 mod rbac;
 mod removed;
 mod rows;
+mod upkeep;
 mod volumes;
 
 use objects::Workload;
@@ -40,6 +41,7 @@ pub(crate) fn rules() -> Vec<&'static Rule> {
         pods::RULES,
         rbac::RULES,
         removed::RULES,
+        upkeep::RULES,
         volumes::RULES,
     ];
     rules.extend(others.concat());
@@ -71,10 +73,7 @@ fn may_be_kubernetes(change: &FileChange) -> bool {
     let other = name.contains("compose")
         || paths::has_folder(&change.path, "workflows")
         || paths::has_folder(&change.path, ".github")
-        || matches!(
-            name.as_str(),
-            "action.yml" | "action.yaml" | "values.yaml" | ".gitlab-ci.yml" | "chart.yaml" | "pnpm-lock.yaml"
-        );
+        || matches!(name.as_str(), "action.yml" | "action.yaml" | ".gitlab-ci.yml" | "chart.yaml" | "pnpm-lock.yaml");
     change.kind != FileChangeKind::Deleted && yaml && !other
 }
 
@@ -113,6 +112,7 @@ fn judge(report: &mut Report<'_, '_>, object: &Object<'_>) {
     if let Some(workload) = object.workload() {
         rows::check(report, object, &workload);
         containers::check(report, object, &workload);
+        upkeep::check(report, object, &workload);
         pods::check(report, object, &workload);
         volumes::check(report, object, &workload);
         control_plane::check(report, &workload);
@@ -201,7 +201,7 @@ mod tests {
     fn a_file_is_known_by_its_path() {
         let change = |path: &str| sample::added(path, "a: 1").change;
         assert!(may_be_kubernetes(&change("k8s/pod.yaml")) && may_be_kubernetes(&change("chart/templates/a.tpl")));
-        for path in ["docker-compose.yml", ".github/workflows/a.yml", "action.yml", "a.json", "chart/values.yaml"] {
+        for path in ["docker-compose.yml", ".github/workflows/a.yml", "action.yml", "a.json"] {
             assert!(!may_be_kubernetes(&change(path)), "{path}");
         }
     }
