@@ -112,7 +112,7 @@ fn run(shown: &mut Shown<'_>, at: usize, whole: &str, commands: &[Command]) {
                 || command.program() == "sudo" && is_bad(row, &without_sudo(command), whole, commands)
         });
         if bad {
-            shown.at(&row.rule, at, row.message);
+            shown.at_program(&row.rule, at, row.programs, row.message);
         }
     }
 }
@@ -213,6 +213,14 @@ mod tests {
         check("pipefail", "FROM a:1\nSHELL [\"/bin/bash\", \"-o\", \"pipefail\", \"-c\"]\nRUN a | b\n", &[]);
         check("two-clients", "FROM a:1\nRUN curl a\nRUN wget b\n", &[3]);
         check("two-clients", "FROM a:1\nRUN curl a\nFROM b:1\nRUN wget b\n", &[]);
+    }
+
+    #[test]
+    fn of_a_long_run_the_line_that_does_it_is_named() {
+        check("curl-insecure", "FROM a:1\nRUN a && \\\n  curl -k b && \\\n  c\n", &[3]);
+        let hits = |hunk: &str| super::super::check(&crate::sample::modified("Dockerfile", hunk)).len();
+        assert_eq!(hits(" RUN curl -k b && \\\n+  c"), 0);
+        assert_eq!(hits(" RUN c && \\\n+  curl -k b"), 1);
     }
 
     #[test]

@@ -85,6 +85,22 @@ impl Shown<'_> {
 }
 
 impl Shown<'_> {
+    /// `rule` is broken where the instruction calls one of these programs, if that line was added: what else was added to a
+    /// long RUN did not do it.
+    fn at_program(&mut self, rule: &'static Rule, instruction: usize, programs: &[&str], message: &'static str) {
+        let start = self.instructions[instruction].line;
+        let lines = &self.file.hunks[self.hunk].lines;
+        let end = self.instructions.get(instruction + 1).map_or(lines.len(), |next| next.line);
+        let calls = |text: &str| {
+            let mut words = text.split(|c: char| !c.is_alphanumeric() && !matches!(c, '-' | '_'));
+            words.any(|word| programs.contains(&word))
+        };
+        let added = lines[start..end].iter().position(|line| line.kind == LineKind::Added && calls(line.text));
+        if let Some(at) = added {
+            self.hits.push((rule.id, FileHit::on_line(self.file, self.hunk, start + at, message)));
+        }
+    }
+
     /// The same about a secret that the instruction holds, which must not be shown.
     fn secret(&mut self, rule: &'static Rule, instruction: usize, secret: &str, message: &'static str) {
         let lines = self.file.hunks[self.hunk].lines.iter().enumerate().skip(self.instructions[instruction].line);
