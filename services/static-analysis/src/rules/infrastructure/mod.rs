@@ -12,6 +12,8 @@ pub mod docker;
 pub mod github;
 pub mod kubernetes;
 pub mod nginx;
+#[cfg(test)]
+mod properties;
 mod report;
 pub(crate) mod terraform;
 pub mod terraform_public_acl;

@@ -74,6 +74,11 @@ impl<'f> View<'f> {
         self.lines.get(line).map_or("", |(index, _)| self.file.hunks[self.hunk].lines[*index].text)
     }
 
+    /// The path of its file.
+    pub(super) fn path(&self) -> &'f str {
+        &self.file.change.path
+    }
+
     /// How many lines it has.
     pub(super) fn len(&self) -> usize {
         self.lines.len()

@@ -18,6 +18,8 @@ const NODES_MAX: usize = 200_000;
 const DEPTH_MAX: usize = 64;
 /// Merged mappings (`<<`) that are followed for one key.
 const MERGES_MAX: usize = 4;
+/// Keys that are compared one by one.
+const KEYS_MAX: usize = 1_000;
 /// What stands for a template's result.
 pub(super) const TEMPLATE: &str = "__template__";
 
@@ -89,6 +91,7 @@ pub(super) fn document(text: &str, line: usize, templates: Templates) -> Option<
     }
     let (text, templated) =
         if templates == Templates::Written { without_templates(text) } else { (Cow::Borrowed(text), false) };
+    let text = with_brackets_indented(text);
     let mut builder =
         Builder { document: Document { nodes: Vec::new(), whole: !templated }, open: Vec::new(), anchors: Vec::new() };
     let mut read = false;
@@ -169,6 +172,23 @@ impl Builder {
             Kind::Scalar { .. } => {}
         }
     }
+}
+
+/// The text with each bracket that closes on a line of its own moved to the right. Many write it at the indent of its key,
+/// which the grammar forbids, and which libyaml and Go's reader (Kubernetes' and GitHub's own) take.
+fn with_brackets_indented(text: Cow<'_, str>) -> Cow<'_, str> {
+    let closes = |line: &str| line.trim_start_matches(' ').starts_with([']', '}']);
+    if !text.lines().any(closes) {
+        return text;
+    }
+    let mut moved = String::with_capacity(text.len() + 64);
+    for line in text.split_inclusive('\n') {
+        if closes(line) {
+            moved.push_str(&" ".repeat(DEPTH_MAX));
+        }
+        moved.push_str(line);
+    }
+    Cow::Owned(moved)
 }
 
 /// The text without its templates, line for line, and whether it had any. `${{ … }}` is GitHub's and stays.
@@ -290,7 +310,7 @@ impl<'d> Yaml<'d> {
 
     /// The value of a key that may be written in another case.
     pub(super) fn get_ignoring_case(self, key: &str) -> Option<Self> {
-        let mut entries = self.entries();
+        let mut entries = self.entries().take(KEYS_MAX);
         entries.find(|(name, _)| name.text().is_some_and(|name| name.eq_ignore_ascii_case(key))).map(|(_, value)| value)
     }
 
@@ -430,6 +450,15 @@ mod tests {
         assert_eq!(root.get("c").unwrap().line(), 5);
         let github = one("a: ${{ github.ref }}\n");
         assert_eq!((github.whole, github.root().text_at(&["a"])), (true, Some("${{ github.ref }}")));
+    }
+
+    #[test]
+    fn what_kubernetes_and_github_take_is_taken() {
+        let document = one("a:\n  b: [\n    [1, 2],\n  ]\n  c: {\n    d: 1\n}\n");
+        assert!(document.whole);
+        assert_eq!(document.root().text_at(&["a", "c", "d"]), Some("1"));
+        let script = one("a: |\n  {\n  }\nb: 1\n");
+        assert_eq!(script.root().text_at(&["b"]), Some("1"));
     }
 
     #[test]

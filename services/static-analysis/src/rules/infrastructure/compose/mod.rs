@@ -38,7 +38,8 @@ static PRIVILEGED: Rule = Rule {
     cwe: 250,
     hazard: "compose.privileged",
     remediation: "Leave privileged off, and add the one capability or device that is needed (cap_add, devices).",
-    ..rule("infrastructure.compose.privileged", "Privileged container", Severity::High)
+    // Compose is for development more often than not, so that it asks for a look and does not block.
+    ..rule("infrastructure.compose.privileged", "Privileged container", Severity::Medium)
 };
 static SOCKET: Rule = Rule {
     cwe: 250,
@@ -300,7 +301,7 @@ mod tests {
     #[test]
     fn a_hunk_is_enough_and_passwords_are_hidden() {
         let hunk = "     image: a:1\n+    privileged: true\n     restart: always";
-        sample::finds_in_hunk(&PRIVILEGED, "compose.yaml", hunk, &[(11, Severity::High)]);
+        sample::finds_in_hunk(&PRIVILEGED, "compose.yaml", hunk, &[(11, Severity::Medium)]);
         let text = "services:\n  a:\n    environment: {DB_PASSWORD: correct-horse}\n";
         let findings = sample::scan(vec![sample::added("compose.yml", text)]).findings;
         assert!(!findings.is_empty() && findings.iter().all(|finding| !finding.excerpt.contains("correct-horse")));

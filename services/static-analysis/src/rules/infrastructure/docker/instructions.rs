@@ -180,7 +180,7 @@ pub(super) fn check(shown: &mut Shown<'_>) {
             "ENTRYPOINT" => command(shown, at, std::mem::replace(&mut stage.entrypoint, true)),
             "ONBUILD" => onbuild(shown, at),
             "ENV" => environment(shown, at),
-            "RUN" if at > 0 && shown.instructions[at - 1].keyword == "RUN" => {
+            "RUN" if at > 0 && is_single(shown, at) && is_single(shown, at - 1) => {
                 shown.at(&RUN_TWICE, at, "each RUN is a layer, which keeps what a later one removes");
             }
             _ => {}
@@ -192,6 +192,12 @@ pub(super) fn check(shown: &mut Shown<'_>) {
     {
         shown.at(&HEALTH, from, "nothing tells Docker whether the container works");
     }
+}
+
+/// Whether it is a RUN of one command, with nothing mounted.
+fn is_single(shown: &Shown<'_>, at: usize) -> bool {
+    let run = &shown.instructions[at];
+    run.keyword == "RUN" && !run.arguments.starts_with("--") && super::shell::commands(&run.arguments).len() == 1
 }
 
 fn ports(shown: &mut Shown<'_>, at: usize) {
@@ -344,5 +350,6 @@ mod tests {
         check("no-from", "ARG A=1\nFROM b:$A\n", &[]);
         check("consecutive-run", "FROM a:1\nRUN b\nRUN c\n", &[3]);
         check("consecutive-run", "FROM a:1\nRUN b\nCOPY c /d\nRUN c\n", &[]);
+        check("consecutive-run", "FROM a:1\nRUN b && c\nRUN d\n", &[]);
     }
 }

@@ -12,6 +12,7 @@ mod file;
 mod instructions;
 pub mod pipe_to_shell;
 pub mod root_user;
+mod rows;
 mod secrets;
 mod shell;
 mod stages;
@@ -24,7 +25,7 @@ static SHARED: Shared = Shared { applies: is_dockerfile, check, besides: &[] };
 pub(crate) fn rules() -> Vec<&'static Rule> {
     let mut rules = vec![&pipe_to_shell::RULE, &root_user::RULE];
     rules.extend([instructions::RULES, stages::RULES, secrets::RULES, commands::RULES].concat());
-    rules.extend(commands::ROWS.iter().map(|row| &row.rule));
+    rules.extend(rows::ROWS.iter().map(|row| &row.rule));
     rules
 }
 
@@ -84,6 +85,22 @@ impl Shown<'_> {
 }
 
 impl Shown<'_> {
+    /// `rule` is broken where the instruction calls one of these programs, if that line was added: what else was added to a
+    /// long RUN did not do it.
+    fn at_program(&mut self, rule: &'static Rule, instruction: usize, programs: &[&str], message: &'static str) {
+        let start = self.instructions[instruction].line;
+        let lines = &self.file.hunks[self.hunk].lines;
+        let end = self.instructions.get(instruction + 1).map_or(lines.len(), |next| next.line);
+        let calls = |text: &str| {
+            let mut words = text.split(|c: char| !c.is_alphanumeric() && !matches!(c, '-' | '_'));
+            words.any(|word| programs.contains(&word))
+        };
+        let added = lines[start..end].iter().position(|line| line.kind == LineKind::Added && calls(line.text));
+        if let Some(at) = added {
+            self.hits.push((rule.id, FileHit::on_line(self.file, self.hunk, start + at, message)));
+        }
+    }
+
     /// The same about a secret that the instruction holds, which must not be shown.
     fn secret(&mut self, rule: &'static Rule, instruction: usize, secret: &str, message: &'static str) {
         let lines = self.file.hunks[self.hunk].lines.iter().enumerate().skip(self.instructions[instruction].line);

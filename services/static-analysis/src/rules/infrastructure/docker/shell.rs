@@ -35,6 +35,9 @@ impl Command {
     }
 }
 
+/// Commands of one RUN that are looked at: they are held against each other.
+const COMMANDS_MAX: usize = 200;
+
 /// The commands of a RUN, in order. `sudo`, `env` and the like are taken off the front of those that they run.
 pub(super) fn commands(text: &str) -> Vec<Command> {
     let text = text.trim();
@@ -47,7 +50,7 @@ pub(super) fn commands(text: &str) -> Vec<Command> {
     let mut word = String::new();
     let (mut quote, mut begun, mut piped) = (None, false, false);
     let mut signs = text.chars().peekable();
-    while let Some(sign) = signs.next() {
+    while let Some(sign) = signs.next().filter(|_| commands.len() < COMMANDS_MAX) {
         match (quote, sign) {
             (Some(open), _) if sign == open => quote = None,
             (Some('"') | None, '\\') => {

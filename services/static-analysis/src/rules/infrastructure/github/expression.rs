@@ -26,13 +26,18 @@ pub(super) enum Expression {
 pub(super) fn places(text: &str) -> Vec<Range<usize>> {
     let mut places = Vec::new();
     let mut at = 0;
-    while let Some(start) = text[at..].find("${{").map(|found| at + found + 3) {
+    while places.len() < PLACES_MAX
+        && let Some(start) = text[at..].find("${{").map(|found| at + found + 3)
+    {
         let Some(end) = end_of(&text[start..]) else { break };
         places.push(start..start + end);
         at = start + end + 2;
     }
     places
 }
+
+/// Expressions of one text that are looked at.
+const PLACES_MAX: usize = 200;
 
 /// Where the expression ends: `}}` in a string does not end it.
 fn end_of(text: &str) -> Option<usize> {

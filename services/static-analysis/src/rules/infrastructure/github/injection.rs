@@ -63,14 +63,14 @@ enum Reach {
 
 pub(super) fn check(report: &mut Report<'_, '_>, workflow: &Workflow<'_>, step: &Step<'_>) {
     for script in scripts(step) {
-        judge(report, script, |path| reach(path, Some(workflow), step));
+        judge(report, script, worst_of(workflow), |path| reach(path, Some(workflow), step));
     }
 }
 
 /// The same in a piece of a file: of the job nothing is known.
 pub(super) fn check_fragment(report: &mut Report<'_, '_>, step: &Step<'_>) {
     for script in scripts(step) {
-        judge(report, script, |path| match reach(path, None, step) {
+        judge(report, script, RULE.severity, |path| match reach(path, None, step) {
             Reach::Unknown | Reach::Name => Reach::Fixed,
             known => known,
         });
@@ -87,7 +87,28 @@ fn scripts<'d>(step: &Step<'d>) -> Vec<Yaml<'d>> {
     scripts
 }
 
-fn judge(report: &mut Report<'_, '_>, script: Yaml<'_>, reach: impl Fn(&[String]) -> Reach) {
+/// Events that only those bring about who may write to the repository, or nobody.
+const INNER_EVENTS: &[&str] = &[
+    "push",
+    "workflow_dispatch",
+    "schedule",
+    "workflow_call",
+    "release",
+    "create",
+    "delete",
+    "merge_group",
+    "repository_dispatch",
+    "deployment",
+];
+
+/// How bad the worst is: where a stranger cannot start the workflow, his text only gets there by somebody's merge.
+fn worst_of(workflow: &Workflow<'_>) -> Severity {
+    let triggers = workflow.triggers();
+    let inner = !triggers.is_empty() && triggers.iter().all(|(name, ..)| INNER_EVENTS.contains(name));
+    if inner { Severity::Medium } else { RULE.severity }
+}
+
+fn judge(report: &mut Report<'_, '_>, script: Yaml<'_>, worst_severity: Severity, reach: impl Fn(&[String]) -> Reach) {
     let text = script.text().unwrap_or("");
     let mut line_cursor = script.line();
     for place in expression::places(text) {
@@ -107,7 +128,7 @@ fn judge(report: &mut Report<'_, '_>, script: Yaml<'_>, reach: impl Fn(&[String]
             Some(Reach::Free) => report.at_line(
                 &RULE,
                 line,
-                RULE.severity,
+                worst_severity,
                 "whoever opens an issue or a pull request writes a part of this script",
             ),
             Some(Reach::Name) => report.at_line(
@@ -188,8 +209,9 @@ fn github(path: &[&str]) -> Reach {
             | "state"
             | "step_summary",
         ] => Reach::Fixed,
-        ["actor" | "triggering_actor" | "base_ref" | "workflow_ref"] => Reach::Name,
-        ["head_ref" | "ref" | "ref_name"] => Reach::Free,
+        // Of a pull request these are numbers; of a push, names that only those choose who may push.
+        ["ref" | "ref_name" | "actor" | "triggering_actor" | "base_ref" | "workflow_ref"] => Reach::Name,
+        ["head_ref"] => Reach::Free,
         ["event", rest @ ..] => event(rest),
         _ => Reach::Unknown,
     }
@@ -311,7 +333,7 @@ mod tests {
         ] {
             found(free, Some(Severity::High));
         }
-        for name in ["github.actor", "inputs.version"] {
+        for name in ["github.actor", "inputs.version", "github.ref_name"] {
             found(name, Some(Severity::Low));
         }
         found("steps.a.outputs.b", Some(Severity::Info));
@@ -351,6 +373,14 @@ mod tests {
         check("template-injection", &steps("issues", script), &[9]);
         let variable = "- run: echo \"$TITLE\"\n  env:\n    TITLE: ${{ github.event.issue.title }}";
         check("template-injection", &steps("issues", variable), &[]);
+    }
+
+    #[test]
+    fn where_no_stranger_starts_it_it_does_not_block() {
+        let text = |on: &str| steps(on, "- run: echo ${{ github.event.head_commit.message }}");
+        let path = ".github/workflows/a.yml";
+        sample::finds_in_file(&RULE, path, &text("push"), &[(6, Severity::Medium)]);
+        sample::finds_in_file(&RULE, path, &text("[push, pull_request]"), &[(6, Severity::High)]);
     }
 
     #[test]

@@ -7,37 +7,34 @@ use domain::Severity;
 use super::super::report::Report;
 use super::super::yaml::{Document, Yaml};
 use super::objects::Workload;
-use super::{Object, rule};
+use super::{Object, rule, upkeep};
 use crate::rules::Rule;
 
 pub(super) const RULES: &[&Rule] = &[
+    &ESCALATION,
     &CAPABILITIES,
     &CAPABILITIES_KEPT,
-    &LATEST,
-    &DIGEST,
-    &PULL_POLICY,
-    &LIMITS,
-    &MEMORY_LIMIT,
-    &PROBES,
-    &ONE_PROBE,
     &SECRET_LITERAL,
     &SECRET_ENV,
     &TWICE,
     &SSH,
     &HOST_PORT,
-    &PROBE_PORT,
     &OUTDATED,
 ];
 
-const RESOURCES: &[&str] = &["https://kubernetes.io/docs/concepts/configuration/manage-resources-containers/"];
-const IMAGES: &[&str] = &["https://kubernetes.io/docs/concepts/containers/images/"];
-const PROBE_PAGES: &[&str] =
-    &["https://kubernetes.io/docs/tasks/configure-pod-container/configure-liveness-readiness-startup-probes/"];
 const CAPABILITY_PAGES: &[&str] = &[
     "https://kubernetes.io/docs/concepts/security/pod-security-standards/",
     "https://man7.org/linux/man-pages/man7/capabilities.7.html",
 ];
 
+static ESCALATION: Rule = Rule {
+    cwe: 250,
+    hazard: "k8s.privilege-escalation",
+    remediation: "Set allowPrivilegeEscalation: false, so that no program in the container can gain rights that its parent has not.",
+    references: &["https://kubernetes.io/docs/tasks/configure-pod-container/security-context/"],
+    aliases: &["CKV_K8S_20", "privilege-escalation-container"],
+    ..rule("infrastructure.kubernetes.privilege-escalation", "Container lets its programs gain rights", Severity::Low)
+};
 static CAPABILITIES: Rule = Rule {
     cwe: 250,
     hazard: "k8s.capabilities",
@@ -53,66 +50,6 @@ static CAPABILITIES_KEPT: Rule = Rule {
     references: CAPABILITY_PAGES,
     aliases: &["CKV_K8S_28", "CKV_K8S_37", "drop-net-raw-capability"],
     ..rule("infrastructure.kubernetes.capabilities-kept", "Container keeps the runtime's capabilities", Severity::Info)
-};
-static LATEST: Rule = Rule {
-    cwe: 1104,
-    hazard: "k8s.latest-tag",
-    remediation: "Name the version of the image, or better its digest, so that every node runs the same and a rollback is one.",
-    references: IMAGES,
-    aliases: &["CKV_K8S_14", "latest-tag"],
-    ..rule("infrastructure.kubernetes.latest-tag", "Image without a version", Severity::Low)
-};
-static DIGEST: Rule = Rule {
-    cwe: 1104,
-    hazard: "k8s.image-digest",
-    remediation: "Name the image by its digest (image@sha256:…), which cannot be moved.",
-    references: IMAGES,
-    aliases: &["CKV_K8S_43"],
-    ..rule("infrastructure.kubernetes.image-digest", "Image named by a tag, which can be moved", Severity::Info)
-};
-static PULL_POLICY: Rule = Rule {
-    hazard: "k8s.image-pull-policy",
-    remediation: "Set imagePullPolicy: Always, or name the image by its digest.",
-    references: IMAGES,
-    aliases: &["CKV_K8S_15"],
-    ..rule("infrastructure.kubernetes.image-pull-policy", "Node may run an old copy of the image", Severity::Info)
-};
-static LIMITS: Rule = Rule {
-    cwe: 770,
-    hazard: "k8s.no-limits",
-    remediation: "Set requests for memory and processor, and a limit for memory.",
-    references: RESOURCES,
-    aliases: &[
-        "CKV_K8S_10",
-        "CKV_K8S_11",
-        "CKV_K8S_12",
-        "CKV_K8S_13",
-        "unset-cpu-requirements",
-        "unset-memory-requirements",
-    ],
-    ..rule("infrastructure.kubernetes.no-limits", "Container without requests and limits", Severity::Low)
-};
-static MEMORY_LIMIT: Rule = Rule {
-    cwe: 770,
-    hazard: "k8s.no-memory-limit",
-    remediation: "Set resources.limits.memory, so that a leak ends this container and not its neighbours.",
-    references: RESOURCES,
-    aliases: &["CKV_K8S_13", "unset-memory-requirements"],
-    ..rule("infrastructure.kubernetes.no-memory-limit", "Container without a limit for memory", Severity::Info)
-};
-static PROBES: Rule = Rule {
-    hazard: "k8s.no-probes",
-    remediation: "Add a readinessProbe, and a livenessProbe where a restart mends what can go wrong.",
-    references: PROBE_PAGES,
-    aliases: &["CKV_K8S_8", "CKV_K8S_9", "no-liveness-probe", "no-readiness-probe"],
-    ..rule("infrastructure.kubernetes.no-probes", "Container whose health nobody asks for", Severity::Low)
-};
-static ONE_PROBE: Rule = Rule {
-    hazard: "k8s.one-probe",
-    remediation: "Add the other probe: readiness keeps traffic away from a container that is not ready, liveness restarts one that hangs.",
-    references: PROBE_PAGES,
-    aliases: &["CKV_K8S_8", "CKV_K8S_9"],
-    ..rule("infrastructure.kubernetes.one-probe", "Container with one of its two probes", Severity::Info)
 };
 static SECRET_LITERAL: Rule = Rule {
     cwe: 798,
@@ -154,13 +91,6 @@ static HOST_PORT: Rule = Rule {
     aliases: &["CKV_K8S_26"],
     ..rule("infrastructure.kubernetes.host-port", "Container takes a port of its node", Severity::Low)
 };
-static PROBE_PORT: Rule = Rule {
-    hazard: "k8s.dangling-or-mismatch",
-    remediation: "Name the port in the container's ports, or give the probe its number.",
-    references: PROBE_PAGES,
-    aliases: &["liveness-port", "readiness-port", "startup-port"],
-    ..rule("infrastructure.kubernetes.probe-port", "Probe of a port that the container does not have", Severity::Low)
-};
 static OUTDATED: Rule = Rule {
     cwe: 1104,
     hazard: "k8s.outdated-component",
@@ -176,50 +106,61 @@ static OUTDATED: Rule = Rule {
 pub(super) fn check(report: &mut Report<'_, '_>, object: &Object<'_>, workload: &Workload<'_>) {
     for container in workload.all_containers() {
         capabilities(report, container);
+        container.get("securityContext").into_iter().for_each(|context| escalation(report, context));
         environment(report, container);
         ports(report, container);
         component(report, workload, container);
-        probe_ports(report, container);
-        if let Some(image) = container.get("image") {
-            image_name(report, container, image);
-        }
         if object.complete {
             kept(report, container);
-            limits(report, container);
         }
-    }
-    if object.complete && workload.serves {
-        workload.containers().for_each(|container| probes(report, container));
     }
 }
 
+/// Keys that nothing but a container has.
+const ONLY_CONTAINERS: &[&str] = &[
+    "imagePullPolicy",
+    "volumeMounts",
+    "livenessProbe",
+    "readinessProbe",
+    "startupProbe",
+    "securityContext",
+    "envFrom",
+    "terminationMessagePath",
+];
+
 /// The same in a piece of a manifest, where a container is known by what only containers have.
 pub(super) fn check_fragment(report: &mut Report<'_, '_>, document: &Document) {
-    for (under, mapping) in document.mappings() {
-        if under == Some("capabilities") {
-            added(report, mapping);
-        }
-        let is_container = [
-            "env",
-            "ports",
-            "resources",
-            "imagePullPolicy",
-            "volumeMounts",
-            "livenessProbe",
-            "securityContext",
-            "command",
-            "args",
-            "name",
-        ]
+    let path = report.view.path().to_ascii_lowercase();
+    let is_manifest = ["k8s", "kube", "manifest", "deploy", "helm", "chart", "kustom", "overlay"]
         .iter()
-        .any(|key| mapping.get(key).is_some());
-        if let Some(image) = mapping.get("image").filter(|_| is_container) {
-            image_name(report, mapping, image);
+        .any(|word| path.contains(word));
+    for (under, mapping) in document.mappings() {
+        match under {
+            Some("capabilities") => added(report, mapping),
+            Some("securityContext") => escalation(report, mapping),
+            _ => {}
         }
-        if mapping.get("image").is_some() {
+        let has = |keys: &[&str]| keys.iter().any(|key| mapping.get(key).is_some());
+        // Other tools have images with names and variables, too: the folder has to speak for a manifest then.
+        let is_container = has(ONLY_CONTAINERS) || is_manifest && has(&["name", "env", "ports", "command", "args"]);
+        if let Some(image) = mapping.get("image").filter(|_| is_container) {
+            upkeep::image_name(report, mapping, image);
             environment(report, mapping);
             ports(report, mapping);
         }
+    }
+}
+
+/// Allowed in so many words, or by what always allows it: full rights, and the capability that is nearly that.
+fn escalation(report: &mut Report<'_, '_>, context: Yaml<'_>) {
+    let allowed = ["allowPrivilegeEscalation", "privileged"];
+    let said =
+        allowed.into_iter().find_map(|key| context.entry(key).filter(|(_, value)| value.is_true())).map(|(key, _)| key);
+    let admin = || {
+        context.get("capabilities")?.list("add").find(|name| name.text().is_some_and(|name| plain(name) == "SYS_ADMIN"))
+    };
+    if let Some(node) = said.or_else(admin) {
+        report.at(&ESCALATION, node, "a program in the container may gain rights that its parent has not");
     }
 }
 
@@ -261,51 +202,6 @@ fn kept(report: &mut Report<'_, '_>, container: Yaml<'_>) {
     let drop = container.at(&["securityContext", "capabilities", "drop"]);
     if drop.is_none_or(Yaml::is_empty) {
         report.once(&CAPABILITIES_KEPT, container, "the container keeps every capability that the runtime gives it");
-    }
-}
-
-fn image_name(report: &mut Report<'_, '_>, container: Yaml<'_>, image: Yaml<'_>) {
-    let Some(name) = image.text().filter(|name| !name.trim().is_empty() && !image.is_unknown() && !name.contains('$'))
-    else {
-        return;
-    };
-    if name.contains('@') {
-        return;
-    }
-    let last = name.rsplit('/').next().unwrap_or(name);
-    let tag = last.split_once(':').map(|(_, tag)| tag);
-    let pull = container.text_at(&["imagePullPolicy"]);
-    match tag {
-        None | Some("latest" | "") => report.at(&LATEST, image, "what runs depends on when a node pulled the image"),
-        Some(_) => {
-            report.once(&DIGEST, image, "whoever may push to the registry can put another image behind the tag");
-            if pull.is_none() {
-                report.once(&PULL_POLICY, image, "a node that has the image does not ask for a newer one");
-            }
-        }
-    }
-    if pull.is_some_and(|policy| matches!(policy, "IfNotPresent" | "Never")) {
-        report.once(&PULL_POLICY, image, "a node that has the image does not ask for a newer one");
-    }
-}
-
-fn limits(report: &mut Report<'_, '_>, container: Yaml<'_>) {
-    let resources = container.get("resources");
-    let said = |kind: &str| resources.and_then(|resources| resources.get(kind)).is_some_and(|value| !value.is_empty());
-    if !said("limits") && !said("requests") {
-        let node = container.entry("resources").map_or(container, |(key, _)| key);
-        report.once(&LIMITS, node, "the container may take all memory and time of its node");
-    } else if container.at(&["resources", "limits", "memory"]).is_none() {
-        report.once(&MEMORY_LIMIT, container, "the container may take all memory of its node");
-    }
-}
-
-fn probes(report: &mut Report<'_, '_>, container: Yaml<'_>) {
-    let has = |probe: &str| container.get(probe).is_some_and(|probe| !probe.is_empty());
-    match (has("livenessProbe"), has("readinessProbe")) {
-        (false, false) => report.once(&PROBES, container, "nothing tells whether the container works"),
-        (true, true) => {}
-        _ => report.once(&ONE_PROBE, container, "the container has one of liveness and readiness, and not the other"),
     }
 }
 
@@ -356,30 +252,6 @@ fn ports(report: &mut Report<'_, '_>, container: Yaml<'_>) {
     }
 }
 
-fn probe_ports(report: &mut Report<'_, '_>, container: Yaml<'_>) {
-    for probe in ["livenessProbe", "readinessProbe", "startupProbe"] {
-        for way in ["httpGet", "tcpSocket", "grpc"] {
-            let Some(port) = container.at(&[probe, way, "port"]).filter(|port| !port.is_unknown()) else { continue };
-            let known = container.list("ports").any(|known| {
-                let tcp = known.text_at(&["protocol"]).is_none_or(|protocol| protocol.eq_ignore_ascii_case("tcp"));
-                let same = |key: &str| known.text_at(&[key]).is_some() && known.text_at(&[key]) == port.text();
-                known.get("containerPort").is_some_and(Yaml::is_unknown)
-                    || tcp && (same("containerPort") || same("name"))
-            });
-            if !known {
-                // A number reaches any port that is open; a name reaches none that is not there.
-                let severity = if port.number().is_some() { Severity::Info } else { PROBE_PORT.severity };
-                report.as_bad_as(
-                    severity,
-                    &PROBE_PORT,
-                    port,
-                    "the container's ports do not have the port of this probe",
-                );
-            }
-        }
-    }
-}
-
 fn component(report: &mut Report<'_, '_>, workload: &Workload<'_>, container: Yaml<'_>) {
     let image = container.text_at(&["image"]).unwrap_or("");
     let tiller =
@@ -426,47 +298,13 @@ mod tests {
     }
 
     #[test]
-    fn images_are_known_by_their_names() {
-        for image in ["nginx", "nginx:latest", "localhost:5000/a/nginx"] {
-            check("latest-tag", &deployment(&format!("image: {image}")), &[9]);
+    fn rights_that_can_be_gained_are_found() {
+        let with = |text: &str| deployment(&format!("securityContext: {{{text}}}"));
+        for bad in ["allowPrivilegeEscalation: true", "privileged: true", "capabilities: {add: [CAP_SYS_ADMIN]}"] {
+            check("privilege-escalation", &with(bad), &[9]);
         }
-        for image in ["nginx:1.27", "localhost:5000/a:1", "a@sha256:00", "${IMAGE}", "{{ .Values.a }}"] {
-            check("latest-tag", &deployment(&format!("image: {image}")), &[]);
-        }
-        check("image-digest", &deployment("image: nginx:1.27"), &[9]);
-        check("image-digest", &deployment("image: nginx@sha256:00"), &[]);
-        check("image-pull-policy", &deployment("image: nginx:1.27"), &[9]);
-        check("image-pull-policy", &deployment("image: nginx:1.27\nimagePullPolicy: Always"), &[]);
-        sample::finds_in_hunk(
-            &LATEST,
-            "k8s/a.yaml",
-            "       - name: a\n-        image: a:1\n+        image: a:latest\n       volumes:",
-            &[(11, Severity::Low)],
-        );
-        sample::finds_in_hunk(&LATEST, "helm/notes.yaml", "+image: logo\n+text: a", &[]);
-    }
-
-    #[test]
-    fn a_container_that_may_take_everything_is_found() {
-        check("no-limits", &deployment("image: a"), &[8]);
-        check("no-limits", &deployment("resources: {}"), &[9]);
-        check("no-limits", &deployment("resources: {limits: {memory: 1Gi}}"), &[]);
-        check("no-memory-limit", &deployment("resources: {requests: {cpu: 1}}"), &[8]);
-        check("no-memory-limit", &deployment("resources: {limits: {memory: 1Gi}}"), &[]);
-        check("no-limits", &deployment("{{- toYaml .Values.resources | nindent 8 }}"), &[]);
-    }
-
-    #[test]
-    fn probes_are_missed_in_what_serves() {
-        check("no-probes", &deployment("image: a"), &[8]);
-        check("no-probes", &deployment("livenessProbe: {exec: {command: [a]}}"), &[]);
-        check("one-probe", &deployment("livenessProbe: {exec: {command: [a]}}"), &[8]);
-        check("no-probes", &deployment("image: a").replace("apps/v1", "batch/v1").replace("Deployment", "Job"), &[]);
-        check(
-            "one-probe",
-            &deployment("livenessProbe: {tcpSocket: {port: 1}}\nreadinessProbe: {tcpSocket: {port: 1}}"),
-            &[],
-        );
+        check("privilege-escalation", &with("allowPrivilegeEscalation: false"), &[]);
+        check("privilege-escalation", &deployment("image: a"), &[]);
     }
 
     #[test]
@@ -490,12 +328,6 @@ mod tests {
         check("ssh-port", &deployment("ports:\n- {containerPort: 22, protocol: UDP}\n- containerPort: 2222"), &[]);
         check("host-port", &deployment("ports:\n- containerPort: 80\n  hostPort: 80"), &[11]);
         check("host-port", &deployment("ports:\n- containerPort: 80"), &[]);
-        check("probe-port", &deployment("startupProbe:\n  httpGet: {port: http}"), &[10]);
-        check(
-            "probe-port",
-            &deployment("ports:\n- {containerPort: 80, name: http}\nstartupProbe:\n  httpGet: {port: http}"),
-            &[],
-        );
     }
 
     #[test]

@@ -9,6 +9,7 @@ use domain::{Category, Confidence, FileChange, FileChangeKind, Severity};
 use super::report::Report;
 use super::view::{self, View};
 use super::yaml::Yaml;
+use crate::engine::is_whole;
 use crate::paths;
 use crate::rules::{Check, FileHit, Rule, Shared};
 
@@ -21,6 +22,7 @@ mod pods;
 mod rbac;
 mod removed;
 mod rows;
+mod upkeep;
 mod volumes;
 
 use objects::Workload;
@@ -39,6 +41,7 @@ pub(crate) fn rules() -> Vec<&'static Rule> {
         pods::RULES,
         rbac::RULES,
         removed::RULES,
+        upkeep::RULES,
         volumes::RULES,
     ];
     rules.extend(others.concat());
@@ -70,14 +73,16 @@ fn may_be_kubernetes(change: &FileChange) -> bool {
     let other = name.contains("compose")
         || paths::has_folder(&change.path, "workflows")
         || paths::has_folder(&change.path, ".github")
-        || matches!(
-            name.as_str(),
-            "action.yml" | "action.yaml" | "values.yaml" | ".gitlab-ci.yml" | "chart.yaml" | "pnpm-lock.yaml"
-        );
+        || matches!(name.as_str(), "action.yml" | "action.yaml" | ".gitlab-ci.yml" | "chart.yaml" | "pnpm-lock.yaml");
     change.kind != FileChangeKind::Deleted && yaml && !other
 }
 
 fn check(file: &FileDiff<'_>) -> Vec<(&'static str, FileHit)> {
+    // Most YAML is none, and need not be read.
+    let says_so = || file.hunks.iter().flat_map(|hunk| &hunk.lines).any(|line| line.text.contains("apiVersion"));
+    if is_whole(file) && !says_so() {
+        return Vec::new();
+    }
     let mut hits = removed::check(file);
     for view in view::views(file) {
         let mut report = Report::new(&view);
@@ -107,6 +112,7 @@ fn judge(report: &mut Report<'_, '_>, object: &Object<'_>) {
     if let Some(workload) = object.workload() {
         rows::check(report, object, &workload);
         containers::check(report, object, &workload);
+        upkeep::check(report, object, &workload);
         pods::check(report, object, &workload);
         volumes::check(report, object, &workload);
         control_plane::check(report, &workload);
@@ -195,7 +201,7 @@ mod tests {
     fn a_file_is_known_by_its_path() {
         let change = |path: &str| sample::added(path, "a: 1").change;
         assert!(may_be_kubernetes(&change("k8s/pod.yaml")) && may_be_kubernetes(&change("chart/templates/a.tpl")));
-        for path in ["docker-compose.yml", ".github/workflows/a.yml", "action.yml", "a.json", "chart/values.yaml"] {
+        for path in ["docker-compose.yml", ".github/workflows/a.yml", "action.yml", "a.json"] {
             assert!(!may_be_kubernetes(&change(path)), "{path}");
         }
     }
@@ -205,7 +211,8 @@ mod tests {
         let text = deployment(
             "image: {{ .Values.image }}\nsecurityContext:\n  privileged: true\n{{- toYaml .Values.rest | nindent 8 }}",
         );
-        assert_eq!(found(&text), [("privileged".to_owned(), 11)]);
+        let own = |id: &str| (id.to_owned(), 11);
+        assert_eq!(found(&text), [own("privileged"), own("privilege-escalation")]);
     }
 
     #[test]

@@ -90,24 +90,6 @@ pub(in super::super) static ROWS: &[Row] = &[
     Row {
         rule: Rule {
             cwe: 250,
-            hazard: "k8s.privilege-escalation",
-            remediation: "Set allowPrivilegeEscalation: false, so that no program in the container can gain rights that its parent has not.",
-            references: &["https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted"],
-            aliases: &["CKV_K8S_20", "privilege-escalation-container"],
-            ..rule(
-                "infrastructure.kubernetes.privilege-escalation",
-                "Container lets its programs gain rights",
-                Severity::Low,
-            )
-        },
-        place: Place::Container,
-        paths: &[&["securityContext", "allowPrivilegeEscalation"]],
-        bad: Bad::True,
-        message: "a program in the container may gain rights that its parent has not",
-    },
-    Row {
-        rule: Rule {
-            cwe: 250,
             remediation: "Set allowPrivilegeEscalation: false; it is allowed where nothing is said.",
             references: &["https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted"],
             aliases: &["CKV_K8S_20"],
@@ -270,8 +252,6 @@ mod tests {
         check("privileged", &deployment("securityContext: {privileged: true}"), &[9]);
         check("privileged", &deployment("securityContext:\n  privileged: \"true\" # needed"), &[10]);
         check("privileged", &deployment("securityContext: {privileged: false}"), &[]);
-        check("privilege-escalation", &deployment("securityContext: {allowPrivilegeEscalation: true}"), &[9]);
-        check("privilege-escalation", &deployment("securityContext: {allowPrivilegeEscalation: false}"), &[]);
         check("proc-mount", &deployment("securityContext: {procMount: Unmasked}"), &[9]);
         check("proc-mount", &deployment("securityContext: {procMount: Default}"), &[]);
         check("seccomp-unconfined", &deployment("securityContext: {seccompProfile: {type: Unconfined}}"), &[9]);

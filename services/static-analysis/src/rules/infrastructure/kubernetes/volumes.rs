@@ -50,8 +50,11 @@ static HOST_PATH: Rule = Rule {
 const SENSITIVE_FOLDERS: &[&str] =
     &["/boot", "/dev", "/etc", "/lib", "/proc", "/root", "/sys", "/usr", "/var", "/var/run", "/var/lib/kubelet"];
 
+/// Volumes of one pod that are held against its mounts.
+const VOLUMES_MAX: usize = 100;
+
 pub(super) fn check(report: &mut Report<'_, '_>, _: &Object<'_>, workload: &Workload<'_>) {
-    for volume in workload.spec.list("volumes") {
+    for volume in workload.spec.list("volumes").take(VOLUMES_MAX) {
         let Some(host) = volume.get("hostPath") else { continue };
         let Some(path) = host.get("path").filter(|path| !path.is_unknown()) else { continue };
         let name = volume.text_at(&["name"]);
