@@ -15,6 +15,8 @@ use crate::paths;
 mod front;
 mod judge;
 mod operation;
+#[cfg(test)]
+mod properties;
 mod rollback;
 pub mod rollback_missing;
 pub(crate) mod sql;

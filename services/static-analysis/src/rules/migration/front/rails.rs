@@ -62,6 +62,9 @@ pub(super) fn read(text: &str, script: &mut Script) {
     }
 }
 
+/// Most blocks on one line that are looked into.
+const INLINE_BLOCKS_MAX: usize = 8;
+
 /// A block or method that is open.
 struct Block {
     indentation: usize,
@@ -144,6 +147,10 @@ impl Walk<'_, '_, '_> {
         let meaning = meaning(receiver, &method, &arguments, variable);
         let behind = end + block[0].len();
         let rest = program.code[behind..].lines().next().unwrap_or("");
+        // Nobody writes more blocks into one line, and each is one level of recursion.
+        if inline.len() >= INLINE_BLOCKS_MAX {
+            return end;
+        }
         if rest.trim().is_empty() {
             self.blocks.push(Block { indentation, meaning });
             return end;

@@ -1,7 +1,7 @@
 //! What makes everybody else wait: locks that are held while a table is read through, and locks that are waited for without
 //! an end.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use domain::{Confidence, Severity};
 
@@ -259,15 +259,20 @@ static INDEX_REPLACED: Rule = Rule {
     aliases: &["replace_index"],
     check: Check::Script(|script| {
         let message = "until the index is built, queries that used the dropped one read the whole table";
-        let dropped = |of: &str, before: usize| {
-            script.steps[..before]
-                .iter()
-                .any(|step| matches!(&step.what, Operation::DropIndex { table: Some(table), .. } if table == of))
-        };
-        postgres_old(script, |number, step| match &step.what {
-            Operation::CreateIndex { table, .. } if dropped(table, number) => Some(Note::new(number, message)),
-            _ => None,
-        })
+        let mut dropped = HashSet::new();
+        let mut notes = Vec::new();
+        for (number, step) in script.steps.iter().enumerate() {
+            match &step.what {
+                Operation::DropIndex { table: Some(table), .. } => {
+                    dropped.insert(table);
+                }
+                Operation::CreateIndex { table, .. } if dropped.contains(table) && script.is_postgres() => {
+                    notes.push(Note::new(number, message));
+                }
+                _ => {}
+            }
+        }
+        notes
     }),
     ..RULE
 };
@@ -282,7 +287,8 @@ static SET_NOT_NULL: Rule = Rule {
     check: Check::Script(|script| {
         let message = "all rows are checked for nulls under a lock that makes every read and write wait";
         // Checks that say the same, by table and name, and columns known to hold no nulls.
-        let mut checks: Vec<(&str, &str, &str)> = Vec::new();
+        let mut checks: HashMap<(&str, &str), &str> = HashMap::new();
+        let mut latest: HashMap<&str, &str> = HashMap::new();
         let mut proven: HashSet<(&str, &str)> = HashSet::new();
         let mut tables_proven: HashSet<&str> = HashSet::new();
         let mut notes = Vec::new();
@@ -290,16 +296,18 @@ static SET_NOT_NULL: Rule = Rule {
             match &step.what {
                 Operation::AddConstraint { table, constraint } => {
                     if let ConstraintKind::NotNull(column) = &constraint.kind {
-                        checks.push((table, &constraint.name, column));
+                        checks.insert((table, &constraint.name), column);
+                        latest.insert(table, column);
                         if constraint.validated {
                             proven.insert((table, column));
                         }
                     }
                 }
                 Operation::ValidateConstraint { table, name } => {
-                    let known = checks.iter().rfind(|(of, check, _)| of == table && (check == name || name.is_empty()));
+                    let named = checks.get(&(table.as_str(), name.as_str()));
+                    let known = named.or_else(|| latest.get(table.as_str()).filter(|_| name.is_empty()));
                     match known {
-                        Some((_, _, column)) => {
+                        Some(column) => {
                             proven.insert((table, column));
                         }
                         // Of a check that an earlier migration added nobody knows the column.
