@@ -399,7 +399,7 @@ mod tests {
     #[test]
     fn operations_of_django_are_read() {
         let drop = Operation::DropColumn { table: "order".into(), column: "note".into() };
-        assert_eq!(django("migrations.RemoveField(model_name='order', name='note')"), [drop.clone()]);
+        assert_eq!(django("migrations.RemoveField(model_name='order', name='note')"), std::slice::from_ref(&drop));
         assert_eq!(django("migrations.RemoveField('Order', 'note')"), [drop]);
         let added = |field: &str| match django(&format!("migrations.AddField('order', 'a', {field})")).remove(0) {
             Operation::AddColumn { column, .. } => column,

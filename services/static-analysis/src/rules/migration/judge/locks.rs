@@ -192,11 +192,11 @@ static VALIDATED_AT_ONCE: Rule = Rule {
                         notes.push(Note::new(number, message));
                     }
                 }
-                Operation::AddConstraint { table, .. } | Operation::AddColumn { table, .. } => {
-                    if !script.is_new(table, number) {
-                        locked.insert((table.clone(), step.transaction, None));
-                        locked.insert((table.clone(), None, Some(step.statement)));
-                    }
+                Operation::AddConstraint { table, .. } | Operation::AddColumn { table, .. }
+                    if !script.is_new(table, number) =>
+                {
+                    locked.insert((table.clone(), step.transaction, None));
+                    locked.insert((table.clone(), None, Some(step.statement)));
                 }
                 _ => {}
             }
