@@ -31,6 +31,7 @@ pub(crate) fn rules() -> &'static [&'static Rule] {
             &[&rollback_missing::RULE],
             judge::destructive::RULES,
             judge::locks::RULES,
+            judge::timeouts::RULES,
             judge::rewrites::RULES,
             judge::breaking::RULES,
             judge::transactions::RULES,

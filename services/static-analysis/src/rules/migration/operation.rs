@@ -178,6 +178,8 @@ pub(crate) struct Index {
     /// With IF NOT EXISTS.
     pub(crate) guarded: bool,
     pub(crate) columns: usize,
+    /// In MySQL, which builds an index beside the traffic unless it is told not to: that it is told so.
+    pub(crate) blocks: bool,
 }
 
 /// An operation, and where it stands.

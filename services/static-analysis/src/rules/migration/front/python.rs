@@ -282,6 +282,7 @@ fn alembic_operations(
                 concurrently,
                 guarded: arguments.says("if_not_exists", "True"),
                 columns: 1,
+                blocks: false,
             };
             vec![Operation::CreateIndex { table: table_at(1), index }]
         }

@@ -179,7 +179,10 @@ static DROP_CONSTRAINT: Rule = Rule {
     references: &[ALTER_TABLE],
     aliases: &["ban-drop-constraint", "drop-constraint"],
     check: Check::Script(|script| {
+        let sets_not_null = script.steps.iter().any(|step| matches!(step.what, Operation::SetNotNull { .. }));
         script.each_on_old_table(|number, step| match &step.what {
+            // The check that made SET NOT NULL cheap has done its work.
+            Operation::DropConstraint { name, .. } if sets_not_null && super::locks::says_not_null(name) => None,
             Operation::DropConstraint { table, name } if !script.is_proof(table, name, number) => {
                 Some(Note::new(number, "what the constraint guaranteed does not hold any more"))
             }
