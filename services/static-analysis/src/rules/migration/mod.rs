@@ -16,6 +16,8 @@ use crate::paths;
 mod front;
 mod judge;
 mod operation;
+#[cfg(test)]
+mod properties;
 mod rollback;
 pub mod rollback_missing;
 pub(crate) mod sql;
@@ -29,6 +31,7 @@ pub(crate) fn rules() -> &'static [&'static Rule] {
             &[&rollback_missing::RULE],
             judge::destructive::RULES,
             judge::locks::RULES,
+            judge::timeouts::RULES,
             judge::rewrites::RULES,
             judge::breaking::RULES,
             judge::transactions::RULES,

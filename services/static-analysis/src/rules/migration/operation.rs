@@ -2,7 +2,7 @@
 //! judge them, and neither knows of the other.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use domain::{Confidence, Severity};
@@ -178,6 +178,8 @@ pub(crate) struct Index {
     /// With IF NOT EXISTS.
     pub(crate) guarded: bool,
     pub(crate) columns: usize,
+    /// In MySQL, which builds an index beside the traffic unless it is told not to: that it is told so.
+    pub(crate) blocks: bool,
 }
 
 /// An operation, and where it stands.
@@ -236,6 +238,13 @@ pub struct Script {
     statements: usize,
     created: HashMap<String, usize>,
     added: HashMap<(String, String), usize>,
+    proofs: HashMap<(String, String), usize>,
+    /// Old names that new tables took.
+    replaced: HashSet<String>,
+    /// What old tables are called now.
+    moved: HashMap<String, String>,
+    /// What they were called.
+    left_over: HashMap<String, String>,
 }
 
 /// What a rule has to say about a step.
@@ -284,7 +293,18 @@ impl Script {
             }
             // What a table is called from now on was never there before.
             Operation::RenameTable { table, to } if self.created.contains_key(table) => {
+                self.replaced.insert(to.clone());
                 self.created.entry(to.clone()).or_insert(number);
+            }
+            Operation::RenameTable { table, to } => {
+                self.moved.insert(table.clone(), to.clone());
+                self.left_over.insert(to.clone(), table.clone());
+            }
+            Operation::AddConstraint { table, constraint } => {
+                self.proofs.entry((table.clone(), constraint.name.clone())).or_insert(number);
+            }
+            Operation::ValidateConstraint { table, name } => {
+                self.proofs.entry((table.clone(), name.clone())).or_insert(number);
             }
             Operation::AddColumn { table, column } => {
                 self.added.entry((table.clone(), column.name.clone())).or_insert(number);
@@ -344,20 +364,17 @@ impl Script {
     /// True for a table that another takes the place of: SQLite cannot alter much, so that a table is made anew, filled, and
     /// renamed to the old name, or the old one is renamed out of the way first.
     pub(crate) fn is_rebuilt(&self, table: &str) -> bool {
-        self.steps.iter().enumerate().any(|(number, step)| match &step.what {
-            Operation::RenameTable { table: from, to } => {
-                (to == table && self.is_new(from, number)) || (from == table && self.created.contains_key(table))
-            }
-            _ => false,
-        })
+        self.replaced.contains(table) || self.moved.contains_key(table) && self.created.contains_key(table)
     }
 
     /// True for a table that was renamed out of the way of the one made in its place.
     pub(crate) fn is_left_over(&self, table: &str) -> bool {
-        self.steps.iter().any(|step| match &step.what {
-            Operation::RenameTable { table: from, to } => to == table && self.created.contains_key(from),
-            _ => false,
-        })
+        self.left_over.get(table).is_some_and(|from| self.created.contains_key(from))
+    }
+
+    /// True for a constraint that an earlier step added or validated, to prove something on the way.
+    pub(crate) fn is_proof(&self, table: &str, name: &str, step: usize) -> bool {
+        self.proofs.get(&(table.to_owned(), name.to_owned())).is_some_and(|made| *made < step)
     }
 
     /// What `judge` says about each step.

@@ -12,6 +12,11 @@ use super::calls::{Arguments, Program, literal, sql_text, strings};
 use super::sql;
 use crate::source::{Syntax, closing};
 
+/// Most builders in one another that are looked into.
+const BUILDERS_MAX: usize = 4;
+/// How far behind a bracket the end of its statement is looked for, in bytes.
+const STATEMENT_BYTES_MAX: usize = 4_096;
+
 /// What each of the frameworks hands to a migration.
 const FRAMEWORKS: &[&str] = &["knex", "queryInterface", "queryRunner", "Kysely", "pgm", "MigrationBuilder", "addSql"];
 
@@ -32,14 +37,22 @@ pub(super) fn read(text: &str, script: &mut Script) {
     script.dialect = if text.contains("pgm") { Dialect::Postgres } else { sql::dialect(&sql_of(&program, &up, &CALL)) };
     // The table of the builder that the calls inside belong to, and where its brackets close.
     let mut builders: Vec<(String, usize)> = Vec::new();
+    let mut behind = 0;
     for found in CALL.captures_iter(&program.code[up.clone()]) {
         let (Some(all), Some(method)) = (found.get(0), found.get(2)) else { continue };
         let receiver = found.get(1).map_or("", |receiver| receiver.as_str());
         let open = up.start + all.end() - 1;
+        builders.retain(|(_, end)| *end > open);
+        // Each bracket is looked for once, but for those of builders in one another.
+        if open < behind || builders.len() > BUILDERS_MAX {
+            continue;
+        }
         let Some(close) = closing(&program.code, open) else { break };
         let at = up.start + all.start()..close + 1;
         let arguments = program.arguments(open + 1..close);
-        builders.retain(|(_, end)| *end > at.start);
+        if !matches!(method.as_str(), "alterTable" | "table") {
+            behind = close;
+        }
         script.statement();
         let first = arguments.place(0).unwrap_or("").to_owned();
         match method.as_str() {
@@ -68,10 +81,15 @@ pub(super) fn read(text: &str, script: &mut Script) {
 /// All SQL that the calls are given, to tell its dialect by.
 fn sql_of(program: &Program<'_>, up: &Range<usize>, call: &Regex) -> String {
     let mut all = String::new();
+    let mut behind = 0;
     for found in call.captures_iter(&program.code[up.clone()]) {
         let is_sql = matches!(&found[2], "query" | "raw" | "addSql");
         let open = up.start + found.get(0).map_or(0, |all| all.end()) - 1;
-        if let (true, Some(close)) = (is_sql, closing(&program.code, open)) {
+        if !is_sql || open < behind {
+            continue;
+        }
+        if let Some(close) = closing(&program.code, open) {
+            behind = close;
             for range in strings(program, open..close) {
                 all.push_str(&program.text[range]);
                 all.push('\n');
@@ -82,7 +100,8 @@ fn sql_of(program: &Program<'_>, up: &Range<usize>, call: &Regex) -> String {
 }
 
 fn statement_end(code: &str, from: usize) -> usize {
-    code[from..].find(';').map_or(code.len(), |end| from + end)
+    let until = code.len().min(from + STATEMENT_BYTES_MAX);
+    code.as_bytes()[from..until].iter().position(|byte| *byte == b';').map_or(until, |end| from + end)
 }
 
 /// From `up` to `down`, or to the end.
@@ -154,14 +173,14 @@ mod tests {
                 "exports.up = (knex) => {body};\nexports.down = (knex) => knex.schema.dropTable('never');\n"
             ))
         };
-        assert_eq!(knex("knex.schema.alterTable('a', (t) => { t.dropColumn('b'); })"), [drop.clone()]);
+        assert_eq!(knex("knex.schema.alterTable('a', (t) => { t.dropColumn('b'); })"), std::slice::from_ref(&drop));
         assert_eq!(knex("knex.schema.dropTableIfExists('a')"), [Operation::DropTable { table: "a".into() }]);
-        assert_eq!(knex("knex.raw('ALTER TABLE a DROP COLUMN b')"), [drop.clone()]);
+        assert_eq!(knex("knex.raw('ALTER TABLE a DROP COLUMN b')"), std::slice::from_ref(&drop));
         assert_eq!(knex("knex.schema.createTable('a', (t) => { t.increments(); })"), []);
         let typeorm = "export class A1 implements MigrationInterface {\n  public async up(queryRunner: QueryRunner): Promise<void> {\n    await queryRunner.query(`ALTER TABLE \"a\" DROP COLUMN \"b\"`);\n  }\n  public async down(queryRunner: QueryRunner): Promise<void> {\n    await queryRunner.query(`DROP TABLE x`);\n  }\n}\n";
-        assert_eq!(steps(typeorm), [drop.clone()]);
+        assert_eq!(steps(typeorm), std::slice::from_ref(&drop));
         let sequelize = "module.exports = {\n  up: async (queryInterface) => {\n    await queryInterface.removeColumn('a', 'b');\n  },\n  down: async (queryInterface) => {},\n};\n";
-        assert_eq!(steps(sequelize), [drop.clone()]);
+        assert_eq!(steps(sequelize), std::slice::from_ref(&drop));
         let kysely = "export async function up(db: Kysely<any>) {\n  await db.schema.alterTable('a').dropColumn('b').execute();\n}\n";
         assert_eq!(steps(kysely), [drop]);
         let pgm = "exports.up = (pgm) => {\n  pgm.createIndex('a', 'b', { concurrently: true });\n};\n";

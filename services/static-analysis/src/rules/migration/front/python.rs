@@ -31,9 +31,13 @@ fn calls<'t>(
     within: Range<usize>,
     pattern: &Regex,
 ) -> Vec<(String, Range<usize>, Arguments<'t>)> {
-    let mut calls = Vec::new();
+    let mut calls: Vec<(String, Range<usize>, Arguments<'t>)> = Vec::new();
     for found in pattern.captures_iter(&program.code[within.clone()]) {
         let (Some(all), Some(name)) = (found.get(0), found.get(1)) else { continue };
+        // Each bracket is looked for once: what is inside a call is that call's.
+        if calls.last().is_some_and(|(_, last, _)| last.contains(&(within.start + all.start()))) {
+            continue;
+        }
         let open = within.start + all.end() - 1;
         let Some(close) = closing(&program.code, open) else { break };
         let arguments = program.arguments(open + 1..close);
@@ -61,13 +65,19 @@ fn django(program: &Program<'_>, script: &mut Script) {
         LazyLock::new(|| Regex::new(r"\batomic[ \t]*=[ \t]*False\b").expect("the pattern is tested"));
     let code = &program.code;
     // What only the framework's own picture of the schema is told is not done to the database.
-    let state: Vec<_> =
-        STATE.find_iter(code).filter_map(|found| Some(found.start()..closing(code, found.end() - 1)?)).collect();
+    let mut state: Vec<Range<usize>> = Vec::new();
+    for found in STATE.find_iter(code) {
+        if state.last().is_none_or(|last| last.end <= found.start()) {
+            let Some(close) = closing(code, found.end() - 1) else { break };
+            state.push(found.start()..close);
+        }
+    }
     if script.whole && !AUTOCOMMIT.is_match(code) {
         script.open();
     }
     for (name, at, arguments) in calls(program, 0..code.len(), &OPERATION) {
-        if state.iter().any(|range| range.contains(&at.start)) {
+        let before = state.partition_point(|range| range.start <= at.start);
+        if before > 0 && state[before - 1].contains(&at.start) {
             continue;
         }
         script.statement();
@@ -272,6 +282,7 @@ fn alembic_operations(
                 concurrently,
                 guarded: arguments.says("if_not_exists", "True"),
                 columns: 1,
+                blocks: false,
             };
             vec![Operation::CreateIndex { table: table_at(1), index }]
         }
@@ -389,7 +400,7 @@ mod tests {
     #[test]
     fn operations_of_django_are_read() {
         let drop = Operation::DropColumn { table: "order".into(), column: "note".into() };
-        assert_eq!(django("migrations.RemoveField(model_name='order', name='note')"), [drop.clone()]);
+        assert_eq!(django("migrations.RemoveField(model_name='order', name='note')"), std::slice::from_ref(&drop));
         assert_eq!(django("migrations.RemoveField('Order', 'note')"), [drop]);
         let added = |field: &str| match django(&format!("migrations.AddField('order', 'a', {field})")).remove(0) {
             Operation::AddColumn { column, .. } => column,

@@ -27,9 +27,17 @@ pub(super) fn read(text: &str, script: &mut Script) {
     }
     script.language = Language::Framework;
     let program = Program::of(text, Syntax::Ruby);
-    if ["algorithm: :inplace", "algorithm: :copy", "algorithm: :instant", "lock: :none", "ENGINE="]
-        .iter()
-        .any(|sign| text.contains(sign))
+    if [
+        "algorithm: :inplace",
+        "algorithm: :copy",
+        "algorithm: :instant",
+        "lock: :none",
+        "lock: :shared",
+        "lock: :exclusive",
+        "ENGINE=",
+    ]
+    .iter()
+    .any(|sign| text.contains(sign))
     {
         script.dialect = Dialect::Mysql;
     }
@@ -61,6 +69,9 @@ pub(super) fn read(text: &str, script: &mut Script) {
         }
     }
 }
+
+/// Most blocks on one line that are looked into.
+const INLINE_BLOCKS_MAX: usize = 8;
 
 /// A block or method that is open.
 struct Block {
@@ -144,6 +155,10 @@ impl Walk<'_, '_, '_> {
         let meaning = meaning(receiver, &method, &arguments, variable);
         let behind = end + block[0].len();
         let rest = program.code[behind..].lines().next().unwrap_or("");
+        // Nobody writes more blocks into one line, and each is one level of recursion.
+        if inline.len() >= INLINE_BLOCKS_MAX {
+            return end;
+        }
         if rest.trim().is_empty() {
             self.blocks.push(Block { indentation, meaning });
             return end;
@@ -457,6 +472,7 @@ fn on_table(table: &str, method: &str, arguments: &Arguments<'_>, first: usize) 
                 concurrently: arguments.says("algorithm", ":concurrently"),
                 guarded: arguments.says("if_not_exists", "true"),
                 columns,
+                blocks: blocks(arguments),
             };
             vec![Operation::CreateIndex { table, index }]
         }
@@ -477,6 +493,7 @@ fn on_table(table: &str, method: &str, arguments: &Arguments<'_>, first: usize) 
             let kind = values::not_null_column(&place(0)).map_or(ConstraintKind::Check, ConstraintKind::NotNull);
             vec![Operation::AddConstraint { table, constraint: constraint(kind, name, validated) }]
         }
+        "remove_check_constraint" => vec![Operation::DropConstraint { table, name }],
         "add_not_null_constraint" => vec![Operation::AddConstraint {
             table,
             constraint: constraint(ConstraintKind::NotNull(place(0)), name, validated),
@@ -494,6 +511,11 @@ fn on_table(table: &str, method: &str, arguments: &Arguments<'_>, first: usize) 
     }
 }
 
+/// True for options of MySQL that ask for what it need not do: to copy the table, or to lock it.
+fn blocks(arguments: &Arguments<'_>) -> bool {
+    arguments.says("algorithm", ":copy") || arguments.says("lock", ":shared") || arguments.says("lock", ":exclusive")
+}
+
 /// A reference is a column, an index unless told otherwise, and a foreign key if told so.
 fn added_reference(table: &str, name: &str, arguments: &Arguments<'_>) -> Vec<Operation> {
     let table = table.to_owned();
@@ -503,7 +525,8 @@ fn added_reference(table: &str, name: &str, arguments: &Arguments<'_>) -> Vec<Op
     let index = arguments.named("index").unwrap_or("true");
     if !matches!(index, "false" | "nil") {
         let concurrently = index.contains(":concurrently");
-        let index = Index { unique: index.contains("unique: true"), concurrently, guarded: false, columns: 1 };
+        let blocks = ["algorithm: :copy", "lock: :shared", "lock: :exclusive"].iter().any(|sign| index.contains(sign));
+        let index = Index { unique: index.contains("unique: true"), concurrently, guarded: false, columns: 1, blocks };
         operations.push(Operation::CreateIndex { table: table.clone(), index });
     }
     if let Some(key) = arguments.named("foreign_key").filter(|key| !matches!(*key, "false" | "nil")) {

@@ -447,7 +447,7 @@ fn created_index(mut read: Reader<'_, '_>, unique: bool) -> Option<Operation> {
         read.name();
     }
     let columns = if read.take_sign("(") { read.parts() } else { 0 };
-    Some(Operation::CreateIndex { table, index: Index { unique, concurrently, guarded, columns } })
+    Some(Operation::CreateIndex { table, index: Index { unique, concurrently, guarded, columns, blocks: false } })
 }
 
 fn altered(mut read: Reader<'_, '_>, statement: &Statement<'_>) -> Vec<Operation> {

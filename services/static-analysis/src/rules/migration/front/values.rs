@@ -156,7 +156,8 @@ pub(super) fn of_sql(expression: &str) -> Value {
         _ => Value::Same,
     };
     for (name, open) in tokens.iter().zip(tokens.iter().skip(1)) {
-        if !(open.kind == Kind::Sign && open.text == "(") || !matches!(name.kind, Kind::Word | Kind::Quoted) {
+        let calls = open.kind == Kind::Sign && open.text == "(" && matches!(name.kind, Kind::Word | Kind::Quoted);
+        if !calls {
             continue;
         }
         let name = name.text.to_lowercase();

@@ -1,7 +1,7 @@
 //! What breaks the release that still runs while the migration does: names that are gone, values that are asked for, and
 //! guarantees that no longer hold.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use domain::{Confidence, Severity};
 
@@ -143,15 +143,22 @@ fn required_columns(script: &Script) -> Vec<Note> {
 /// Tables made anew (as SQLite needs it) with a column that must be filled and was not simply taken over.
 fn rebuilt_with_required(script: &Script) -> Vec<Note> {
     let message = "in the table's new form, the release that is still running cannot insert rows without the column";
+    let mut renamed = HashSet::new();
+    let mut fills = HashMap::new();
+    for step in &script.steps {
+        match &step.what {
+            Operation::RenameTable { table, .. } => {
+                renamed.insert(table);
+            }
+            Operation::FillTable { table, made_up, taken } => {
+                fills.insert(table, (made_up, taken));
+            }
+            _ => {}
+        }
+    }
     script.each(|number, step| {
         let Operation::CreateTable { table, columns, .. } = &step.what else { return None };
-        let takes_place = script.steps.iter().any(
-            |step| matches!(&step.what, Operation::RenameTable { table: from, to } if from == table && !to.is_empty()),
-        );
-        let (made_up, taken) = script.steps[number..].iter().find_map(|step| match &step.what {
-            Operation::FillTable { table: filled, made_up, taken } if filled == table => Some((made_up, taken)),
-            _ => None,
-        })?;
+        let (made_up, taken) = fills.get(table)?;
         let required = columns.iter().any(|column| {
             column.not_null
                 && !column.primary
@@ -159,7 +166,7 @@ fn rebuilt_with_required(script: &Script) -> Vec<Note> {
                 && column.generated == Generated::No
                 && (made_up.contains(&column.name) || !taken.contains(&column.name))
         });
-        (takes_place && required).then(|| Note::new(number, message).severity(Severity::Low))
+        (renamed.contains(table) && required).then(|| Note::new(number, message).severity(Severity::Low))
     })
 }
 
@@ -172,8 +179,11 @@ static DROP_CONSTRAINT: Rule = Rule {
     references: &[ALTER_TABLE],
     aliases: &["ban-drop-constraint", "drop-constraint"],
     check: Check::Script(|script| {
+        let sets_not_null = script.steps.iter().any(|step| matches!(step.what, Operation::SetNotNull { .. }));
         script.each_on_old_table(|number, step| match &step.what {
-            Operation::DropConstraint { table, name } if !is_added(script, number, table, name) => {
+            // The check that made SET NOT NULL cheap has done its work.
+            Operation::DropConstraint { name, .. } if sets_not_null && super::locks::says_not_null(name) => None,
+            Operation::DropConstraint { table, name } if !script.is_proof(table, name, number) => {
                 Some(Note::new(number, "what the constraint guaranteed does not hold any more"))
             }
             _ => None,
@@ -181,15 +191,6 @@ static DROP_CONSTRAINT: Rule = Rule {
     }),
     ..RULE
 };
-
-/// True for a constraint that an earlier step added, to prove something on the way.
-fn is_added(script: &Script, step: usize, table: &str, name: &str) -> bool {
-    script.steps[..step].iter().any(|step| match &step.what {
-        Operation::AddConstraint { table: of, constraint } => of == table && constraint.name == name,
-        Operation::ValidateConstraint { table: of, name: validated } => of == table && validated == name,
-        _ => false,
-    })
-}
 
 static DEFAULT_CHANGE: Rule = Rule {
     id: "migration.break.default-change",

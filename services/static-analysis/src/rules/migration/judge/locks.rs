@@ -1,11 +1,11 @@
 //! What makes everybody else wait: locks that are held while a table is read through, and locks that are waited for without
 //! an end.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use domain::{Confidence, Severity};
 
-use super::super::operation::{ConstraintKind, Deed, Language, Note, Operation, Script, Step};
+use super::super::operation::{ConstraintKind, Deed, Note, Operation, Script, Step};
 use super::{ALTER_TABLE, CREATE_INDEX, LOCKING, RULE, deeds, postgres_deeds};
 use crate::rules::{Check, Rule};
 
@@ -26,8 +26,6 @@ pub(in crate::rules::migration) static RULES: &[&Rule] = &[
     &TABLE_LOCK,
     &TRIGGER,
     &BULK_UPDATE,
-    &LOCK_TIMEOUT,
-    &STATEMENT_TIMEOUT,
     &REFERENCE_WITH_KEY,
     &MANY_REFERENCES,
     &INDEX_REPLACED,
@@ -50,8 +48,11 @@ static INDEX_CREATE: Rule = Rule {
     ],
     check: Check::Script(|script| {
         let message = "the index is built under a lock that makes every write to the table wait";
-        postgres_old(script, |number, step| match &step.what {
-            Operation::CreateIndex { index, .. } if !index.concurrently => Some(Note::new(number, message)),
+        script.each_on_old_table(|number, step| match &step.what {
+            Operation::CreateIndex { index, .. } => {
+                let blocks = if script.is_postgres() { !index.concurrently } else { index.blocks };
+                blocks.then(|| Note::new(number, message))
+            }
             _ => None,
         })
     }),
@@ -192,11 +193,11 @@ static VALIDATED_AT_ONCE: Rule = Rule {
                         notes.push(Note::new(number, message));
                     }
                 }
-                Operation::AddConstraint { table, .. } | Operation::AddColumn { table, .. } => {
-                    if !script.is_new(table, number) {
-                        locked.insert((table.clone(), step.transaction, None));
-                        locked.insert((table.clone(), None, Some(step.statement)));
-                    }
+                Operation::AddConstraint { table, .. } | Operation::AddColumn { table, .. }
+                    if !script.is_new(table, number) =>
+                {
+                    locked.insert((table.clone(), step.transaction, None));
+                    locked.insert((table.clone(), None, Some(step.statement)));
                 }
                 _ => {}
             }
@@ -259,15 +260,20 @@ static INDEX_REPLACED: Rule = Rule {
     aliases: &["replace_index"],
     check: Check::Script(|script| {
         let message = "until the index is built, queries that used the dropped one read the whole table";
-        let dropped = |of: &str, before: usize| {
-            script.steps[..before]
-                .iter()
-                .any(|step| matches!(&step.what, Operation::DropIndex { table: Some(table), .. } if table == of))
-        };
-        postgres_old(script, |number, step| match &step.what {
-            Operation::CreateIndex { table, .. } if dropped(table, number) => Some(Note::new(number, message)),
-            _ => None,
-        })
+        let mut dropped = HashSet::new();
+        let mut notes = Vec::new();
+        for (number, step) in script.steps.iter().enumerate() {
+            match &step.what {
+                Operation::DropIndex { table: Some(table), .. } => {
+                    dropped.insert(table);
+                }
+                Operation::CreateIndex { table, .. } if dropped.contains(table) && script.is_postgres() => {
+                    notes.push(Note::new(number, message));
+                }
+                _ => {}
+            }
+        }
+        notes
     }),
     ..RULE
 };
@@ -282,24 +288,27 @@ static SET_NOT_NULL: Rule = Rule {
     check: Check::Script(|script| {
         let message = "all rows are checked for nulls under a lock that makes every read and write wait";
         // Checks that say the same, by table and name, and columns known to hold no nulls.
-        let mut checks: Vec<(&str, &str, &str)> = Vec::new();
+        let mut checks: HashMap<(&str, &str), &str> = HashMap::new();
+        let mut latest: HashMap<&str, &str> = HashMap::new();
         let mut proven: HashSet<(&str, &str)> = HashSet::new();
-        let mut tables_proven: HashSet<&str> = HashSet::new();
+        let mut tables_proven = proven_before(script);
         let mut notes = Vec::new();
         for (number, step) in script.steps.iter().enumerate() {
             match &step.what {
                 Operation::AddConstraint { table, constraint } => {
                     if let ConstraintKind::NotNull(column) = &constraint.kind {
-                        checks.push((table, &constraint.name, column));
+                        checks.insert((table, &constraint.name), column);
+                        latest.insert(table, column);
                         if constraint.validated {
                             proven.insert((table, column));
                         }
                     }
                 }
                 Operation::ValidateConstraint { table, name } => {
-                    let known = checks.iter().rfind(|(of, check, _)| of == table && (check == name || name.is_empty()));
+                    let named = checks.get(&(table.as_str(), name.as_str()));
+                    let known = named.or_else(|| latest.get(table.as_str()).filter(|_| name.is_empty()));
                     match known {
-                        Some((_, _, column)) => {
+                        Some(column) => {
                             proven.insert((table, column));
                         }
                         // Of a check that an earlier migration added nobody knows the column.
@@ -322,6 +331,32 @@ static SET_NOT_NULL: Rule = Rule {
     }),
     ..RULE
 };
+
+/// Tables of which an earlier migration validated a check for nulls: this one drops it, and did not add it.
+fn proven_before(script: &Script) -> HashSet<&str> {
+    let mut tables = HashSet::new();
+    for step in &script.steps {
+        if let Operation::DropConstraint { table, name } = &step.what
+            && says_not_null(name)
+        {
+            tables.insert(table.as_str());
+        }
+    }
+    for step in &script.steps {
+        if let Operation::AddConstraint { table, constraint } = &step.what
+            && matches!(constraint.kind, ConstraintKind::NotNull(_))
+        {
+            tables.remove(table.as_str());
+        }
+    }
+    tables
+}
+
+/// True for the name of a check that a column is not null, as people give them: `users_name_not_null`, `name_null_check`.
+pub(super) fn says_not_null(constraint: &str) -> bool {
+    let name = constraint.to_ascii_lowercase();
+    name.contains("null") || name.ends_with("_nn")
+}
 
 static DOMAIN_CONSTRAINT: Rule = Rule {
     id: "migration.lock.domain-constraint",
@@ -446,94 +481,6 @@ static BULK_UPDATE: Rule = Rule {
     ..RULE
 };
 
-static LOCK_TIMEOUT: Rule = Rule {
-    id: "migration.timeout.lock",
-    title: "No limit on the wait for a lock",
-    severity: Severity::Info,
-    confidence: Confidence::Medium,
-    hazard: "timeout.lock",
-    remediation: "Say SET lock_timeout = '2s' before the statement (or in the settings of the role that migrates), and try again when it strikes.",
-    references: &["https://www.postgresql.org/docs/current/runtime-config-client.html#GUC-LOCK-TIMEOUT", LOCKING],
-    aliases: &[
-        "require-lock-timeout",
-        "require-timeout-settings",
-        "E9",
-        "missing-lock-timeout",
-        "lock-timeout-zero",
-        "lock-timeout-after-dangerous-statement",
-    ],
-    check: Check::Script(|script| {
-        let message = "while the statement waits for its lock, everybody else waits behind it, however long that takes";
-        let limit = |step: &Step| match step.what {
-            Operation::LockTimeout(on) => Some(on),
-            _ => None,
-        };
-        unlimited(script, limit).into_iter().map(|step| Note::new(step, message)).collect()
-    }),
-    ..RULE
-};
-
-static STATEMENT_TIMEOUT: Rule = Rule {
-    id: "migration.timeout.statement",
-    title: "No limit on how long a statement runs",
-    severity: Severity::Info,
-    confidence: Confidence::Low,
-    hazard: "timeout.statement",
-    remediation: "Say SET statement_timeout beside lock_timeout, so that a statement that takes too long gives its locks back.",
-    references: &["https://www.postgresql.org/docs/current/runtime-config-client.html#GUC-STATEMENT-TIMEOUT"],
-    aliases: &["require-statement-timeout", "missing-statement-timeout"],
-    check: Check::Script(|script| {
-        // Who sets neither is told about the lock.
-        let cares = script.steps.iter().any(|step| matches!(step.what, Operation::LockTimeout(true)));
-        let limit = |step: &Step| match step.what {
-            Operation::StatementTimeout(on) => Some(on),
-            _ => None,
-        };
-        let message = "the wait for the lock has a limit, the work done under it has none";
-        unlimited(script, limit).into_iter().filter(|_| cares).map(|step| Note::new(step, message)).collect()
-    }),
-    ..RULE
-};
-
-/// The first step that takes a lock others wait for, if no limit was set before. Frameworks set theirs elsewhere.
-fn unlimited(script: &Script, limit: impl Fn(&Step) -> Option<bool>) -> Option<usize> {
-    if script.language != Language::Sql || !script.is_postgres() || !script.whole {
-        return None;
-    }
-    let mut limited = false;
-    for (number, step) in script.steps.iter().enumerate() {
-        limited = limit(step).unwrap_or(limited);
-        if !limited && takes_lock(script, number, &step.what) {
-            return Some(number);
-        }
-    }
-    None
-}
-
-/// True for what waits for a lock on something that was there before, and makes others wait behind it.
-fn takes_lock(script: &Script, number: usize, what: &Operation) -> bool {
-    match what {
-        Operation::CreateTable { references, .. } => references.iter().any(|table| !script.is_new(table, number)),
-        Operation::CreateIndex { index, table } => !index.concurrently && !script.is_new(table, number),
-        Operation::DropIndex { concurrently, .. } => !concurrently,
-        Operation::Other { deed, table } => {
-            let rows = [
-                Deed::Query,
-                Deed::WriteRows,
-                Deed::UpdateAll,
-                Deed::DeleteAll,
-                Deed::Revert,
-                Deed::LongName,
-                Deed::ConcurrentWork,
-            ];
-            !rows.contains(deed) && !script.is_new(table, number)
-        }
-        Operation::Unknown { schema } => *schema,
-        Operation::FillTable { .. } => false,
-        other => other.table().is_some_and(|table| !script.is_new(table, number)),
-    }
-}
-
 /// What `judge` says about what is done to tables that were there before, where the database is PostgreSQL.
 fn postgres_old(script: &Script, judge: impl Fn(usize, &Step) -> Option<Note>) -> Vec<Note> {
     if script.is_postgres() { script.each_on_old_table(judge) } else { Vec::new() }
@@ -557,6 +504,9 @@ mod tests {
         file(&INDEX_CREATE, "migrations/mysql/2_a.sql", "CREATE INDEX i ON t (a);\n", &[]);
         file(&INDEX_CREATE, "migrations/2_a.down.sql", "CREATE INDEX i ON t (a);\n", &[]);
         rails(&INDEX_CREATE, "add_index :a, :b", true);
+        rails(&INDEX_CREATE, "add_index :a, :b, algorithm: :inplace", false);
+        rails(&INDEX_CREATE, "add_index :a, :b, algorithm: :copy", true);
+        rails(&INDEX_CREATE, "add_index :a, :b, lock: :shared", true);
         rails(&INDEX_CREATE, "add_reference :a, :b", true);
         rails(&INDEX_CREATE, "add_index :a, :b, algorithm: :concurrently", false);
         rails(&INDEX_CREATE, "add_reference :a, :b, index: false", false);
@@ -650,6 +600,13 @@ mod tests {
         sql(&SET_NOT_NULL, &format!("{check}ALTER TABLE t ALTER a SET NOT NULL;\n"), &[2]);
         sql(&SET_NOT_NULL, &format!("{check}{validate}ALTER TABLE t ALTER b SET NOT NULL;\n"), &[3]);
         sql(&SET_NOT_NULL, &format!("{validate}ALTER TABLE t ALTER b SET NOT NULL;\n"), &[]);
+        sql(&SET_NOT_NULL, "ALTER TABLE t ALTER a SET NOT NULL;\nALTER TABLE t DROP CONSTRAINT t_a_not_null;\n", &[]);
+        sql(&SET_NOT_NULL, "ALTER TABLE t ALTER a SET NOT NULL;\nALTER TABLE t DROP CONSTRAINT t_a_positive;\n", &[1]);
+        rails(
+            &SET_NOT_NULL,
+            "change_column_null :a, :b, false\n    remove_check_constraint :a, name: 'a_b_null'",
+            false,
+        );
         sql(&SET_NOT_NULL, "CREATE TABLE t (a int);\nALTER TABLE t ALTER a SET NOT NULL;\n", &[]);
         rails(&SET_NOT_NULL, "change_column_null :a, :b, false", true);
         rails(&SET_NOT_NULL, "change_column_null :a, :b, true", false);
@@ -707,22 +664,5 @@ mod tests {
             &[1, 2],
         );
         sql(&BULK_UPDATE, "UPDATE t SET a = 1;\nUPDATE t SET a = 1 WHERE id < 10;\n", &[1]);
-    }
-
-    #[test]
-    fn a_lock_is_not_waited_for_without_end() {
-        sql(&LOCK_TIMEOUT, "ALTER TABLE t ADD a int;\nALTER TABLE t ADD b int;\n", &[1]);
-        sql(&LOCK_TIMEOUT, "SET lock_timeout = '2s';\nALTER TABLE t ADD a int;\n", &[]);
-        sql(&LOCK_TIMEOUT, "ALTER TABLE t ADD a int;\nSET lock_timeout = '2s';\n", &[1]);
-        sql(&LOCK_TIMEOUT, "SET lock_timeout = 0;\nALTER TABLE t ADD a int;\n", &[2]);
-        sql(
-            &LOCK_TIMEOUT,
-            "CREATE TABLE t (a int);\nCREATE INDEX i ON t (a);\nALTER TABLE t ADD b int;\nINSERT INTO t VALUES (1);\n",
-            &[],
-        );
-        sql(&LOCK_TIMEOUT, "CREATE INDEX CONCURRENTLY i ON t (a);\n", &[]);
-        sql(&LOCK_TIMEOUT, "CREATE TABLE t (a int REFERENCES b (id));\n", &[1]);
-        sql(&STATEMENT_TIMEOUT, "SET lock_timeout = '2s';\nALTER TABLE t ADD a int;\n", &[2]);
-        sql(&STATEMENT_TIMEOUT, "ALTER TABLE t ADD a int;\n", &[]);
     }
 }

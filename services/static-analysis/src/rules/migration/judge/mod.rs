@@ -10,6 +10,7 @@ pub(super) mod destructive;
 pub(super) mod locks;
 pub(super) mod rewrites;
 pub(super) mod style;
+pub(super) mod timeouts;
 pub(super) mod transactions;
 
 /// What the rules about operations have in common.

@@ -204,6 +204,7 @@ static MANY_ALTERS: Rule = Rule {
                 step.what,
                 Operation::CreateIndex { .. }
                     | Operation::DropTable { .. }
+                    | Operation::FillTable { .. }
                     | Operation::Other { .. }
                     | Operation::ValidateConstraint { .. }
             );

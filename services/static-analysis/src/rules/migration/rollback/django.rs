@@ -16,10 +16,16 @@ pub(in crate::rules::migration) fn missing(text: &str) -> Option<Missing> {
     if !code.contains("Migration") {
         return None;
     }
+    let mut behind = 0;
     for found in OPERATION.captures_iter(&code) {
         let (Some(all), Some(name)) = (found.get(0), found.get(1)) else { continue };
+        // Each bracket is looked for once: what is inside an operation is that operation's.
+        if all.start() < behind {
+            continue;
+        }
         // What is cut off is not judged.
         let close = closing(&code, all.end() - 1)?;
+        behind = close;
         let (keyword, why) = if name.as_str() == "RunSQL" {
             ("reverse_sql", "RunSQL without reverse_sql cannot be taken back")
         } else {
