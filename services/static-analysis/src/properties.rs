@@ -130,17 +130,17 @@ fn words(analysis: &Analysis) -> String {
     words
 }
 
-/// Where a secret stands beside others: `S` is the secret, `L` the line that tells it for one.
+/// Where a secret stands beside others: the line that tells it for one, and itself.
 const PLACES: [&str; 9] = [
-    "L",
-    "L; eval(request.args['S'])",
-    "# gitleaks:allow L S",
-    "L # failsafe:allow secret because S is known",
-    "L\nlogin('S'); eval(request.args['x'])",
-    "password = \"S\"\nL",
-    "u = postgres://app:S@db.acme.io/a\neval(request.args['S'])",
-    "token =\n  S\nL eval(request.args['S'])",
-    "/* nosec */ eval(request.args['x' + 'S']) // L",
+    "{line}",
+    "{line}; eval(request.args['{secret}'])",
+    "# gitleaks:allow {line} {secret}",
+    "{line} # failsafe:allow secret because {secret} is known",
+    "{line}\nlogin('{secret}'); eval(request.args['x'])",
+    "password = \"{secret}\"\n{line}",
+    "u = postgres://app:{secret}@db.acme.io/a\neval(request.args['{secret}'])",
+    "token =\n  {secret}\n{line} eval(request.args['{secret}'])",
+    "/* nosec */ eval(request.args['x' + '{secret}']) // {line}",
 ];
 
 proptest! {
@@ -157,7 +157,7 @@ proptest! {
 
     #[test]
     fn what_a_row_finds_is_shown_nowhere((value, line) in row(), place in prop::sample::select(&PLACES[..]), before in "[ -~]{0,20}") {
-        let text = place.replace('L', &line).replace('S', &value);
+        let text = place.replace("{line}", &line).replace("{secret}", &value);
         let law = Law::new(&Config::default()).unwrap();
         let alone = added("src/app.py", &line);
         let analysis = law.scan(&Diff { files: vec![alone] });

@@ -92,3 +92,6 @@ fn by_severity(analysis: &Analysis) -> String {
         counts.filter(|(count, _)| *count > 0).map(|(count, severity)| format!("{count} {severity}")).collect();
     counts.join(", ")
 }
+
+#[cfg(test)]
+mod tests;

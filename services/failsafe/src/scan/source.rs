@@ -1,6 +1,8 @@
 //! Where a scan gets what it looks at: the standard input, git, or files.
 
-use std::io::{IsTerminal, Read};
+use std::fs::File;
+use std::io::{IsTerminal, Read, Stdin};
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
@@ -38,9 +40,7 @@ impl Source {
             );
         }
         progress.say("reading the diff");
-        let mut bytes = Vec::new();
-        let read = input.take(DIFF_BYTES_MAX + 1).read_to_end(&mut bytes);
-        read.context("cannot read the diff from the standard input")?;
+        let bytes = all_of(&input).context("cannot read the diff from the standard input")?;
         ensure!(
             bytes.len() as u64 <= DIFF_BYTES_MAX,
             "the diff is longer than {DIFF_BYTES_MAX} bytes: scan it in parts"
@@ -61,6 +61,15 @@ impl Source {
             }
         }
     }
+}
+
+/// All bytes of the standard input, one more than are allowed at most. Read as a file, which knows its length where it has one.
+fn all_of(input: &Stdin) -> std::io::Result<Vec<u8>> {
+    let mut file = File::from(input.as_fd().try_clone_to_owned()?);
+    let length = file.metadata().map_or(0, |about| about.len().min(DIFF_BYTES_MAX));
+    let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or(0) + 1);
+    Read::by_ref(&mut file).take(DIFF_BYTES_MAX + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// The folders whose own rules hold for the scan: the repositories that what is scanned is in, or else the folders themselves.

@@ -8,6 +8,7 @@ use std::sync::OnceLock;
 
 use domain::{Category, Confidence, FileChange, FileChangeKind, Severity};
 use regex::Regex;
+use regex_automata::nfa::thompson::NFA;
 use serde::Deserialize;
 
 use super::secret::{self, ROTATE, entropy};
@@ -69,23 +70,16 @@ impl Lazy {
         dialect::ascii(&self.text)
     }
 
-    fn build(&self) -> Result<Regex, regex::Error> {
-        regex::RegexBuilder::new(&self.plain()).size_limit(COMPILED_BYTES_MAX).build()
-    }
-
-    /// Whether the expression compiles.
-    fn compile(&self) -> Result<(), String> {
-        match self.build() {
-            Ok(regex) => {
-                self.compiled.get_or_init(|| Some(regex));
-                Ok(())
-            }
-            Err(error) => Err(error.to_string()),
-        }
+    /// Whether the expression can be compiled: all of the way that can fail, which is a small part of it.
+    fn check(&self) -> Result<(), String> {
+        let hir = regex_syntax::parse(&self.plain()).map_err(|error| error.to_string())?;
+        let limits = NFA::config().nfa_size_limit(Some(COMPILED_BYTES_MAX));
+        NFA::compiler().configure(limits).build_from_hir(&hir).map(|_| ()).map_err(|error| error.to_string())
     }
 
     fn get(&self) -> Option<&Regex> {
-        self.compiled.get_or_init(|| self.build().ok()).as_ref()
+        let build = || regex::RegexBuilder::new(&self.plain()).size_limit(COMPILED_BYTES_MAX).build().ok();
+        self.compiled.get_or_init(build).as_ref()
     }
 }
 
@@ -360,14 +354,14 @@ fn leak_all(texts: &[String]) -> &'static [&'static str] {
 }
 
 impl Pattern {
-    /// Whether the expressions compile.
+    /// Whether the expressions can be compiled.
     ///
     /// # Errors
     /// What the compiler says.
     pub fn compiles(&self) -> Result<(), String> {
-        self.expression.compile().map_err(|error| format!("regex: {error}"))?;
-        self.allowed.iter().try_for_each(Allowed::compile).map_err(|error| format!("allow: {error}"))?;
-        self.path.as_ref().map_or(Ok(()), Lazy::compile).map_err(|error| format!("path: {error}"))
+        self.expression.check().map_err(|error| format!("regex: {error}"))?;
+        self.allowed.iter().try_for_each(Allowed::check).map_err(|error| format!("allow: {error}"))?;
+        self.path.as_ref().map_or(Ok(()), Lazy::check).map_err(|error| format!("path: {error}"))
     }
 
     /// What a line must hold before the expression is tried on it.

@@ -110,8 +110,8 @@ impl Allowed {
 
     /// # Errors
     /// Which expression is wrong, and what the compiler says.
-    pub(super) fn compile(&self) -> Result<(), String> {
-        self.regexes.iter().chain(&self.paths).try_for_each(Lazy::compile)
+    pub(super) fn check(&self) -> Result<(), String> {
+        self.regexes.iter().chain(&self.paths).try_for_each(Lazy::check)
     }
 
     pub(super) fn allows(&self, place: Place<'_>) -> bool {
@@ -149,7 +149,7 @@ mod tests {
     #[track_caller]
     fn check(list: &str, expected: bool) {
         let allowed = Allowed::new(toml::from_str(list).unwrap(), Lazy::own);
-        allowed.compile().unwrap();
+        allowed.check().unwrap();
         let place = Place { secret: "abcTest", found: "key=abcTest", line: "my key=abcTest;", path: "src/a.py" };
         assert_eq!(allowed.allows(place), expected, "{list}");
     }
