@@ -19,6 +19,7 @@ mod control_plane;
 mod links;
 mod objects;
 mod pods;
+mod policies;
 mod rbac;
 mod removed;
 mod rows;
@@ -39,6 +40,7 @@ pub(crate) fn rules() -> Vec<&'static Rule> {
         links::RULES,
         objects::RULES,
         pods::RULES,
+        policies::RULES,
         rbac::RULES,
         removed::RULES,
         upkeep::RULES,
@@ -109,6 +111,7 @@ fn judge(report: &mut Report<'_, '_>, object: &Object<'_>) {
     apis::check(report, object);
     objects::check(report, object);
     rbac::check(report, object);
+    policies::check(report, object);
     if let Some(workload) = object.workload() {
         rows::check(report, object, &workload);
         containers::check(report, object, &workload);

@@ -7,7 +7,7 @@ use super::super::yaml::Yaml;
 use super::{Object, rule};
 use crate::rules::Rule;
 
-pub(super) const RULES: &[&Rule] = &[&DEFAULT_NAMESPACE, &SNIPPET, &DISRUPTION, &EXPOSED, &TILLER_SERVICE, &POLICY];
+pub(super) const RULES: &[&Rule] = &[&DEFAULT_NAMESPACE, &SNIPPET, &DISRUPTION, &EXPOSED, &TILLER_SERVICE];
 
 static DEFAULT_NAMESPACE: Rule = Rule {
     hazard: "k8s.default-namespace",
@@ -50,14 +50,6 @@ static TILLER_SERVICE: Rule = Rule {
     references: &["https://helm.sh/docs/faq/changes_since_helm2/"],
     aliases: &["CKV_K8S_44"],
     ..rule("infrastructure.kubernetes.tiller-service", "Service of Tiller, Helm 2's server", Severity::Low)
-};
-static POLICY: Rule = Rule {
-    cwe: 250,
-    hazard: "k8s.privileged",
-    remediation: "Pod security policies are gone since Kubernetes 1.25: use pod security admission, and allow no privileged pods.",
-    references: &["https://kubernetes.io/docs/concepts/security/pod-security-admission/"],
-    aliases: &["CKV_K8S_2", "scc-deny-privileged-container"],
-    ..rule("infrastructure.kubernetes.policy-privileged", "Policy allows privileged containers", Severity::Low)
 };
 
 /// The pods that an object makes.
@@ -124,18 +116,6 @@ pub(super) fn check(report: &mut Report<'_, '_>, object: &Object<'_>) {
         "Ingress" => snippets(report, object),
         "PodDisruptionBudget" => disruption(report, object),
         "Service" => service(report, object),
-        "PodSecurityPolicy" => {
-            if let Some((key, _)) =
-                object.root.get("spec").and_then(|spec| spec.entry("privileged")).filter(|(_, v)| v.is_true())
-            {
-                report.at(&POLICY, key, "the policy admits privileged containers");
-            }
-        }
-        "SecurityContextConstraints" => {
-            if let Some((key, _)) = object.root.entry("allowPrivilegedContainer").filter(|(_, value)| value.is_true()) {
-                report.at(&POLICY, key, "the constraints admit privileged containers");
-            }
-        }
         _ => {}
     }
 }
@@ -206,8 +186,5 @@ mod tests {
         check("exposed-service", &service("type: ClusterIP"), &[]);
         check("tiller-service", &service("selector: {name: tiller}"), &[6]);
         check("tiller-service", &service("selector: {name: till}"), &[]);
-        let policy = "apiVersion: policy/v1beta1\nkind: PodSecurityPolicy\nspec:\n  privileged: true\n";
-        check("policy-privileged", policy, &[4]);
-        check("policy-privileged", &policy.replace("true", "false"), &[]);
     }
 }

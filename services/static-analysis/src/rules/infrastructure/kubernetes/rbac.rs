@@ -7,8 +7,7 @@ use super::super::yaml::Yaml;
 use super::{Object, rule};
 use crate::rules::Rule;
 
-pub(super) const RULES: &[&Rule] =
-    &[&WILDCARD, &ADMIN, &ESCALATION, &SECRETS, &DEFAULT_BINDING, &DEFAULT_TOKEN, &POLICY];
+pub(super) const RULES: &[&Rule] = &[&WILDCARD, &ADMIN, &ESCALATION, &SECRETS, &DEFAULT_BINDING, &DEFAULT_TOKEN];
 
 const PRACTICES: &[&str] = &["https://kubernetes.io/docs/concepts/security/rbac-good-practices/"];
 
@@ -72,18 +71,6 @@ static DEFAULT_TOKEN: Rule = Rule {
         Severity::Info,
     )
 };
-static POLICY: Rule = Rule {
-    cwe: 250,
-    hazard: "k8s.host-namespace",
-    remediation: "Pod security policies are gone since Kubernetes 1.25: use pod security admission, and admit no pod that shares its node's namespaces.",
-    references: &["https://kubernetes.io/docs/concepts/security/pod-security-admission/"],
-    aliases: &["CKV_K8S_1", "CKV_K8S_3", "CKV_K8S_4"],
-    ..rule(
-        "infrastructure.kubernetes.policy-host-namespace",
-        "Policy admits pods that share their node's namespaces",
-        Severity::Low,
-    )
-};
 
 /// Group, resources and verbs with which an account can give itself rights.
 const ESCALATIONS: &[(&str, &[&str], &[&str])] = &[
@@ -114,15 +101,6 @@ pub(super) fn check(report: &mut Report<'_, '_>, object: &Object<'_>) {
                 && !object.root.get("automountServiceAccountToken").is_some_and(Yaml::is_false) =>
         {
             report.at(&DEFAULT_TOKEN, object.root, "every pod that names no account is given this one's token");
-        }
-        "PodSecurityPolicy" => {
-            for key in ["hostPID", "hostIPC", "hostNetwork"] {
-                if let Some((key, _)) =
-                    object.root.get("spec").and_then(|spec| spec.entry(key)).filter(|(_, value)| value.is_true())
-                {
-                    report.at(&POLICY, key, "the policy admits pods that share a namespace with their node");
-                }
-            }
         }
         _ => {}
     }
@@ -258,11 +236,5 @@ mod tests {
             "apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: default}\nautomountServiceAccountToken: false\n",
             &[],
         );
-    }
-
-    #[test]
-    fn a_policy_that_admits_shared_namespaces_is_found() {
-        let policy = "apiVersion: policy/v1beta1\nkind: PodSecurityPolicy\nspec:\n  hostPID: true\n  hostIPC: false\n";
-        check("policy-host-namespace", policy, &[4]);
     }
 }

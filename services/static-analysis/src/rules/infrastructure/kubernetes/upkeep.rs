@@ -126,7 +126,12 @@ pub(super) fn image_name(report: &mut Report<'_, '_>, container: Yaml<'_>, image
 
 fn limits(report: &mut Report<'_, '_>, container: Yaml<'_>) {
     let resources = container.get("resources");
-    let said = |kind: &str| resources.and_then(|resources| resources.get(kind)).is_some_and(|value| !value.is_empty());
+    // A limit of 0 is none.
+    let is_set = |(_, value): (Yaml<'_>, Yaml<'_>)| value.text().is_some_and(|text| !matches!(text, "0" | "0m" | ""));
+    let said = |kind: &str| {
+        let values = resources.and_then(|resources| resources.get(kind));
+        values.is_some_and(|values| values.is_unknown() || values.entries().any(is_set))
+    };
     if !said("limits") && !said("requests") {
         let node = container.entry("resources").map_or(container, |(key, _)| key);
         report.once(&LIMITS, node, "the container may take all memory and time of its node");
@@ -199,6 +204,7 @@ mod tests {
     fn a_container_that_may_take_everything_is_found() {
         check("no-limits", &deployment("image: a"), &[8]);
         check("no-limits", &deployment("resources: {}"), &[9]);
+        check("no-limits", &deployment("resources: {limits: {cpu: 0}}"), &[9]);
         check("no-limits", &deployment("resources: {limits: {memory: 1Gi}}"), &[]);
         check("no-memory-limit", &deployment("resources: {requests: {cpu: 1}}"), &[8]);
         check("no-memory-limit", &deployment("resources: {limits: {memory: 1Gi}}"), &[]);
