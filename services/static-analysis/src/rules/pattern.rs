@@ -10,31 +10,35 @@ use domain::{Category, Confidence, Severity};
 use regex::Regex;
 use serde::Deserialize;
 
+use named::{Judge, Named, Value};
+
 use super::secret::{self, ROTATE, entropy};
 use super::{AddedLine, Check, Hit, Rule};
 use crate::paths;
+
+mod named;
 
 /// Bits for each character that a value must have unless its row says otherwise.
 const ENTROPY_MIN: f64 = 2.4;
 /// Bytes of a compiled expression. A row that needs more is refused.
 const COMPILED_BYTES_MAX: usize = 4 << 20;
-/// Words of which one has to stand between a name that is an everyday word and its value.
-const SECRET_WORDS: [&str; 14] = [
-    "key", "token", "secret", "api", "auth", "pass", "pat", "cred", "access", "client", "private", "sid", "bearer",
-    "pwd",
-];
-
 /// What a row looks for.
 #[derive(Debug)]
 pub struct Pattern {
-    expression: String,
-    compiled: OnceLock<Option<Regex>>,
+    form: Form,
     kind: Kind,
     /// Bits for each character below which a value is no secret.
     entropy: f64,
     allowed: Vec<Regex>,
     path: Option<Regex>,
     message: &'static str,
+}
+
+/// The expressions of a row, compiled when they are first needed.
+#[derive(Debug)]
+enum Form {
+    Line { expression: String, compiled: OnceLock<Option<Regex>> },
+    Named { names: Vec<String>, tokens: Vec<String>, compiled: OnceLock<Option<Named>> },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -183,7 +187,7 @@ impl Row {
             Some(name) => Severity::from_name(name)
                 .ok_or_else(|| format!("severity: {name:?} is none of info, low, medium, high, critical")),
         };
-        let (expression, kind) = self.expression()?;
+        let (form, kind) = self.form()?;
         let certain = kind == Kind::Token;
         let severity = named(self.severity.as_deref(), if certain { Severity::High } else { Severity::Medium })?;
         let confidence = match self.confidence.as_deref() {
@@ -200,8 +204,7 @@ impl Row {
         let title = self.title.or(self.description).unwrap_or_else(|| self.id.clone());
         let title = title.trim_end_matches('.');
         let pattern = Pattern {
-            expression,
-            compiled: OnceLock::new(),
+            form,
             kind,
             entropy: self.entropy.unwrap_or(if matches!(kind, Kind::Own { .. }) { 0.0 } else { ENTROPY_MIN }),
             allowed: allowed.collect::<Result<_, _>>()?,
@@ -231,24 +234,23 @@ impl Row {
         Ok(Loaded { rule: Box::leak(Box::new(rule)), examples: self.examples, counterexamples: self.counterexamples })
     }
 
-    /// The expression of the row, and how its matches are judged.
-    fn expression(&self) -> Result<(String, Kind), String> {
+    /// The expressions of the row, and how its matches are judged.
+    fn form(&self) -> Result<(Form, Kind), String> {
+        let line = |expression| Form::Line { expression, compiled: OnceLock::new() };
         if let Some(own) = &self.regex {
             if !(self.tokens.is_empty() && self.names.is_empty()) {
                 return Err("either regex, or tokens with or without names".to_owned());
             }
-            return Ok((own.clone(), Kind::Own { group: self.secret_group }));
+            return Ok((line(own.clone()), Kind::Own { group: self.secret_group }));
         }
         if self.tokens.is_empty() {
             return Err("tokens: what does the credential look like?".to_owned());
         }
-        let token = format!("(?P<secret>{})", self.tokens.join("|"));
         if self.names.is_empty() {
-            return Ok((token, Kind::Token));
+            return Ok((line(format!("(?P<secret>{})", self.tokens.join("|"))), Kind::Token));
         }
-        let between = r#"[0-9A-Za-z_ .\t\[\]-]{0,40}?["'`)\]]{0,2}[ \t]{0,4}(?:[:?|.+]{0,3}=>?|:{1,3}|>|,|\|\||\(|->|-|[ \t])["'`=\[({ \t>\\]{0,6}"#;
-        let expression = format!("(?P<name>(?i:{}){between}){token}", self.names.join("|"));
-        Ok((expression, Kind::Named { strict: self.strict }))
+        let (names, tokens) = (self.names.clone(), self.tokens.clone());
+        Ok((Form::Named { names, tokens, compiled: OnceLock::new() }, Kind::Named { strict: self.strict }))
     }
 }
 
@@ -261,48 +263,58 @@ fn leak_all(texts: &[String]) -> &'static [&'static str] {
 }
 
 impl Pattern {
-    /// Whether the expression compiles.
+    /// Whether the expressions compile.
     ///
     /// # Errors
     /// What the compiler says.
     pub fn compiles(&self) -> Result<(), String> {
-        regex::RegexBuilder::new(&self.expression)
-            .size_limit(COMPILED_BYTES_MAX)
-            .build()
-            .map(|_| ())
-            .map_err(|error| error.to_string())
-    }
-
-    fn regex(&self) -> Option<&Regex> {
-        let compile = || regex::RegexBuilder::new(&self.expression).size_limit(COMPILED_BYTES_MAX).build().ok();
-        self.compiled.get_or_init(compile).as_ref()
+        let expressions = match &self.form {
+            Form::Line { expression, .. } => vec![expression.clone()],
+            Form::Named { names, tokens, .. } => [names.as_slice(), tokens.as_slice()].concat(),
+        };
+        for expression in expressions {
+            let built = regex::RegexBuilder::new(&expression).size_limit(COMPILED_BYTES_MAX).build();
+            built.map_err(|error| error.to_string())?;
+        }
+        Ok(())
     }
 
     /// What the row finds on a line.
     pub(crate) fn check(&self, line: &AddedLine<'_>) -> Vec<Hit> {
-        let applies = self.path.as_ref().is_none_or(|path| path.is_match(line.path()));
-        let Some(regex) = self.regex().filter(|_| applies) else { return Vec::new() };
-        let named = matches!(self.kind, Kind::Named { .. });
-        if named && paths::is_lock_file(line.path()) {
+        if self.path.as_ref().is_some_and(|path| !path.is_match(line.path())) {
             return Vec::new();
         }
-        let hits: Vec<_> =
-            self.secrets(regex, line.text).into_iter().map(|range| Hit::secret(range, self.message)).collect();
-        if hits.is_empty() && named {
-            return self.below(regex, line).into_iter().collect();
+        match &self.form {
+            Form::Line { expression, compiled } => {
+                let compile = || regex::RegexBuilder::new(expression).size_limit(COMPILED_BYTES_MAX).build().ok();
+                let Some(regex) = compiled.get_or_init(compile) else { return Vec::new() };
+                self.secrets(regex, line.text).into_iter().map(|range| Hit::secret(range, self.message)).collect()
+            }
+            Form::Named { names, tokens, compiled } => {
+                let named = compiled.get_or_init(|| Named::new(names, tokens)).as_ref();
+                named.map_or_else(Vec::new, |named| self.named(named, line))
+            }
         }
-        hits
     }
 
-    /// A name at the end of its line, and the value alone on the next: `<token>`, `token = (`.
-    fn below(&self, regex: &Regex, line: &AddedLine<'_>) -> Option<Hit> {
-        let above = line.text.trim_end();
-        let value = super::secret::value_below(line)?;
-        let joined = format!("{above} {value}");
-        let found = self.secrets(regex, &joined).into_iter().find(|range| range.start > above.len())?;
-        let name = regex.captures(&joined)?.name("name")?.start();
-        debug_assert!(found.end <= joined.len());
-        Some(Hit::at(name.min(above.len())..above.len(), format!("{} (its value is on the line below)", self.message)))
+    fn named(&self, named: &Named, line: &AddedLine<'_>) -> Vec<Hit> {
+        if paths::is_lock_file(line.path()) {
+            return Vec::new();
+        }
+        let strict = self.kind == Kind::Named { strict: true };
+        let judge = Judge { strict, allows: &|value| self.allows(value) };
+        let doubt = |hit: Hit, doubtful| {
+            if doubtful { hit.severity(Severity::Low).confidence(Confidence::Low) } else { hit }
+        };
+        let values = named.values(line.text, &judge);
+        if !values.is_empty() {
+            let hit = |value: Value| doubt(Hit::secret(value.range, self.message), value.doubtful);
+            return values.into_iter().map(hit).collect();
+        }
+        let below = |(name, doubtful)| {
+            doubt(Hit::at(name, format!("{} (its value is on the line below)", self.message)), doubtful)
+        };
+        named.below(line, &judge).map(below).into_iter().collect()
     }
 
     fn secrets(&self, regex: &Regex, text: &str) -> Vec<Range<usize>> {
@@ -314,13 +326,12 @@ impl Pattern {
                 Kind::Own { group } => captures.get(group.unwrap_or(1)).or(captures.get(0)),
                 _ => captures.name("secret"),
             };
-            let before = captures.name("name").map(|name| name.as_str());
             let Some(secret) = secret else { break };
-            let accepted = self.accepts(text, before, &secret.range());
+            let accepted = self.accepts(text, &secret.range());
             if accepted {
                 found.push(secret.range());
             }
-            // Where a name was too early, the value may still follow a later one.
+            // What began too early may begin again inside.
             let next = if accepted || whole.end() == whole.start() { whole.end() } else { whole.start() + 1 };
             at = text.ceil_char_boundary(next.max(at + 1));
             if at > text.len() {
@@ -330,24 +341,14 @@ impl Pattern {
         found
     }
 
-    fn accepts(&self, text: &str, name: Option<&str>, secret: &Range<usize>) -> bool {
+    fn accepts(&self, text: &str, secret: &Range<usize>) -> bool {
         let value = &text[secret.clone()];
         let own = matches!(self.kind, Kind::Own { .. });
-        if entropy(value) < self.entropy || self.allowed.iter().any(|allowed| allowed.is_match(value)) {
-            return false;
-        }
-        if own {
-            return true;
-        }
-        if !stands_alone(text, secret) || secret::is_stand_in(value) {
-            return false;
-        }
-        let Some(name) = name else { return true };
-        let lower = name.to_ascii_lowercase();
-        let has_word = SECRET_WORDS.iter().any(|word| lower.contains(word));
-        let assigned = name.trim_end().ends_with(['=', ':', '>', ',', '(', '|', '"', '\'', '`', '[', '{', '\\']);
-        let strict = self.kind == Kind::Named { strict: true };
-        (has_word || assigned && !strict) && !secret::is_named_otherwise(&lower) && secret::is_random(value)
+        self.allows(value) && (own || stands_alone(text, secret) && !secret::is_stand_in(value))
+    }
+
+    fn allows(&self, value: &str) -> bool {
+        entropy(value) >= self.entropy && !self.allowed.iter().any(|allowed| allowed.is_match(value))
     }
 }
 

@@ -25,17 +25,16 @@ fn finds(rule: &'static Rule, text: &str) -> bool {
 
 /// Whether the rule finds what its own expression generates.
 fn finds_its_own(rule: &'static Rule, pattern: &Pattern) -> bool {
-    let (before, expression) = match pattern.kind {
-        Kind::Token => (vec![String::new()], pattern.expression.as_str()),
+    let (before, expression) = match &pattern.form {
+        Form::Line { .. } if matches!(pattern.kind, Kind::Own { .. }) => return true,
+        Form::Line { expression, .. } => (vec![String::new()], expression.replace("(?P<secret>", "(?:")),
         // A name, the usual ways to call its secret, and the value.
-        Kind::Named { .. } => {
-            let start = pattern.expression.rfind("(?P<secret>").expect("a row has tokens");
+        Form::Named { tokens, .. } => {
             let names = ["api_key", "private_secret"].map(|word| format!("{}_{word} = ", rule.keywords[0]));
-            (names.to_vec(), &pattern.expression[start..])
+            (names.to_vec(), tokens.join("|"))
         }
-        Kind::Own { .. } => return true,
     };
-    let strategy = string_regex(&expression.replace("(?P<secret>", "(?:")).expect("the expression can be drawn from");
+    let strategy = string_regex(&expression).expect("the expression can be drawn from");
     let mut runner = runner();
     (0..DRAWS).any(|_| {
         let value = strategy.new_tree(&mut runner).expect("a draw").current();
