@@ -15,7 +15,7 @@ use crate::rules::AddedLine;
 use crate::rules::secret::{self, entropy};
 
 /// Bytes between a name and the beginning of its value.
-const REACH_BYTES: usize = 60;
+const REACH_BYTES: usize = 76;
 /// Bytes of the line below that are looked at.
 const BELOW_BYTES_MAX: usize = 700;
 /// A name this short, or shorter, is no name inside another word.
@@ -31,7 +31,7 @@ const SECRET_WORDS: [&str; 14] = [
 /// What may stand between a name and its value when that is all there is: the rest of the name, an operator, quotes.
 static PLAIN: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(
-        r#"\A[0-9A-Za-z_ .\t\[\]-]{0,40}["'`)\]]{0,2}[ \t]{0,4}(?:[:?|.+]{0,3}=>?|:{1,3}|>|,|\|\||\(|->|-|[ \t])["'`=\[({ \t>\\]{0,6}(?:\\[nrt])?\z"#,
+        r#"\A[0-9A-Za-z_ .\t\[\]-]{0,72}["'`)\]]{0,2}[ \t]{0,4}(?:[:?|.+]{0,3}=>?|:{1,3}|>|,|\|\||\(|->|-|[ \t])["'`=\[({ \t>\\]{0,6}(?:\\[nrt])?\z"#,
     )
     .expect("the pattern is tested")
 });

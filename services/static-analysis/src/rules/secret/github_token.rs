@@ -28,7 +28,7 @@ pub static RULE: Rule = Rule {
 };
 
 static TOKEN: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"\b(?:gh[pousr]_([A-Za-z0-9]{30})([A-Za-z0-9]{6})|github_pat_([A-Za-z0-9]{22}_[A-Za-z0-9]{59}))\b")
+    Regex::new(r"\b(?:gh[pousr]_([A-Za-z0-9]{30})([A-Za-z0-9]{6})|github_pat_([A-Za-z0-9]{22}_[A-Za-z0-9]{59})|(?:gh[pousr]|github_pat)_([A-Za-z0-9_]{37,255}))\b")
         .expect("the pattern is tested")
 });
 
@@ -37,7 +37,9 @@ const MESSAGE: &str = "a GitHub token is written into the code";
 fn check(line: &AddedLine<'_>) -> Vec<Hit> {
     let mut hits = Vec::new();
     for captures in TOKEN.captures_iter(line.text) {
-        let (Some(all), random) = (captures.get(0), captures.get(1).or(captures.get(3))) else { continue };
+        let (Some(all), random) = (captures.get(0), captures.get(1).or(captures.get(3)).or(captures.get(4))) else {
+            continue;
+        };
         let random = random.map_or("", |random| random.as_str());
         if is_placeholder(all.as_str()) || entropy(random) < 3.0 {
             continue;
@@ -47,6 +49,10 @@ fn check(line: &AddedLine<'_>) -> Vec<Hit> {
             Some(sum) if checksum(random.as_bytes()) != sum.as_str().as_bytes() => Hit {
                 message: format!("{MESSAGE} (its checksum is wrong: mistyped or made up)").into(),
                 ..hit.severity(Severity::Medium).confidence(Confidence::Low)
+            },
+            None if captures.get(4).is_some() => Hit {
+                message: format!("{MESSAGE} (longer than the documented form)").into(),
+                ..hit.severity(Severity::Medium).confidence(Confidence::Medium)
             },
             _ => hit,
         });
@@ -110,6 +116,7 @@ mod tests {
                 (&format!("git clone https://x:{}@github.com/a/b", made_up("ghs", RANDOM)), Severity::Critical),
                 (&format!("gho{}{RANDOM}AAAAAA", '_'), Severity::Medium),
                 (&fine, Severity::Critical),
+                (&format!("ghr{}{RANDOM}{RANDOM}", '_'), Severity::Medium),
             ],
         );
     }
@@ -124,7 +131,7 @@ mod tests {
                 &format!("ghp_{}", "a1".repeat(18)),
                 "ghp_yourtokenhere",
                 &format!("xghp_{RANDOM}AAAAAA"),
-                &format!("ghp_{RANDOM}AAAAAAmore"),
+                &format!("ghp_{}more", "a1".repeat(18)),
                 "prefixes: ghp_, gho_, github_pat_",
             ],
         );

@@ -38,6 +38,7 @@ const PATTERNS: &[(&str, &str)] = &[
     ("messaging.toml", include_str!("patterns/messaging.toml")),
     ("observability.toml", include_str!("patterns/observability.toml")),
     ("payment.toml", include_str!("patterns/payment.toml")),
+    ("places.toml", include_str!("patterns/places.toml")),
     ("source-control.toml", include_str!("patterns/source-control.toml")),
     ("services-a-f.toml", include_str!("patterns/services-a-f.toml")),
     ("services-g-o.toml", include_str!("patterns/services-g-o.toml")),
