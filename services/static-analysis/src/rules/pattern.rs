@@ -279,6 +279,14 @@ impl Pattern {
         Ok(())
     }
 
+    /// The names beside which the row finds values; expressions, though mostly plain words.
+    pub(crate) fn names(&self) -> &[String] {
+        match &self.form {
+            Form::Line { .. } => &[],
+            Form::Named { names, .. } => names,
+        }
+    }
+
     /// What the row finds on a line.
     pub(crate) fn check(&self, line: &AddedLine<'_>) -> Vec<Hit> {
         if self.path.as_ref().is_some_and(|path| !path.is_match(line.path())) {

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use domain::{Category, Confidence, Severity};
 use regex::Regex;
 
-use super::{ROTATE, entropy, is_placeholder, is_reference};
+use super::{ROTATE, entropy, is_placeholder, is_reference, providers};
 use crate::paths;
 use crate::rules::{AddedLine, Check, Hit, Rule};
 
@@ -54,6 +54,9 @@ static ASSIGNMENT: LazyLock<Regex> = LazyLock::new(|| {
 /// Names of what people choose.
 static PASSWORD: LazyLock<Regex> =
     LazyLock::new(|| Regex::new("(?i)passw|pwd|passphrase|secret$").expect("the pattern is tested"));
+/// Names of what people choose, and so of what may hold any sign.
+static CHOSEN: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new("(?i)passw|pwd|passphrase").expect("the pattern is tested"));
 /// Names that end in these hold something about a secret, not the secret.
 static ABOUT: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(
@@ -73,11 +76,18 @@ fn check(line: &AddedLine<'_>) -> Vec<Hit> {
     let plain_values = is_settings(line.path());
     let mut hits = Vec::new();
     for captures in ASSIGNMENT.captures_iter(line.text) {
-        let name = captures.get(1).map_or("", |name| name.as_str());
+        let Some(named) = captures.get(1) else { continue };
+        let name = named.as_str();
         let quoted = captures.get(2).or(captures.get(3)).or(captures.get(4));
         // In a program an unquoted value is an expression; in settings it is a value.
         let Some(value) = quoted.or(captures.get(5).filter(|_| plain_values)) else { continue };
         if ABOUT.is_match(name.trim_matches(['_', '.', '-'])) {
+            continue;
+        }
+        let chosen = CHOSEN.is_match(name);
+        if !chosen && providers::is_named(line.text, named.start(), named.end())
+            || !chosen && !value.as_str().bytes().all(is_of_tokens)
+        {
             continue;
         }
         let hit = |severity| Hit::secret(value.range(), "what is assigned here looks like a secret").severity(severity);
@@ -88,6 +98,11 @@ fn check(line: &AddedLine<'_>) -> Vec<Hit> {
         }
     }
     hits
+}
+
+/// True for the signs that tokens and keys are made of: they travel in headers and addresses.
+fn is_of_tokens(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"_-.~+/=:".contains(&byte)
 }
 
 /// True for what a person would choose: letters, and a digit or a sign among them.

@@ -6,6 +6,7 @@ pub mod connection_string_password;
 pub mod generic_assignment;
 pub mod github_token;
 pub mod private_key_pem;
+mod providers;
 pub mod slack_token;
 pub mod stripe_live_key;
 pub mod url_password;
