@@ -20,6 +20,8 @@ mod named;
 
 /// Bits for each character that a value must have unless its row says otherwise.
 const ENTROPY_MIN: f64 = 2.4;
+/// Bytes of a beginning that is proof in itself.
+const PREFIX_BYTES_MIN: usize = 4;
 /// Bytes of a compiled expression. A row that needs more is refused.
 const COMPILED_BYTES_MAX: usize = 4 << 20;
 /// What a row looks for.
@@ -32,6 +34,7 @@ pub struct Pattern {
     allowed: Vec<Regex>,
     path: Option<Regex>,
     message: &'static str,
+    keywords: &'static [&'static str],
 }
 
 /// The expressions of a row, compiled when they are first needed.
@@ -210,6 +213,7 @@ impl Row {
             allowed: allowed.collect::<Result<_, _>>()?,
             path,
             message: leak(&format!("this looks like a credential: {title}")),
+            keywords: leak_all(&self.keywords),
         };
         if self.keywords.iter().any(|keyword| keyword.len() < 2 || !keyword.is_ascii()) {
             return Err("keywords: each needs two ASCII characters at least".to_owned());
@@ -225,7 +229,7 @@ impl Row {
             category,
             cwe: self.cwe.unwrap_or(if category == Category::Secret { 798 } else { 0 }),
             hazard: "",
-            keywords: leak_all(&self.keywords),
+            keywords: pattern.keywords,
             remediation: self.remediation.as_deref().map_or(ROTATE, leak),
             references: leak_all(&self.references),
             aliases: leak_all(&self.aliases),
@@ -296,7 +300,11 @@ impl Pattern {
             Form::Line { expression, compiled } => {
                 let compile = || regex::RegexBuilder::new(expression).size_limit(COMPILED_BYTES_MAX).build().ok();
                 let Some(regex) = compiled.get_or_init(compile) else { return Vec::new() };
-                self.secrets(regex, line.text).into_iter().map(|range| Hit::secret(range, self.message)).collect()
+                let found = self.secrets(regex, line.text);
+                if found.is_empty() && self.kind == Kind::Token {
+                    return self.too_long(regex, line.text).into_iter().collect();
+                }
+                found.into_iter().map(|range| Hit::secret(range, self.message)).collect()
             }
             Form::Named { names, tokens, compiled } => {
                 let named = compiled.get_or_init(|| Named::new(names, tokens)).as_ref();
@@ -349,6 +357,26 @@ impl Pattern {
         found
     }
 
+    /// A token that goes on where it should end, and begins with what nothing else begins with: two written together, or
+    /// a form that has grown.
+    fn too_long(&self, regex: &Regex, text: &str) -> Option<Hit> {
+        let found = regex.find(text)?;
+        let begins = found.start() == 0 || !is_word_byte(text.as_bytes()[found.start() - 1]);
+        let value = found.as_str();
+        let is_prefix = |prefix: &&str| {
+            let known =
+                value.as_bytes().get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix.as_bytes()));
+            known && prefix.len() >= PREFIX_BYTES_MIN && (prefix.contains(['_', '-', '.']) || *prefix == "aiza")
+        };
+        let rest = text[found.end()..].bytes().take_while(|byte| is_word_byte(*byte)).count();
+        let accepted = begins && rest > 0 && self.keywords.iter().any(|keyword| is_prefix(&keyword));
+        (accepted && self.allows(value) && !secret::is_stand_in(value)).then(|| {
+            let end = found.end() + rest;
+            let hit = Hit::secret(found.start()..end, format!("{}, though longer than its form", self.message));
+            hit.severity(Severity::Low).confidence(Confidence::Low)
+        })
+    }
+
     fn accepts(&self, text: &str, secret: &Range<usize>) -> bool {
         let value = &text[secret.clone()];
         let own = matches!(self.kind, Kind::Own { .. });
@@ -362,13 +390,17 @@ impl Pattern {
 
 /// True when no letter, digit or underscore touches the value, but for the letter of an escape such as `\n`.
 fn stands_alone(text: &str, value: &Range<usize>) -> bool {
-    let word = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
+    let word = |byte: &u8| is_word_byte(*byte);
     let bytes = text.as_bytes();
     let escaped = || value.start >= 2 && bytes[value.start - 2] == b'\\' && b"nrt".contains(&bytes[value.start - 1]);
     let begins = value.start == 0 || !word(&bytes[value.start - 1]) || escaped() || !word(&bytes[value.start]);
     let next = bytes.get(value.end);
     let joined = next.is_some_and(|byte| b".=".contains(byte)) && bytes.get(value.end + 1).is_some_and(word);
     begins && !next.is_some_and(word) && !joined
+}
+
+fn is_word_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_'
 }
 
 #[cfg(test)]

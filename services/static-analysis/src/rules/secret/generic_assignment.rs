@@ -73,7 +73,7 @@ const ENTROPY_MIN: f64 = 3.0;
 const LENGTH: std::ops::RangeInclusive<usize> = 8..=200;
 
 fn check(line: &AddedLine<'_>) -> Vec<Hit> {
-    let plain_values = is_settings(line.path());
+    let (plain_values, prose) = (is_settings(line.path()), is_prose(line.path()));
     let mut hits = Vec::new();
     for captures in ASSIGNMENT.captures_iter(line.text) {
         let Some(named) = captures.get(1) else { continue };
@@ -85,14 +85,13 @@ fn check(line: &AddedLine<'_>) -> Vec<Hit> {
             continue;
         }
         let chosen = CHOSEN.is_match(name);
-        if !chosen && providers::is_named(line.text, named.start(), named.end())
-            || !chosen && !value.as_str().bytes().all(is_of_tokens)
-        {
+        if !chosen && providers::is_named(line.text, named.start(), named.end()) {
             continue;
         }
+        let of_tokens = chosen || value.as_str().bytes().all(is_of_tokens);
         let hit = |severity| Hit::secret(value.range(), "what is assigned here looks like a secret").severity(severity);
-        if looks_secret(value.as_str()) {
-            hits.push(hit(if is_prose(line.path()) { Severity::Low } else { Severity::Medium }));
+        if of_tokens && looks_secret(value.as_str()) {
+            hits.push(hit(if prose { Severity::Low } else { Severity::Medium }));
         } else if quoted.is_some() && PASSWORD.is_match(name) && looks_like_password(value.as_str()) {
             hits.push(hit(Severity::Low));
         }
@@ -191,6 +190,7 @@ mod tests {
         );
         sample::finds(&RULE, ".env.production", &[(concat!("APP_SECRET=q7ZpW2m", "W9xKd4LrT8"), medium)]);
         sample::finds(&RULE, "deploy/values.yaml", &[(concat!("  password: q7ZpW2m", "W9xKd4LrT8"), medium)]);
+        sample::finds(&RULE, "src/a.yaml", &[("  secret: \"blue#heron!7\"", Severity::Low)]);
         sample::finds(&RULE, "tests/client_test.py", &[(concat!("token = \"q7ZpW2m", "W9xKd4LrT8\""), Severity::Low)]);
     }
 
@@ -210,6 +210,8 @@ mod tests {
                 "tokenizer = \"bert-base-v2-uncased\"",
                 "secret: 'projects/acme-1/secrets/db-password'",
                 "AuthPlugin::Sha256Password => \"sha256_password\",",
+                "abyssale_api_key = \"q7ZpW2mW9xKd4LrT8\"",
+                "api_key = \"q7ZpW2m?W9xKd4LrT8\"",
                 "max_tokens = \"q7ZpW2mW9xKd4LrT8\"",
                 "token: '3f0c9a52-8a0e-5a52-9f6e-0d5c1c0f7a11'",
                 "const TOKEN = /[a-z0-9]{20,40}/",

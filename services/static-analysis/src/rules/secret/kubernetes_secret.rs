@@ -147,10 +147,13 @@ fn value_hit(line: &str, value: &str, encoded: bool, severity: Severity) -> Opti
     }
     let text = if encoded { String::from_utf8_lossy(&base64::decode(value)?).into_owned() } else { value.to_owned() };
     let text = text.trim();
-    if text.len() < BYTES_MIN || is_reference(text) {
+    // What is decoded may be JSON, and end in braces.
+    if text.len() < BYTES_MIN || ["{{", "${", "$("].iter().any(|sign| text.starts_with(sign)) {
         return None;
     }
-    let weak = is_placeholder(text) || text.eq_ignore_ascii_case("password") || text.eq_ignore_ascii_case("admin");
+    let weak = !text.starts_with('{') && is_placeholder(text)
+        || text.eq_ignore_ascii_case("password")
+        || text.eq_ignore_ascii_case("admin");
     let severity = match severity {
         Severity::Info => Severity::Info,
         _ if weak => Severity::Low,
@@ -181,6 +184,7 @@ mod tests {
             ),
             ("data:\n  password: cGFzc3dvcmQ=\n", vec![(6, Severity::Low)]),
             ("stringData:\n  password: q7Zp2mW9xKd4\n", vec![(6, medium)]),
+            ("data:\n  .dockercfg: |\n    eyJhdXRocyI6eyJ4Ijp7ImF1dGgiOiJxN1pwMm0ifX19\n", vec![(7, medium)]),
             ("data:\n  config.json: |\n    cTdacDJtVzl4S2Q0\n", vec![(7, medium)]),
             ("stringData:\n  a.ini: |-\n    user=x\n    password=y\ntype: Opaque\n", vec![(7, medium)]),
         ] {
