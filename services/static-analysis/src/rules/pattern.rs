@@ -35,6 +35,8 @@ pub struct Pattern {
     path: Option<Regex>,
     message: &'static str,
     keywords: &'static [&'static str],
+    severity: Severity,
+    is_secret: bool,
 }
 
 /// The expressions of a row, compiled when they are first needed.
@@ -214,6 +216,8 @@ impl Row {
             path,
             message: leak(&format!("this looks like a credential: {title}")),
             keywords: leak_all(&self.keywords),
+            severity,
+            is_secret: category == Category::Secret,
         };
         if self.keywords.iter().any(|keyword| keyword.len() < 2 || !keyword.is_ascii()) {
             return Err("keywords: each needs two ASCII characters at least".to_owned());
@@ -293,9 +297,24 @@ impl Pattern {
 
     /// What the row finds on a line.
     pub(crate) fn check(&self, line: &AddedLine<'_>) -> Vec<Hit> {
-        if self.path.as_ref().is_some_and(|path| !path.is_match(line.path())) {
+        // A lock file is full of sums; what else it may hold has rules of its own.
+        let locked = self.is_secret && paths::is_lock_file(line.path());
+        if locked || self.path.as_ref().is_some_and(|path| !path.is_match(line.path())) {
             return Vec::new();
         }
+        let hits = self.on_line(line);
+        // What a text shows is mostly made up, unless the form is proof.
+        if self.is_secret && self.kind != Kind::Token && paths::is_documentation(line.path()) {
+            let lowered = |hit: Hit| match hit.severity {
+                None if self.severity > Severity::Low => hit.severity(Severity::Low),
+                _ => hit,
+            };
+            return hits.into_iter().map(lowered).collect();
+        }
+        hits
+    }
+
+    fn on_line(&self, line: &AddedLine<'_>) -> Vec<Hit> {
         match &self.form {
             Form::Line { expression, compiled } => {
                 let compile = || regex::RegexBuilder::new(expression).size_limit(COMPILED_BYTES_MAX).build().ok();
@@ -314,9 +333,6 @@ impl Pattern {
     }
 
     fn named(&self, named: &Named, line: &AddedLine<'_>) -> Vec<Hit> {
-        if paths::is_lock_file(line.path()) {
-            return Vec::new();
-        }
         let strict = self.kind == Kind::Named { strict: true };
         let judge = Judge { strict, allows: &|value| self.allows(value) };
         let doubt = |hit: Hit, doubtful| {

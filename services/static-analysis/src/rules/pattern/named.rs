@@ -151,6 +151,13 @@ fn accepts(text: &str, name: &Range<usize>, value: &Range<usize>, judge: &Judge<
     } else if !tail || gap.contains(';') {
         return None;
     }
+    // Without quotes, a name of something in a program.
+    if gap.ends_with(['(', ' ', ',', '.'])
+        && !value.bytes().any(|byte| byte.is_ascii_digit())
+        && !gap.trim_end().ends_with(['=', ':'])
+    {
+        return None;
+    }
     if secret::is_random(value) {
         return Some(false);
     }
@@ -247,6 +254,7 @@ mod tests {
             "acme_key_sha256 = V",
             "acme is fast; commit V",
             "acme(x); key = V",
+            "acmeClient.NewHistogram(acMeasureOfTheTimes)",
             "acme_key = aV",
             "acme_key = V0",
             "pacmen_key = V",

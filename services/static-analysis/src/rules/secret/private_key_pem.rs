@@ -6,6 +6,7 @@ use domain::{Category, Confidence, Severity};
 use regex::Regex;
 
 use super::{base64, entropy, is_placeholder};
+use crate::paths::is_documentation;
 use crate::rules::{AddedLine, Check, Hit, Rule};
 
 /// The rule.
@@ -56,6 +57,8 @@ fn check(line: &AddedLine<'_>) -> Vec<Hit> {
             content: Some(body.to_owned()),
             ..Hit::at(header.range(), "a private key is in the code")
         };
+        // In a text it is mostly there to be looked at, and worth a look for that.
+        let hit = if is_documentation(line.path()) { hit.severity(Severity::Medium) } else { hit };
         hits.push(if encrypted {
             Hit { message: "a private key, encrypted, is in the code".into(), ..hit.severity(Severity::Medium) }
         } else {
@@ -64,7 +67,8 @@ fn check(line: &AddedLine<'_>) -> Vec<Hit> {
         // What follows on this line is the body of this key.
         break;
     }
-    hits.extend(in_base64(line.text));
+    let lowered = |hit: Hit| if is_documentation(line.path()) { hit.severity(Severity::Medium) } else { hit };
+    hits.extend(in_base64(line.text).map(lowered));
     hits
 }
 
