@@ -355,7 +355,8 @@ impl Pattern {
         while let Some(captures) = regex.captures_at(text, at) {
             let Some(whole) = captures.get(0) else { break };
             let secret = match self.kind {
-                Kind::Own { group } => captures.get(group.unwrap_or(1)).or(captures.get(0)),
+                Kind::Own { group: Some(group) } => captures.get(group).or(captures.get(0)),
+                Kind::Own { group: None } => captures.iter().skip(1).flatten().next().or(captures.get(0)),
                 _ => captures.name("secret"),
             };
             let Some(secret) = secret else { break };

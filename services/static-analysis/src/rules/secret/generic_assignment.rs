@@ -63,7 +63,7 @@ static ABOUT: LazyLock<Regex> = LazyLock::new(|| {
         r"(?ix) (?: name | id | ids | file | path | url | uri | endpoint | type | kind | length | len | count | size | regex | pattern
         | prefix | suffix | header | field | label | hint | ttl | expiry | expires | expiration | lifetime | ref | arn | version | format
         | hash | digest | checksum | policy | provider | store | manager | class | input | param | key_name | public | salt_rounds
-        | limit | budget | index | offset | pos | usage | tokenizer | tokens ) $ | public | csrf | tokeni[sz] | max_?token | num_?token",
+        | days | hours | minutes | seconds | timeout | enabled | disabled | required | rounds | limit | budget | index | offset | pos | usage | tokenizer | tokens ) $ | public | csrf | tokeni[sz] | max_?token | num_?token",
     )
     .expect("the pattern is tested")
 });

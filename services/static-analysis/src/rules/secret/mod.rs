@@ -9,6 +9,8 @@ pub mod generic_assignment;
 pub mod github_token;
 pub mod jwt_token;
 pub mod kubernetes_secret;
+#[cfg(test)]
+mod negatives;
 pub mod npm_token;
 pub mod private_key_pem;
 mod providers;
