@@ -380,13 +380,13 @@ impl Pattern {
         let found = regex.find(text)?;
         let begins = found.start() == 0 || !is_word_byte(text.as_bytes()[found.start() - 1]);
         let value = found.as_str();
-        let is_prefix = |prefix: &&str| {
+        let is_prefix = |prefix: &str| {
             let known =
                 value.as_bytes().get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix.as_bytes()));
-            known && prefix.len() >= PREFIX_BYTES_MIN && (prefix.contains(['_', '-', '.']) || *prefix == "aiza")
+            known && prefix.len() >= PREFIX_BYTES_MIN && (prefix.contains(['_', '-', '.']) || prefix == "aiza")
         };
         let rest = text[found.end()..].bytes().take_while(|byte| is_word_byte(*byte)).count();
-        let accepted = begins && rest > 0 && self.keywords.iter().any(|keyword| is_prefix(&keyword));
+        let accepted = begins && rest > 0 && self.keywords.iter().any(|keyword| is_prefix(keyword));
         (accepted && self.allows(value) && !secret::is_stand_in(value)).then(|| {
             let end = found.end() + rest;
             let hit = Hit::secret(found.start()..end, format!("{}, though longer than its form", self.message));
