@@ -20,8 +20,6 @@ mod named;
 
 /// Bits for each character that a value must have unless its row says otherwise.
 const ENTROPY_MIN: f64 = 2.4;
-/// Bytes of a beginning that is proof in itself.
-const PREFIX_BYTES_MIN: usize = 4;
 /// Bytes of a compiled expression. A row that needs more is refused.
 const COMPILED_BYTES_MAX: usize = 4 << 20;
 /// What a row looks for.
@@ -34,7 +32,6 @@ pub struct Pattern {
     allowed: Vec<Regex>,
     path: Option<Regex>,
     message: &'static str,
-    keywords: &'static [&'static str],
     severity: Severity,
     is_secret: bool,
 }
@@ -215,7 +212,6 @@ impl Row {
             allowed: allowed.collect::<Result<_, _>>()?,
             path,
             message: leak(&format!("this looks like a credential: {title}")),
-            keywords: leak_all(&self.keywords),
             severity,
             is_secret: category == Category::Secret,
         };
@@ -233,7 +229,7 @@ impl Row {
             category,
             cwe: self.cwe.unwrap_or(if category == Category::Secret { 798 } else { 0 }),
             hazard: "",
-            keywords: pattern.keywords,
+            keywords: leak_all(&self.keywords),
             remediation: self.remediation.as_deref().map_or(ROTATE, leak),
             references: leak_all(&self.references),
             aliases: leak_all(&self.aliases),
@@ -287,12 +283,14 @@ impl Pattern {
         Ok(())
     }
 
-    /// The names beside which the row finds values; expressions, though mostly plain words.
-    pub(crate) fn names(&self) -> &[String] {
-        match &self.form {
-            Form::Line { .. } => &[],
-            Form::Named { names, .. } => names,
-        }
+    /// Whether the row finds values beside a name.
+    pub(crate) const fn is_named(&self) -> bool {
+        matches!(self.kind, Kind::Named { .. })
+    }
+
+    /// Whether the form that the row looks for is proof.
+    pub(crate) const fn is_token(&self) -> bool {
+        matches!(self.kind, Kind::Token)
     }
 
     /// What the row finds on a line.
@@ -320,9 +318,6 @@ impl Pattern {
                 let compile = || regex::RegexBuilder::new(expression).size_limit(COMPILED_BYTES_MAX).build().ok();
                 let Some(regex) = compiled.get_or_init(compile) else { return Vec::new() };
                 let found = self.secrets(regex, line.text);
-                if found.is_empty() && self.kind == Kind::Token {
-                    return self.too_long(regex, line.text).into_iter().collect();
-                }
                 found.into_iter().map(|range| Hit::secret(range, self.message)).collect()
             }
             Form::Named { names, tokens, compiled } => {
@@ -372,26 +367,6 @@ impl Pattern {
             }
         }
         found
-    }
-
-    /// A token that goes on where it should end, and begins with what nothing else begins with: two written together, or
-    /// a form that has grown.
-    fn too_long(&self, regex: &Regex, text: &str) -> Option<Hit> {
-        let found = regex.find(text)?;
-        let begins = found.start() == 0 || !is_word_byte(text.as_bytes()[found.start() - 1]);
-        let value = found.as_str();
-        let is_prefix = |prefix: &str| {
-            let known =
-                value.as_bytes().get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix.as_bytes()));
-            known && prefix.len() >= PREFIX_BYTES_MIN && (prefix.contains(['_', '-', '.']) || prefix == "aiza")
-        };
-        let rest = text[found.end()..].bytes().take_while(|byte| is_word_byte(*byte)).count();
-        let accepted = begins && rest > 0 && self.keywords.iter().any(|keyword| is_prefix(keyword));
-        (accepted && self.allows(value) && !secret::is_stand_in(value)).then(|| {
-            let end = found.end() + rest;
-            let hit = Hit::secret(found.start()..end, format!("{}, though longer than its form", self.message));
-            hit.severity(Severity::Low).confidence(Confidence::Low)
-        })
     }
 
     fn accepts(&self, text: &str, secret: &Range<usize>) -> bool {

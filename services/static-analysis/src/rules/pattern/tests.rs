@@ -66,21 +66,11 @@ fn a_token_stands_alone_and_is_no_placeholder() {
     for text in ["k=acme_0f1e2d3c4b5a6978", r"\nacme_0f1e2d3c4b5a6978\n", "x acme_0f1e2d3c4b5a6978."] {
         assert!(finds(rule, text), "{text}");
     }
-    for text in ["xacme_0f1e2d3c4b5a6978", "acme_0000000000000000", "acme_0f1e2d3c4b5a6978.org"] {
+    for text in
+        ["acme_0f1e2d3c4b5a69780", "xacme_0f1e2d3c4b5a6978", "acme_0000000000000000", "acme_0f1e2d3c4b5a6978.org"]
+    {
         assert!(!finds(rule, text), "{text}");
     }
-}
-
-#[test]
-fn a_token_that_goes_on_is_a_doubtful_one() {
-    let rule = load("id = 'secret.a.b'\ntokens = ['acme_[0-9a-f]{16}']\nkeywords = ['acme_']").rule;
-    let file = sample::added("a.txt", "k=acme_0f1e2d3c4b5a697801");
-    let hits =
-        rule.on_line(&AddedLine { file: &file, hunk: &file.hunks[0], index: 0, text: "k=acme_0f1e2d3c4b5a697801" });
-    assert_eq!(hits.len(), 1);
-    assert_eq!((hits[0].severity, hits[0].secret.clone()), (Some(Severity::Low), Some(2..25)));
-    let rule = load("id = 'secret.a.b'\ntokens = ['acme[0-9a-f]{16}']\nkeywords = ['acme']").rule;
-    assert!(!finds(rule, "k=acme0f1e2d3c4b5a697801"));
 }
 
 #[test]

@@ -85,7 +85,10 @@ fn check(line: &AddedLine<'_>) -> Vec<Hit> {
             continue;
         }
         let chosen = CHOSEN.is_match(name);
-        if !chosen && providers::is_named(line.text, named.start(), named.end()) {
+        let known = || {
+            providers::is_named(line.text, named.start(), named.end()) || providers::begins_like_a_token(value.as_str())
+        };
+        if !chosen && known() {
             continue;
         }
         let of_tokens = chosen || value.as_str().bytes().all(is_of_tokens);

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use aho_corasick::AhoCorasick;
 
-use crate::rules::Check;
+use crate::rules::{Check, Rule};
 
 /// Bytes before an assignment in which a provider's name still is about it.
 const REACH_BYTES: usize = 40;
@@ -14,22 +14,30 @@ const NAME_BYTES_MIN: usize = 5;
 /// Names that are everyday words, and those of providers who also take what people choose.
 const EVERYDAY: &[&str] = &[
     "abstract",
+    "accesskey",
+    "accesskeysecret",
+    "accesstoken",
     "account",
+    "accountkey",
     "agora",
     "airship",
     "alchemy",
+    "amazon",
     "amplitude",
+    "apikey",
+    "appkey",
     "application",
+    "applicationkey",
+    "applicationsecret",
+    "appsecret",
     "azure",
     "batch",
     "beamer",
-    "blogger",
+    "bootstrap",
     "bravo",
     "canny",
     "captcha",
-    "censys",
     "chatbot",
-    "checkout",
     "cicero",
     "circle",
     "clockwork",
@@ -37,6 +45,7 @@ const EVERYDAY: &[&str] = &[
     "column",
     "commodities",
     "consumer",
+    "consumerkey",
     "copper",
     "cosmos",
     "courier",
@@ -44,74 +53,103 @@ const EVERYDAY: &[&str] = &[
     "customer",
     "daily",
     "deputy",
-    "docker",
+    "documentdb",
     "elastic",
     "enigma",
     "envoy",
-    "figma",
+    "fbapi",
     "fixer",
     "front",
     "gemini",
-    "github",
-    "gitlab",
-    "google",
     "guardian",
+    "harness",
     "harvest",
-    "intercom",
+    "hashicorp",
+    "ionic",
     "kafka",
     "kanban",
     "linear",
     "manifest",
     "marketplace",
+    "mercury",
     "moderation",
     "monday",
+    "nasa",
     "netcore",
-    "notion",
-    "nvidia",
+    "oauth",
+    "octopus",
     "opaque",
-    "paradigm",
+    "paddle",
     "parsers",
+    "password",
+    "persona",
     "phrase",
     "pivotal",
-    "polygon",
+    "polar",
+    "prefect",
+    "primarykey",
     "private",
-    "pusher",
+    "proof",
     "railway",
-    "raven",
+    "readme",
     "redhat",
+    "redirect",
+    "render",
     "revamp",
     "roaring",
-    "saucelabs",
+    "roleid",
     "search",
     "secret",
+    "secretid",
+    "segment",
     "shortcut",
     "solar",
     "spark",
-    "square",
-    "stability",
     "storage",
     "stream",
-    "streak",
-    "stripe",
     "survey",
     "swell",
+    "temporal",
     "token",
     "tomorrow",
     "twist",
     "unify",
+    "vault",
     "verifier",
-    "walkscore",
+    "webhook",
 ];
 
+/// Beginnings that anybody's key may have.
+const COMMON_BEGINNINGS: &[&str] = &["test_", "live_", "prod_", "api_", "key_", "cli_", "web_", "app_"];
+/// A shorter beginning is one that anybody's key may have, too.
+const BEGINNING_BYTES_MIN: usize = 4;
+
+/// The rows that know a form: beside a name, or by the form alone.
+fn rows(named: bool) -> impl Iterator<Item = &'static Rule> {
+    super::patterns().iter().copied().filter(move |rule| match rule.check {
+        Check::Pattern(pattern) => {
+            if named {
+                pattern.is_named()
+            } else {
+                pattern.is_token()
+            }
+        }
+        _ => false,
+    })
+}
+
 static NAMES: LazyLock<AhoCorasick> = LazyLock::new(|| {
-    let rows = super::patterns().iter().filter_map(|rule| match rule.check {
-        Check::Pattern(pattern) => Some(pattern.names()),
-        _ => None,
-    });
-    let literal = |name: &&String| name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
-    let mut names: Vec<_> = rows.flatten().filter(literal).map(String::as_str).collect();
-    names.retain(|name| name.len() >= NAME_BYTES_MIN && !EVERYDAY.contains(name));
+    let plain = |name: &&str| name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+    let families = rows(false).filter_map(|rule| rule.id.split('.').nth(1));
+    let mut names: Vec<_> = rows(true).flat_map(|rule| rule.keywords.iter().copied()).chain(families).collect();
+    names.retain(|name| name.len() >= NAME_BYTES_MIN && !EVERYDAY.contains(name) && plain(name));
     AhoCorasick::builder().ascii_case_insensitive(true).build(names).expect("names are few and short")
+});
+
+static BEGINNINGS: LazyLock<Vec<&str>> = LazyLock::new(|| {
+    let keywords = rows(false).flat_map(|rule| rule.keywords.iter().copied());
+    let known = |word: &&str| word.len() >= BEGINNING_BYTES_MIN && word.ends_with(['_', '-', '.']);
+    keywords.filter(known).filter(|word| !COMMON_BEGINNINGS.contains(word)).collect()
 });
 
 /// True when what is assigned at `start` is named, in the name that ends at `end` or shortly before it, after a provider
@@ -119,6 +157,14 @@ static NAMES: LazyLock<AhoCorasick> = LazyLock::new(|| {
 pub(crate) fn is_named(text: &str, start: usize, end: usize) -> bool {
     let from = text.floor_char_boundary(start.saturating_sub(REACH_BYTES));
     NAMES.is_match(&text[from..end])
+}
+
+/// True for a value that begins as the tokens of one provider do, and no others.
+pub(crate) fn begins_like_a_token(value: &str) -> bool {
+    let begins = |word: &&str| {
+        value.as_bytes().get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word.as_bytes()))
+    };
+    BEGINNINGS.iter().any(begins)
 }
 
 #[cfg(test)]
@@ -134,10 +180,20 @@ mod tests {
             ("customer_api_key", false),
             ("some_api_key", false),
             ("ünï_api_key", false),
+            ("DATABRICKS_TOKEN", true),
         ] {
             assert_eq!(is_named(text, text.len() - 5, text.len()), expected, "{text}");
         }
         let far = format!("datadog {} api_key", "x".repeat(50));
         assert!(!is_named(&far, far.len() - 7, far.len()));
+    }
+
+    #[test]
+    fn a_beginning_is_that_of_one_provider() {
+        for (value, expected) in
+            [("glpat-tooshort", true), ("shpat_0", true), ("test_q7ZpW2m", false), ("q7Zp", false), ("", false)]
+        {
+            assert_eq!(begins_like_a_token(value), expected, "{value}");
+        }
     }
 }
