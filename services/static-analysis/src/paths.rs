@@ -33,6 +33,7 @@ pub(crate) fn is_test(path: &str) -> bool {
     }
     let (stem, extension) = name.rsplit_once('.').unwrap_or((name, ""));
     name.starts_with("test_")
+        || name.starts_with(".env.test")
         || [".example", ".sample", ".template", ".dist"].iter().any(|word| name.contains(word))
         || name == "conftest.py"
         // Migrations begin with a number, and are no tests whatever they are called.
@@ -95,6 +96,7 @@ mod tests {
             "a/testdata/k.pem",
             "app/src/UserTest.java",
             ".env.example",
+            ".env.test",
             "config.sample.yml",
             "spec/models/user_spec.rb",
             "old/acme/acme_example.json",
