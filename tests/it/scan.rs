@@ -47,9 +47,7 @@ async fn a_diff_is_scanned_from_the_standard_input_in_every_format() {
     let folder = embedded::temporary_folder().unwrap();
     let text = scan(folder.path(), &[], DIFF).await;
     assert_eq!(text.code, Some(1), "{}", text.log);
-    for expected in
-        ["critical  media/settings.py:10:22", "secret.aws.access-key-id", "AKIA…[20]", "1 finding (1 critical)"]
-    {
+    for expected in ["high  media/settings.py:10:22", "secret.aws.access-key-id", "AKIA…[20]", "1 finding (1 high)"] {
         assert!(text.out.contains(expected), "{expected} is not in:\n{}", text.out);
     }
     let json = scan(folder.path(), &["--format", "json"], DIFF).await;

@@ -14,6 +14,7 @@ pub(crate) fn is_test(path: &str) -> bool {
         "spec",
         "specs",
         "e2e",
+        "__snapshots__",
         "fixture",
         "fixtures",
         "__fixtures__",
@@ -34,11 +35,12 @@ pub(crate) fn is_test(path: &str) -> bool {
     }
     let (stem, extension) = name.rsplit_once('.').unwrap_or((name, ""));
     name.starts_with("test_")
+        || name.starts_with(".env.test")
         || [".example", ".sample", ".template", ".dist"].iter().any(|word| name.contains(word))
         || name == "conftest.py"
         // Migrations begin with a number, and are no tests whatever they are called.
         || !name.starts_with(|c: char| c.is_ascii_digit())
-            && [".test", ".tests", ".spec", "_test", "_tests", "_spec"].iter().any(|end| stem.ends_with(end))
+            && [".test", ".tests", ".spec", "_test", "_tests", "_spec", "_example", "-example", "_sample", "-sample"].iter().any(|end| stem.ends_with(end))
         || (matches!(extension, "java" | "kt" | "cs" | "swift" | "php")
             && (stem.ends_with("test") || stem.ends_with("tests")))
 }
@@ -54,6 +56,11 @@ pub(crate) fn is_lock_file(path: &str) -> bool {
             name.as_str(),
             "npm-shrinkwrap.json" | "pnpm-lock.yaml" | "package.resolved" | "deno.lock" | "mix.lock"
         )
+}
+
+/// True for a file that is written to be read by people.
+pub(crate) fn is_documentation(path: &str) -> bool {
+    matches!(extension(path).to_ascii_lowercase().as_str(), "md" | "mdx" | "markdown" | "rst" | "adoc")
 }
 
 /// The file's name without its folders.
@@ -91,8 +98,11 @@ mod tests {
             "a/testdata/k.pem",
             "app/src/UserTest.java",
             ".env.example",
+            ".env.test",
             "config.sample.yml",
             "spec/models/user_spec.rb",
+            "old/acme/acme_example.json",
+            "web/__snapshots__/a.snap",
         ] {
             assert!(is_test(path), "{path}");
         }

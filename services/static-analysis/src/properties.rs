@@ -8,7 +8,7 @@ use crate::config::Config;
 use crate::engine::Law;
 use crate::rules::pattern::tests::draw;
 use crate::rules::secret;
-use crate::rules::secret::github_token::made_up;
+use crate::rules::secret::checksum::made_up;
 use crate::sample::{added, modified, scan};
 
 /// A credential of each kind that a rule knows, and the line that it stands on.

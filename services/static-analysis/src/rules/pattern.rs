@@ -15,11 +15,13 @@ use super::secret::{self, ROTATE, entropy};
 use super::{AddedLine, Check, FileHit, Hit, Rule};
 use crate::paths;
 use allow::{Allowed, OneOrMany, Place};
+use named::{Judge, Named, Value};
 pub(crate) use needs::{Needs, Runs};
 
 mod allow;
 mod dialect;
 mod literal;
+mod named;
 mod needs;
 
 /// Bits for each character that a value must have unless its row says otherwise.
@@ -28,24 +30,26 @@ const ENTROPY_MIN: f64 = 2.4;
 const COMPILED_BYTES_MAX: usize = 4 << 20;
 /// What to do about what a team's own rule finds, where the rule does not say.
 const ASK: &str = "This is a rule of your own: change what it found, or ask who wrote the rule.";
-/// Words of which one has to stand between a name that is an everyday word and its value.
-const SECRET_WORDS: [&str; 14] = [
-    "key", "token", "secret", "api", "auth", "pass", "pat", "cred", "access", "client", "private", "sid", "bearer",
-    "pwd",
-];
-
 /// What a row looks for.
 #[derive(Debug)]
 pub struct Pattern {
-    expression: Lazy,
+    form: Form,
     needs: OnceLock<Needs>,
     kind: Kind,
     category: Category,
+    severity: Severity,
     /// Bits for each character below which a value is no secret.
     entropy: f64,
     allowed: Vec<Allowed>,
     path: Option<Lazy>,
     message: &'static str,
+}
+
+/// The expressions of a row, compiled when they are first needed.
+#[derive(Debug)]
+enum Form {
+    Line(Lazy),
+    Named { names: Vec<String>, tokens: Vec<String>, compiled: OnceLock<Option<Named>> },
 }
 
 /// An expression that is compiled when it is first asked.
@@ -217,7 +221,11 @@ impl Row {
         if origin == Origin::Own {
             self.mend_id(category)?;
         }
-        let (expression, kind) = self.expression()?;
+        let lazy = match origin {
+            Origin::FailSafe => Lazy::new,
+            Origin::Own => Lazy::own,
+        };
+        let (form, kind) = self.form(lazy)?;
         let certain = kind == Kind::Token;
         let severity = match self.severity.as_deref() {
             None if certain => Severity::High,
@@ -234,10 +242,6 @@ impl Row {
                 .ok_or_else(|| format!("confidence: {name:?} is none of low, medium, high"))?,
         };
         let is_meant = |list: &&allow::List| list.target_rules.is_empty() || list.target_rules.contains(&written);
-        let lazy = match origin {
-            Origin::FailSafe => Lazy::new,
-            Origin::Own => Lazy::own,
-        };
         let mut lists = vec![allow::List::values(std::mem::take(&mut self.allow))];
         lists.extend(everywhere.iter().filter(is_meant).cloned());
         lists.extend(std::mem::take(&mut self.allowlist).into_lists());
@@ -246,10 +250,11 @@ impl Row {
         let title = title.trim().trim_end_matches('.');
         let is_secret = category == Category::Secret;
         let pattern = Pattern {
-            expression: lazy(expression),
+            form,
             needs: OnceLock::new(),
             kind,
             category,
+            severity,
             entropy: self.entropy.unwrap_or(if matches!(kind, Kind::Own { .. }) { 0.0 } else { ENTROPY_MIN }),
             allowed,
             path: self.path.take().map(lazy),
@@ -317,31 +322,30 @@ impl Row {
                 Err("keywords: at least one is needed: a piece of every line that the rule is about".to_owned())
             }
             // With none the row looks at every line.
-            Origin::Own => Ok(literal::keywords(&pattern.expression.plain())),
+            Origin::Own => Ok(literal::keywords(&pattern.needed())),
         }
     }
 
-    /// The expression of the row, and how its matches are judged.
-    fn expression(&self) -> Result<(String, Kind), String> {
+    /// The expressions of the row, and how its matches are judged.
+    fn form(&self, lazy: fn(String) -> Lazy) -> Result<(Form, Kind), String> {
         if let Some(own) = &self.regex {
             if !(self.tokens.is_empty() && self.names.is_empty()) {
                 return Err("either regex, or tokens with or without names".to_owned());
             }
-            return Ok((own.clone(), Kind::Own { group: self.secret_group }));
+            return Ok((Form::Line(lazy(own.clone())), Kind::Own { group: self.secret_group }));
         }
         if self.tokens.is_empty() {
             if self.path.is_some() && self.names.is_empty() {
-                return Ok((String::new(), Kind::Path));
+                return Ok((Form::Line(lazy(String::new())), Kind::Path));
             }
             return Err("tokens: what does the credential look like?".to_owned());
         }
-        let token = format!("(?P<secret>{})", self.tokens.join("|"));
         if self.names.is_empty() {
-            return Ok((token, Kind::Token));
+            return Ok((Form::Line(lazy(format!("(?P<secret>{})", self.tokens.join("|")))), Kind::Token));
         }
-        let between = r#"[0-9A-Za-z_ .\t\[\]-]{0,40}?["'`)\]]{0,2}[ \t]{0,4}(?:[:?|.+]{0,3}=>?|:{1,3}|>|,|\|\||\(|->|-|[ \t])["'`=\[({ \t>\\]{0,6}"#;
-        let expression = format!("(?P<name>(?i:{}){between}){token}", self.names.join("|"));
-        Ok((expression, Kind::Named { strict: self.strict }))
+        let plain = |texts: &[String]| texts.iter().map(|text| lazy(text.clone()).plain()).collect();
+        let (names, tokens) = (plain(&self.names), plain(&self.tokens));
+        Ok((Form::Named { names, tokens, compiled: OnceLock::new() }, Kind::Named { strict: self.strict }))
     }
 }
 
@@ -359,14 +363,38 @@ impl Pattern {
     /// # Errors
     /// What the compiler says.
     pub fn compiles(&self) -> Result<(), String> {
-        self.expression.check().map_err(|error| format!("regex: {error}"))?;
+        let expressions: Vec<&str> = match &self.form {
+            Form::Line(expression) => vec![&expression.text],
+            Form::Named { names, tokens, .. } => names.iter().chain(tokens).map(String::as_str).collect(),
+        };
+        for expression in expressions {
+            Lazy::new(expression.to_owned()).check().map_err(|error| format!("regex: {error}"))?;
+        }
         self.allowed.iter().try_for_each(Allowed::check).map_err(|error| format!("allow: {error}"))?;
         self.path.as_ref().map_or(Ok(()), Lazy::check).map_err(|error| format!("path: {error}"))
     }
 
     /// What a line must hold before the expression is tried on it.
     pub(crate) fn needs(&self) -> &Needs {
-        self.needs.get_or_init(|| Needs::of(&self.expression.plain()))
+        self.needs.get_or_init(|| Needs::of(&self.needed()))
+    }
+
+    /// The expression of what is found, without a name before it.
+    fn needed(&self) -> String {
+        match &self.form {
+            Form::Line(expression) => expression.plain(),
+            Form::Named { tokens, .. } => tokens.join("|"),
+        }
+    }
+
+    /// Whether the row finds values beside a name.
+    pub(crate) const fn is_named(&self) -> bool {
+        matches!(self.kind, Kind::Named { .. })
+    }
+
+    /// Whether the form that the row looks for is proof.
+    pub(crate) const fn is_token(&self) -> bool {
+        matches!(self.kind, Kind::Token)
     }
 
     /// Whether it is about a file's path, whatever the file holds.
@@ -394,36 +422,60 @@ impl Pattern {
         if self.is_for(line.path()) { self.check_anywhere(line) } else { Vec::new() }
     }
 
-    /// What the row finds on a line, whatever the path.
+    /// What the row finds on a line, whatever path it is for.
     pub(crate) fn check_anywhere(&self, line: &AddedLine<'_>) -> Vec<Hit> {
-        let Some(regex) = self.expression.get().filter(|_| !self.is_about_paths()) else { return Vec::new() };
-        let named = matches!(self.kind, Kind::Named { .. });
-        if named && paths::is_lock_file(line.path()) {
+        // A lock file is full of sums; what else it may hold has rules of its own.
+        let is_secret = self.category == Category::Secret;
+        if self.is_about_paths() || is_secret && paths::is_lock_file(line.path()) {
             return Vec::new();
         }
-        let found = self.secrets(regex, line.text, line.path());
-        if found.is_empty() && named {
-            return self.below(regex, line).into_iter().collect();
+        let hits = self.on_line(line);
+        // What a text shows is mostly made up, unless the form is proof.
+        if is_secret && self.kind != Kind::Token && paths::is_documentation(line.path()) {
+            let lowered = |hit: Hit| match hit.severity {
+                None if self.severity > Severity::Low => hit.severity(Severity::Low),
+                _ => hit,
+            };
+            return hits.into_iter().map(lowered).collect();
         }
-        let hit = |range| match self.category {
-            Category::Secret => Hit::secret(range, self.message),
-            _ => Hit::at(range, self.message),
+        hits
+    }
+
+    fn on_line(&self, line: &AddedLine<'_>) -> Vec<Hit> {
+        match &self.form {
+            Form::Line(expression) => {
+                let Some(regex) = expression.get() else { return Vec::new() };
+                let hit = |range| match self.category {
+                    Category::Secret => Hit::secret(range, self.message),
+                    _ => Hit::at(range, self.message),
+                };
+                self.found(regex, line.text, line.path()).into_iter().map(hit).collect()
+            }
+            Form::Named { names, tokens, compiled } => {
+                let named = compiled.get_or_init(|| Named::new(names, tokens)).as_ref();
+                named.map_or_else(Vec::new, |named| self.named(named, line))
+            }
+        }
+    }
+
+    fn named(&self, named: &Named, line: &AddedLine<'_>) -> Vec<Hit> {
+        let allows = |value: &str| self.allows(Place { secret: value, found: value, line: line.text, path: line.path() });
+        let judge = Judge { strict: self.kind == Kind::Named { strict: true }, allows: &allows };
+        let doubt = |hit: Hit, doubtful| {
+            if doubtful { hit.severity(Severity::Low).confidence(Confidence::Low) } else { hit }
         };
-        found.into_iter().map(hit).collect()
+        let values = named.values(line.text, &judge);
+        if !values.is_empty() {
+            let hit = |value: Value| doubt(Hit::secret(value.range, self.message), value.doubtful);
+            return values.into_iter().map(hit).collect();
+        }
+        let below = |(name, doubtful)| {
+            doubt(Hit::at(name, format!("{} (its value is on the line below)", self.message)), doubtful)
+        };
+        named.below(line, &judge).map(below).into_iter().collect()
     }
 
-    /// A name at the end of its line, and the value alone on the next: `<token>`, `token = (`.
-    fn below(&self, regex: &Regex, line: &AddedLine<'_>) -> Option<Hit> {
-        let above = line.text.trim_end();
-        let value = super::secret::value_below(line)?;
-        let joined = format!("{above} {value}");
-        let found = self.secrets(regex, &joined, line.path()).into_iter().find(|range| range.start > above.len())?;
-        let name = regex.captures(&joined)?.name("name")?.start();
-        debug_assert!(found.end <= joined.len());
-        Some(Hit::at(name.min(above.len())..above.len(), format!("{} (its value is on the line below)", self.message)))
-    }
-
-    fn secrets(&self, regex: &Regex, text: &str, path: &str) -> Vec<Range<usize>> {
+    fn found(&self, regex: &Regex, text: &str, path: &str) -> Vec<Range<usize>> {
         let mut found = Vec::new();
         let mut at = 0;
         while let Some(captures) = regex.captures_at(text, at) {
@@ -433,16 +485,13 @@ impl Pattern {
                 Kind::Own { group: None } => captures.iter().skip(1).flatten().next().or(captures.get(0)),
                 _ => captures.name("secret"),
             };
-            let before = captures.name("name").map(|name| name.as_str());
             let Some(secret) = secret else { break };
-            let accepted = self.accepts(text, before, &secret.range())
-                && !self.allowed.iter().any(|allowed| {
-                    allowed.allows(Place { secret: secret.as_str(), found: whole.as_str(), line: text, path })
-                });
+            let accepted = self.accepts(text, &secret.range())
+                && self.allows(Place { secret: secret.as_str(), found: whole.as_str(), line: text, path });
             if accepted {
                 found.push(secret.range());
             }
-            // Where a name was too early, the value may still follow a later one.
+            // What began too early may begin again inside.
             let next = if accepted || whole.end() == whole.start() { whole.end() } else { whole.start() + 1 };
             at = text.ceil_char_boundary(next.max(at + 1));
             if at > text.len() {
@@ -452,36 +501,30 @@ impl Pattern {
         found
     }
 
-    fn accepts(&self, text: &str, name: Option<&str>, secret: &Range<usize>) -> bool {
-        let value = &text[secret.clone()];
-        let own = matches!(self.kind, Kind::Own { .. });
-        if entropy(value) < self.entropy {
-            return false;
-        }
-        if own {
-            return true;
-        }
-        if !stands_alone(text, secret) || secret::is_stand_in(value) {
-            return false;
-        }
-        let Some(name) = name else { return true };
-        let lower = name.to_ascii_lowercase();
-        let has_word = SECRET_WORDS.iter().any(|word| lower.contains(word));
-        let assigned = name.trim_end().ends_with(['=', ':', '>', ',', '(', '|', '"', '\'', '`', '[', '{', '\\']);
-        let strict = self.kind == Kind::Named { strict: true };
-        (has_word || assigned && !strict) && !secret::is_named_otherwise(&lower) && secret::is_random(value)
+    /// Whether a value stands where and as a secret stands.
+    fn accepts(&self, text: &str, secret: &Range<usize>) -> bool {
+        matches!(self.kind, Kind::Own { .. }) || stands_alone(text, secret) && !secret::is_stand_in(&text[secret.clone()])
+    }
+
+    /// Whether the value itself will do, and nobody said that it may stand.
+    fn allows(&self, place: Place<'_>) -> bool {
+        entropy(place.secret) >= self.entropy && !self.allowed.iter().any(|allowed| allowed.allows(place))
     }
 }
 
 /// True when no letter, digit or underscore touches the value, but for the letter of an escape such as `\n`.
 fn stands_alone(text: &str, value: &Range<usize>) -> bool {
-    let word = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
+    let word = |byte: &u8| is_word_byte(*byte);
     let bytes = text.as_bytes();
     let escaped = || value.start >= 2 && bytes[value.start - 2] == b'\\' && b"nrt".contains(&bytes[value.start - 1]);
     let begins = value.start == 0 || !word(&bytes[value.start - 1]) || escaped() || !word(&bytes[value.start]);
     let next = bytes.get(value.end);
     let joined = next.is_some_and(|byte| b".=".contains(byte)) && bytes.get(value.end + 1).is_some_and(word);
     begins && !next.is_some_and(word) && !joined
+}
+
+fn is_word_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_'
 }
 
 #[cfg(test)]

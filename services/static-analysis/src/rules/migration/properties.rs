@@ -12,10 +12,10 @@ use crate::sample::{added, modified};
 /// How much the rules of this category have to say about these files, each rule by itself.
 fn scan(files: Vec<FileDiff<'_>>) -> Vec<usize> {
     let diff = Diff { files };
-    let sheets: Vec<_> = diff.files.iter().map(super::read).collect();
+    let sheets: Vec<_> = diff.files.iter().map(super::front::read).collect();
     let count = |rule: &&Rule| match rule.check {
         Check::Script(check) => {
-            diff.files.iter().zip(&sheets).map(|(file, sheets)| super::hits(file, sheets, check).len()).sum()
+            diff.files.iter().zip(&sheets).map(|(file, sheets)| super::front::hits(file, sheets, check).len()).sum()
         }
         Check::Change(check) => check(&diff).len(),
         _ => 0,

@@ -5,7 +5,7 @@ use std::cell::OnceCell;
 
 use regex_syntax::hir::{Class, Hir, HirKind};
 
-use super::super::{AddedLine, secret};
+use super::super::AddedLine;
 
 /// Sorts of characters that runs are counted in, each with all those before it: letters and digits; `-` and `_`; signs of base 64 and
 /// of addresses; whatever is no blank.
@@ -34,7 +34,7 @@ static SORT: [u8; 256] = {
     table
 };
 
-/// The longest run of each sort on a line, and on the line below where that could be a value. Counted when first asked for.
+/// The longest run of each sort on a line, and on the line below. Counted when first asked for.
 pub(crate) struct Runs<'a> {
     line: &'a AddedLine<'a>,
     longest: OnceCell<[usize; SORTS]>,
@@ -49,10 +49,16 @@ impl<'a> Runs<'a> {
     fn longest(&self) -> &[usize; SORTS] {
         self.longest.get_or_init(|| {
             let here = longest(self.line.text);
-            let below = secret::value_below(self.line).map_or([0; SORTS], longest);
+            // A row may look for the value of a name on the line below.
+            let below = self.line.below().next().map_or([0; SORTS], |below| longest(start_of(below)));
             std::array::from_fn(|sort| here[sort].max(below[sort]))
         })
     }
+}
+
+/// As much of a line as a value of the line above is looked for in.
+fn start_of(text: &str) -> &str {
+    &text[..text.floor_char_boundary(super::named::BELOW_BYTES_MAX)]
 }
 
 fn longest(text: &str) -> [usize; SORTS] {

@@ -26,32 +26,30 @@ fn finds(rule: &'static Rule, text: &str) -> bool {
 /// A value that the row describes and the line that it stands on, the same for the same seed; `None` where that takes more than the row.
 pub(crate) fn draw(rule: &'static Rule, seed: u64) -> Option<(String, String)> {
     let Check::Pattern(pattern) = rule.check else { return None };
-    let text = pattern.expression.text.as_str();
-    let (before, expression) = match pattern.kind {
-        Kind::Token => (String::new(), text),
-        Kind::Named { .. } => (format!("{}_api_key = ", rule.keywords[0]), &text[text.rfind("(?P<secret>")?..]),
-        Kind::Own { .. } | Kind::Path => return None,
+    let (before, expression) = match &pattern.form {
+        Form::Line(_) if pattern.kind != Kind::Token => return None,
+        Form::Line(expression) => (String::new(), expression.text.replace("(?P<secret>", "(?:")),
+        Form::Named { tokens, .. } => (format!("{}_api_key = ", rule.keywords[0]), tokens.join("|")),
     };
     let seed: Vec<_> = seed.to_le_bytes().into_iter().cycle().take(32).collect();
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &seed);
-    let strategy = string_regex(&expression.replace("(?P<secret>", "(?:")).ok()?;
+    let strategy = string_regex(&expression).ok()?;
     let value = strategy.new_tree(&mut TestRunner::new_with_rng(Config::default(), rng)).ok()?.current();
     Some((value.clone(), format!("{before}\"{value}\"")))
 }
 
 /// Whether the rule finds what its own expression generates.
 fn finds_its_own(rule: &'static Rule, pattern: &Pattern) -> bool {
-    let (before, expression) = match pattern.kind {
-        Kind::Token => (vec![String::new()], pattern.expression.text.as_str()),
+    let (before, expression) = match &pattern.form {
+        Form::Line(_) if matches!(pattern.kind, Kind::Own { .. } | Kind::Path) => return true,
+        Form::Line(expression) => (vec![String::new()], expression.text.replace("(?P<secret>", "(?:")),
         // A name, the usual ways to call its secret, and the value.
-        Kind::Named { .. } => {
-            let start = pattern.expression.text.rfind("(?P<secret>").expect("a row has tokens");
+        Form::Named { tokens, .. } => {
             let names = ["api_key", "private_secret"].map(|word| format!("{}_{word} = ", rule.keywords[0]));
-            (names.to_vec(), &pattern.expression.text[start..])
+            (names.to_vec(), tokens.join("|"))
         }
-        Kind::Own { .. } | Kind::Path => return true,
     };
-    let strategy = string_regex(&expression.replace("(?P<secret>", "(?:")).expect("the expression can be drawn from");
+    let strategy = string_regex(&expression).expect("the expression can be drawn from");
     let mut runner = runner();
     (0..DRAWS).any(|_| {
         let value = strategy.new_tree(&mut runner).expect("a draw").current();

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use domain::{Category, Confidence, Severity};
 use regex::Regex;
 
-use super::{ROTATE, entropy, is_placeholder, is_reference};
+use super::{ROTATE, entropy, is_placeholder, is_reference, providers};
 use crate::paths;
 use crate::rules::{AddedLine, Check, Hit, Rule};
 
@@ -54,13 +54,16 @@ static ASSIGNMENT: LazyLock<Regex> = LazyLock::new(|| {
 /// Names of what people choose.
 static PASSWORD: LazyLock<Regex> =
     LazyLock::new(|| Regex::new("(?i)passw|pwd|passphrase|secret$").expect("the pattern is tested"));
+/// Names of what people choose, and so of what may hold any sign.
+static CHOSEN: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new("(?i)passw|pwd|passphrase").expect("the pattern is tested"));
 /// Names that end in these hold something about a secret, not the secret.
 static ABOUT: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(
         r"(?ix) (?: name | id | ids | file | path | url | uri | endpoint | type | kind | length | len | count | size | regex | pattern
         | prefix | suffix | header | field | label | hint | ttl | expiry | expires | expiration | lifetime | ref | arn | version | format
         | hash | digest | checksum | policy | provider | store | manager | class | input | param | key_name | public | salt_rounds
-        | limit | budget | index | offset | pos | usage | tokenizer | tokens ) $ | public | csrf | tokeni[sz] | max_?token | num_?token",
+        | days | hours | minutes | seconds | timeout | enabled | disabled | required | rounds | limit | budget | index | offset | pos | usage | tokenizer | tokens ) $ | public | csrf | tokeni[sz] | max_?token | num_?token",
     )
     .expect("the pattern is tested")
 });
@@ -70,24 +73,38 @@ const ENTROPY_MIN: f64 = 3.0;
 const LENGTH: std::ops::RangeInclusive<usize> = 8..=200;
 
 fn check(line: &AddedLine<'_>) -> Vec<Hit> {
-    let plain_values = is_settings(line.path());
+    let (plain_values, prose) = (is_settings(line.path()), is_prose(line.path()));
     let mut hits = Vec::new();
     for captures in ASSIGNMENT.captures_iter(line.text) {
-        let name = captures.get(1).map_or("", |name| name.as_str());
+        let Some(named) = captures.get(1) else { continue };
+        let name = named.as_str();
         let quoted = captures.get(2).or(captures.get(3)).or(captures.get(4));
         // In a program an unquoted value is an expression; in settings it is a value.
         let Some(value) = quoted.or(captures.get(5).filter(|_| plain_values)) else { continue };
         if ABOUT.is_match(name.trim_matches(['_', '.', '-'])) {
             continue;
         }
+        let chosen = CHOSEN.is_match(name);
+        let known = || {
+            providers::is_named(line.text, named.start(), named.end()) || providers::begins_like_a_token(value.as_str())
+        };
+        if !chosen && known() {
+            continue;
+        }
+        let of_tokens = chosen || value.as_str().bytes().all(is_of_tokens);
         let hit = |severity| Hit::secret(value.range(), "what is assigned here looks like a secret").severity(severity);
-        if looks_secret(value.as_str()) {
-            hits.push(hit(if is_prose(line.path()) { Severity::Low } else { Severity::Medium }));
+        if of_tokens && looks_secret(value.as_str()) {
+            hits.push(hit(if prose { Severity::Low } else { Severity::Medium }));
         } else if quoted.is_some() && PASSWORD.is_match(name) && looks_like_password(value.as_str()) {
             hits.push(hit(Severity::Low));
         }
     }
     hits
+}
+
+/// True for the signs that tokens and keys are made of: they travel in headers and addresses.
+fn is_of_tokens(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"_-.~+/=:".contains(&byte)
 }
 
 /// True for what a person would choose: letters, and a digit or a sign among them.
@@ -176,6 +193,7 @@ mod tests {
         );
         sample::finds(&RULE, ".env.production", &[(concat!("APP_SECRET=q7ZpW2m", "W9xKd4LrT8"), medium)]);
         sample::finds(&RULE, "deploy/values.yaml", &[(concat!("  password: q7ZpW2m", "W9xKd4LrT8"), medium)]);
+        sample::finds(&RULE, "src/a.yaml", &[("  secret: \"blue#heron!7\"", Severity::Low)]);
         sample::finds(&RULE, "tests/client_test.py", &[(concat!("token = \"q7ZpW2m", "W9xKd4LrT8\""), Severity::Low)]);
     }
 
@@ -195,6 +213,8 @@ mod tests {
                 "tokenizer = \"bert-base-v2-uncased\"",
                 "secret: 'projects/acme-1/secrets/db-password'",
                 "AuthPlugin::Sha256Password => \"sha256_password\",",
+                "abyssale_api_key = \"q7ZpW2mW9xKd4LrT8\"",
+                "api_key = \"q7ZpW2m?W9xKd4LrT8\"",
                 "max_tokens = \"q7ZpW2mW9xKd4LrT8\"",
                 "token: '3f0c9a52-8a0e-5a52-9f6e-0d5c1c0f7a11'",
                 "const TOKEN = /[a-z0-9]{20,40}/",

@@ -2,10 +2,18 @@
 
 pub mod aws_access_key_id;
 pub mod aws_secret_access_key;
+mod base64;
+pub(crate) mod checksum;
 pub mod connection_string_password;
 pub mod generic_assignment;
 pub mod github_token;
+pub mod jwt_token;
+pub mod kubernetes_secret;
+#[cfg(test)]
+mod negatives;
+pub mod npm_token;
 pub mod private_key_pem;
+mod providers;
 pub mod slack_token;
 pub mod stripe_live_key;
 pub mod url_password;
@@ -19,14 +27,16 @@ pub(crate) static PARTICULAR: &[&Rule] = &[
     &aws_access_key_id::RULE,
     &aws_secret_access_key::RULE,
     &github_token::RULE,
+    &npm_token::RULE,
     &slack_token::RULE,
     &stripe_live_key::RULE,
     &private_key_pem::RULE,
+    &jwt_token::RULE,
 ];
 
 /// The rules that know a secret by the place it stands in.
 pub(crate) static GENERAL: &[&Rule] =
-    &[&url_password::RULE, &connection_string_password::RULE, &generic_assignment::RULE];
+    &[&url_password::RULE, &connection_string_password::RULE, &generic_assignment::RULE, &kubernetes_secret::RULE];
 
 /// The files of rows that come with FailSafe, a family each.
 const PATTERNS: &[(&str, &str)] = &[
@@ -38,6 +48,7 @@ const PATTERNS: &[(&str, &str)] = &[
     ("messaging.toml", include_str!("patterns/messaging.toml")),
     ("observability.toml", include_str!("patterns/observability.toml")),
     ("payment.toml", include_str!("patterns/payment.toml")),
+    ("places.toml", include_str!("patterns/places.toml")),
     ("source-control.toml", include_str!("patterns/source-control.toml")),
     ("services-a-f.toml", include_str!("patterns/services-a-f.toml")),
     ("services-g-o.toml", include_str!("patterns/services-g-o.toml")),

@@ -5,7 +5,8 @@ use std::sync::LazyLock;
 use domain::{Category, Confidence, Severity};
 use regex::Regex;
 
-use super::{entropy, is_placeholder};
+use super::{base64, entropy, is_placeholder};
+use crate::paths::is_documentation;
 use crate::rules::{AddedLine, Check, Hit, Rule};
 
 /// The rule.
@@ -17,7 +18,7 @@ pub static RULE: Rule = Rule {
     category: Category::Secret,
     cwe: 321,
     hazard: "",
-    keywords: &["private key"],
+    keywords: &["private key", "ls0tls1crudjti"],
     remediation: "Make a new key pair and revoke or replace the old one everywhere: it stays in the history. Keep the private half in a secret store.",
     references: &["https://www.rfc-editor.org/rfc/rfc7468", "https://www.rfc-editor.org/rfc/rfc1421"],
     aliases: &[],
@@ -25,12 +26,17 @@ pub static RULE: Rule = Rule {
 };
 
 static HEADER: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"-----BEGIN (?:(RSA|EC|DSA|OPENSSH|ENCRYPTED|PGP|SSH2 ENCRYPTED) )?PRIVATE KEY(?: BLOCK)?-----")
+    Regex::new(r"-{4,5} ?BEGIN (?:([A-Z0-9][A-Z0-9_-]*(?: [A-Z0-9_-]+){0,2}) )?PRIVATE KEY(?: BLOCK)? ?-{4,5}")
         .expect("the pattern is tested")
 });
 /// Base64 as it stands in a key.
 static BODY: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"[A-Za-z0-9+/]{24,}={0,2}").expect("the pattern is tested"));
+/// A header in base64, which is how CI variables and Kubernetes hold keys.
+static IN_BASE64: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"LS0tLS1CRUdJTi[A-Za-z0-9+/\\]{60,}={0,2}").expect("the pattern is tested"));
+/// Digits of it that hold the header.
+const HEADER_DIGITS: usize = 72;
 /// Lines below the header in which the key must begin: RFC 1421 headers and blank lines may come first.
 const LINES_BELOW_MAX: usize = 6;
 
@@ -51,6 +57,8 @@ fn check(line: &AddedLine<'_>) -> Vec<Hit> {
             content: Some(body.to_owned()),
             ..Hit::at(header.range(), "a private key is in the code")
         };
+        // In a text it is mostly there to be looked at, and worth a look for that.
+        let hit = if is_documentation(line.path()) { hit.severity(Severity::Medium) } else { hit };
         hits.push(if encrypted {
             Hit { message: "a private key, encrypted, is in the code".into(), ..hit.severity(Severity::Medium) }
         } else {
@@ -59,7 +67,17 @@ fn check(line: &AddedLine<'_>) -> Vec<Hit> {
         // What follows on this line is the body of this key.
         break;
     }
+    let lowered = |hit: Hit| if is_documentation(line.path()) { hit.severity(Severity::Medium) } else { hit };
+    hits.extend(in_base64(line.text).map(lowered));
     hits
+}
+
+/// A key in base64, header and all.
+fn in_base64(text: &str) -> Option<Hit> {
+    let found = IN_BASE64.find(text)?;
+    let header = base64::decode(found.as_str().get(..HEADER_DIGITS)?)?;
+    let is_private = String::from_utf8_lossy(&header).contains("PRIVATE KEY");
+    is_private.then(|| Hit::secret(found.range(), "a private key, in base64, is in the code"))
 }
 
 /// A whole key on lines of its own, of which nothing is base64: somebody meant it, or means to put it there.
@@ -107,6 +125,15 @@ mod tests {
         ] {
             sample::finds_in_file(&RULE, "deploy/tls.pem", &text, &[(1, severity)]);
         }
+    }
+
+    #[test]
+    fn a_key_in_base64_is_found() {
+        let header = concat!("LS0tLS1CRUdJTiBQUklWQVRF", "IEtFWS0tLS0tCk1JSUV2UUlC");
+        let text = format!("key: {header}{}", BODY.repeat(2));
+        sample::finds(&RULE, "deploy/values.yaml", &[(&text, Severity::Critical)]);
+        let certificate = concat!("LS0tLS1CRUdJTiBDRVJUSUZJ", "Q0FURS0tLS0tCk1JSUV2UUlC");
+        sample::finds_nothing(&RULE, "deploy/values.yaml", &[&format!("key: {certificate}{}", BODY.repeat(2))]);
     }
 
     #[test]
