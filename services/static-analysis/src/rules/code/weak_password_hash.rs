@@ -20,7 +20,7 @@ pub static RULE: Rule = Rule {
     keywords: &["md5", "sha1", "sha-1"],
     remediation: "Use argon2id, scrypt or bcrypt, which are slow on purpose.",
     references: &["https://cheatsheetseries.owasp.org/cheatsheets/Password_Storage_Cheat_Sheet.html"],
-    aliases: &["CWE-916"],
+    aliases: &[],
     check: Check::Line(check),
 };
 
