@@ -14,8 +14,11 @@ pub mod operations;
 pub(crate) mod program;
 pub(crate) mod python;
 pub mod sql_concatenation;
+pub mod swallowed_exception;
 pub mod test_skipped;
 pub mod tls_verification_off;
+pub mod unescaped_html;
+pub mod weak_password_hash;
 
 /// The rules of this category.
 pub(crate) fn rules() -> &'static [&'static Rule] {
@@ -25,6 +28,9 @@ pub(crate) fn rules() -> &'static [&'static Rule] {
             &eval_of_input::RULE,
             &sql_concatenation::RULE,
             &bidirectional_text::RULE,
+            &swallowed_exception::RULE,
+            &unescaped_html::RULE,
+            &weak_password_hash::RULE,
             &test_skipped::RULE,
         ];
         rules.extend_from_slice(operations::RULES);

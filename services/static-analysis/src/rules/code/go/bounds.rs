@@ -23,7 +23,7 @@ pub(super) static OUT_OF_BOUNDS: Rule = Rule {
 
 const DEPTH_MAX: usize = 6;
 /// What is greater than this is not a number that somebody wrote down as a limit.
-const WRITTEN_MAX: i128 = 1 << 40;
+const WRITTEN_MAX: i128 = 1 << 24;
 const MESSAGE: &str = "the program stops here with a panic";
 
 pub(super) fn check_index<'t>(model: &Model<'_, 't>, node: Node<'t>, report: &mut Report<'_>) {

@@ -180,7 +180,9 @@ fn is_name_used<'t>(model: &Model<'_, 't>, name: &str) -> bool {
 
 /// `for { ... }` that nothing ends, with something in it that waits.
 pub(super) fn check_loop<'t>(model: &Model<'_, 't>, node: Node<'t>, report: &mut Report<'_>) {
-    let Some(function) = model.function_of(node).filter(|function| has_context(model, *function)) else { return };
+    if !model.function_of(node).is_some_and(|function| has_context(model, function)) {
+        return;
+    }
     let Some(body) = node.child_by_field_name("body") else { return };
     let endless = children(node).iter().all(|part| {
         part.id() == body.id() || part.kind() == "for_clause" && part.child_by_field_name("condition").is_none()
@@ -188,7 +190,6 @@ pub(super) fn check_loop<'t>(model: &Model<'_, 't>, node: Node<'t>, report: &mut
     if !endless {
         return;
     }
-    let _ = function;
     let (mut ends, mut looks, mut waits) = (false, false, false);
     walk(body, |inner, ancestors| {
         if ancestors.iter().any(|above| above.kind() == "func_literal") {

@@ -2,6 +2,7 @@
 //! file shows.
 
 mod bounds;
+mod conditions;
 mod contexts;
 mod conversions;
 mod errors;

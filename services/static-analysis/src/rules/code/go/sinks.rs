@@ -31,8 +31,13 @@ pub(super) fn check<'t>(
     call: Node<'t>,
     report: &mut Report<'_>,
 ) {
+    // A value whose address can be taken has the methods of its pointer.
+    let plain = callee.replacen("(*", "(", 1);
     for row in SINKS {
-        let Some((_, first, last)) = row.sinks.iter().find(|(name, ..)| *name == callee) else { continue };
+        let is_named = |name: &str| {
+            name == callee || name.strip_prefix("(*").is_some_and(|rest| plain.strip_prefix('(') == Some(rest))
+        };
+        let Some((_, first, last)) = row.sinks.iter().find(|(name, ..)| is_named(name)) else { continue };
         let args = arguments(call);
         if row.answers.contains(&callee) && !args.first().is_some_and(|to| is_answer(model, *to)) {
             continue;

@@ -1,7 +1,6 @@
 //! Other calls whose arguments tell.
 
 use domain::Severity;
-use tree_sitter::Node;
 
 use super::{Call, Scope, integer};
 use crate::rules::code::PROGRAM;
@@ -78,7 +77,7 @@ static HUGGING_FACE: Rule = Rule {
     ..PROGRAM
 };
 
-pub(super) fn check(scope: &Scope<'_>, call: &Call<'_, '_>, _ancestors: &[Node<'_>], report: &mut Report<'_>) {
+pub(super) fn check(scope: &Scope<'_>, call: &Call<'_, '_>, report: &mut Report<'_>) {
     let last = call.last();
     if last.contains("chmod") && call.args.len() == 2 {
         permissions(scope, call, report);

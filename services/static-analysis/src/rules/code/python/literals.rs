@@ -172,7 +172,12 @@ fn statement(scope: &Scope<'_>, node: Node<'_>, ancestors: &[Node<'_>], report: 
     let Some(parent) = above(0) else { return };
     let (text, wrapper) = match parent.kind() {
         "binary_operator" => {
-            let sums = ancestors.iter().rev().take_while(|ancestor| ancestor.kind() == "binary_operator").count();
+            let near = ancestors.iter().rev().take(OPERANDS_MAX);
+            let sums = near.take_while(|ancestor| ancestor.kind() == "binary_operator").count();
+            // No person writes a statement of so many pieces.
+            if sums == OPERANDS_MAX {
+                return;
+            }
             let Some(top) = above(sums - 1) else { return };
             // Only for the first of the texts in the sum.
             match sum(scope, top) {

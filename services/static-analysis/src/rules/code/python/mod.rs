@@ -40,7 +40,7 @@ pub(super) fn check(text: &str, tree: &Tree, report: &mut Report<'_>) {
             let call = scope.call(node);
             rows::check(&call, report);
             imports::check_call(&scope, &call, report);
-            calls::check(&scope, &call, ancestors, report);
+            calls::check(&scope, &call, report);
             crypto::check(&scope, &call, report);
             process::check(&scope, &call, report);
             templates::check(&scope, &call, report);
