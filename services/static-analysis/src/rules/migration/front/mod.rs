@@ -17,6 +17,7 @@ mod javascript;
 mod python;
 mod rails;
 mod sql;
+mod tables;
 mod tree;
 mod values;
 
