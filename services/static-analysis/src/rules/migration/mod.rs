@@ -30,6 +30,7 @@ pub(crate) fn rules() -> &'static [&'static Rule] {
         [
             &[&rollback_missing::RULE],
             judge::destructive::RULES,
+            judge::indexes::RULES,
             judge::locks::RULES,
             judge::timeouts::RULES,
             judge::rewrites::RULES,

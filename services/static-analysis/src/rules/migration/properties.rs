@@ -144,7 +144,8 @@ fn no_text_takes_more_than_its_share_of_time() {
         format!("class Migration(migrations.Migration):\n operations = [{}", many("state_operations=[")),
         format!("exports.up = (knex) => {}{}", many("knex.schema.alterTable("), many(")")),
         format!("exports.up = (knex) => {}", many("knex.raw('a'); ")),
-        format!("databaseChangeLog {}", many("<changeSet id='1'><sql>")),
+        format!("<databaseChangeLog> {}", many("<changeSet id='1'><sql>")),
+        format!("<databaseChangeLog> {}</sql>", many("<changeSet id='1'><sql>")),
         format!("class A extends Migration {{ function up() {{ {}", many("{ ")),
     ];
     for text in texts {

@@ -14,9 +14,11 @@ use crate::rules::FileHit;
 
 mod calls;
 mod javascript;
+mod liquibase;
 mod python;
 mod rails;
 mod sql;
+mod tables;
 mod tree;
 mod values;
 
@@ -89,6 +91,7 @@ fn reader(file: &FileDiff<'_>) -> Option<Reader> {
         "js" | "ts" | "mjs" | "cjs" | "mts" | "cts" if is_migration(path) => {
             Some(|_, text, script| javascript::read(text, script))
         }
+        "xml" if is_migration(path) => Some(|_, text, script| liquibase::read(text, script)),
         _ => None,
     }
 }

@@ -1,11 +1,9 @@
 //! SQL in operations. Tables are read by PostgreSQL's grammar (`tree`); the other statements say what they do in their first
 //! words. What is not understood says nothing, in whatever dialect it is.
 
-use std::ops::Range;
-
-use super::super::operation::{Column, Deed, Dialect, Index, Operation, Script, Type};
+use super::super::operation::{Deed, Dialect, Index, Operation, Script, Type};
 use super::super::sql::{self, Kind, Reader, Statement};
-use super::tree;
+use super::tables::read_table;
 
 /// Adds what the SQL in `text` does; `offset` is where the text begins in the file.
 pub(super) fn read(text: &str, offset: usize, script: &mut Script) {
@@ -86,112 +84,6 @@ fn read_block(text: &str, offset: usize, statement: &Statement<'_>, script: &mut
             read_statement(inner, offset + start, &Statement { tokens }, script, Body::Block);
         }
     }
-}
-
-/// ALTER TABLE and CREATE TABLE. The grammar is PostgreSQL's, so that what only other databases say is read beside it.
-fn read_table(text: &str, statement: &Statement<'_>, is_alter: bool) -> Vec<(Range<usize>, Operation)> {
-    let range = statement.range();
-    let plain = postgres_quotes(&text[range.clone()]);
-    let shifted = |own: Range<usize>| range.start + own.start..range.start + own.end;
-    if !is_alter {
-        let read = if tree::is_tame(statement) { tree::operations(&plain) } else { Vec::new() };
-        if read.is_empty() {
-            let create = |table| Operation::CreateTable { table, columns: vec![], references: vec![], replaces: false };
-            return statement.created_table().map(|table| (range.clone(), create(table))).into_iter().collect();
-        }
-        return read.into_iter().map(|(own, operation)| (shifted(own), operation)).collect();
-    }
-    let foreign = foreign_actions(statement);
-    if !foreign.is_empty() || is_foreign(statement) {
-        let foreign = if foreign.is_empty() { fallback_actions(statement) } else { foreign };
-        return foreign.into_iter().map(|operation| (range.clone(), operation)).collect();
-    }
-    let read = if tree::is_tame(statement) { tree::operations(&plain) } else { Vec::new() };
-    if read.is_empty() {
-        return fallback_actions(statement).into_iter().map(|operation| (range.clone(), operation)).collect();
-    }
-    read.into_iter().map(|(own, operation)| (shifted(own), operation)).collect()
-}
-
-/// MySQL's quotes as PostgreSQL writes them; of the same length, so that places stay.
-fn postgres_quotes(text: &str) -> String {
-    text.replace('`', "\"")
-}
-
-/// True for an ALTER TABLE that drops or adds what only MySQL has there: the grammar would take the word for a column.
-fn is_foreign(statement: &Statement<'_>) -> bool {
-    let Some((_, actions)) = statement.altered_table() else { return false };
-    actions.into_iter().any(|mut action| {
-        let kinds: &[&str] = if action.take(&["drop"]) {
-            &["index", "key", "foreign", "primary", "check"]
-        } else if action.take(&["add"]) {
-            &["index", "key", "fulltext", "spatial"]
-        } else {
-            return false;
-        };
-        // A column may be called so: then what follows is its type, or nothing.
-        let is_kind = kinds.iter().any(|kind| action.take(&[kind]));
-        is_kind && action.tokens.first().is_some_and(|token| token.kind != Kind::Sign || token.text == "(")
-    })
-}
-
-/// What only MySQL says: `CHANGE a b type`, `MODIFY a type`, `DROP FOREIGN KEY a`.
-fn foreign_actions(statement: &Statement<'_>) -> Vec<Operation> {
-    let Some((table, actions)) = statement.altered_table() else { return Vec::new() };
-    let mut operations = Vec::new();
-    for mut action in actions {
-        let changes = action.take(&["change"]);
-        if !changes && !action.take(&["modify"]) {
-            continue;
-        }
-        action.take(&["column"]);
-        let Some(column) = action.name() else { continue };
-        if changes {
-            let renamed = action.name().is_some_and(|to| to != column);
-            if renamed {
-                operations.push(Operation::RenameColumn { table: table.clone(), column: column.clone() });
-                continue;
-            }
-        }
-        let to = action.clone().name().map(|name| Type::of(&name)).unwrap_or_default();
-        operations.push(Operation::ChangeType { table: table.clone(), column, to, from: None });
-    }
-    operations
-}
-
-/// What can be told of an ALTER TABLE that the grammar does not know, or that is too long for it.
-fn fallback_actions(statement: &Statement<'_>) -> Vec<Operation> {
-    let Some((table, actions)) = statement.altered_table() else { return Vec::new() };
-    let mut operations = Vec::new();
-    for mut action in actions {
-        if action.take(&["drop", "constraint"]) || action.take(&["drop", "foreign", "key"]) {
-            action.take(&["if", "exists"]);
-            operations
-                .push(Operation::DropConstraint { table: table.clone(), name: action.name().unwrap_or_default() });
-        } else if sql::drops_column(action.clone()) {
-            operations.push(Operation::DropColumn { table: table.clone(), column: String::new() });
-        } else if action.take(&["add"]) {
-            if ["constraint", "index", "key", "unique", "primary", "foreign", "check", "fulltext"]
-                .iter()
-                .any(|word| action.take(&[word]))
-            {
-                continue;
-            }
-            action.take(&["column"]);
-            action.take(&["if", "not", "exists"]);
-            let Some(name) = action.name() else { continue };
-            let default = if action.holds("default") || action.holds("identity") || action.holds("auto_increment") {
-                super::super::operation::Value::Same
-            } else {
-                super::super::operation::Value::None
-            };
-            let column = Column { name, not_null: action.holds("not"), default, ..Column::default() };
-            operations.push(Operation::AddColumn { table: table.clone(), column });
-        } else {
-            operations.push(Operation::Unknown { schema: true });
-        }
-    }
-    operations
 }
 
 /// What a statement without a table's definition does.

@@ -2,11 +2,12 @@
 
 use domain::{Category, Confidence, Severity};
 
-use super::operation::{Deed, Note, Script};
+use super::operation::{Deed, Note, Script, Step};
 use crate::rules::{Check, Rule};
 
 pub(super) mod breaking;
 pub(super) mod destructive;
+pub(super) mod indexes;
 pub(super) mod locks;
 pub(super) mod rewrites;
 pub(super) mod style;
@@ -43,6 +44,11 @@ fn deeds(script: &Script, deeds: &[Deed], message: &'static str) -> Vec<Note> {
 /// The same, where only PostgreSQL is like that.
 fn postgres_deeds(script: &Script, wanted: &[Deed], message: &'static str) -> Vec<Note> {
     if script.is_postgres() { deeds(script, wanted, message) } else { Vec::new() }
+}
+
+/// What `judge` says about what is done to tables that were there before, where the database is PostgreSQL.
+fn postgres_old(script: &Script, judge: impl Fn(usize, &Step) -> Option<Note>) -> Vec<Note> {
+    if script.is_postgres() { script.each_on_old_table(judge) } else { Vec::new() }
 }
 
 #[cfg(test)]
