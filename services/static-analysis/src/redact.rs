@@ -77,7 +77,10 @@ pub(crate) enum Known {
 impl Known {
     /// Where secrets stand in `text`.
     fn within(&self, text: &str) -> Vec<Range<usize>> {
-        let Self::These(secrets) = self else { return vec![0..text.len()] };
+        let Self::These(secrets) = self else {
+            let all = 0..text.len();
+            return vec![all];
+        };
         let word = |at: Option<&u8>| at.is_some_and(u8::is_ascii_alphanumeric);
         let stands_alone = |range: &Range<usize>| {
             let before = range.start.checked_sub(1).and_then(|at| text.as_bytes().get(at));

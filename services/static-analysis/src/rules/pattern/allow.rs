@@ -134,9 +134,8 @@ impl Allowed {
         match self.condition {
             Condition::Any => answers.any(|answer| answer),
             Condition::All => {
-                !self.by_commit
-                    && !(self.regexes.is_empty() && self.words.is_empty() && self.paths.is_empty())
-                    && answers.all(|answer| answer)
+                let says_nothing = self.regexes.is_empty() && self.words.is_empty() && self.paths.is_empty();
+                !(self.by_commit || says_nothing) && answers.all(|answer| answer)
             }
         }
     }
