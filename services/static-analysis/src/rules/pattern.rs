@@ -459,7 +459,8 @@ impl Pattern {
     }
 
     fn named(&self, named: &Named, line: &AddedLine<'_>) -> Vec<Hit> {
-        let allows = |value: &str| self.allows(Place { secret: value, found: value, line: line.text, path: line.path() });
+        let allows =
+            |value: &str| self.allows(Place { secret: value, found: value, line: line.text, path: line.path() });
         let judge = Judge { strict: self.kind == Kind::Named { strict: true }, allows: &allows };
         let doubt = |hit: Hit, doubtful| {
             if doubtful { hit.severity(Severity::Low).confidence(Confidence::Low) } else { hit }
@@ -503,7 +504,8 @@ impl Pattern {
 
     /// Whether a value stands where and as a secret stands.
     fn accepts(&self, text: &str, secret: &Range<usize>) -> bool {
-        matches!(self.kind, Kind::Own { .. }) || stands_alone(text, secret) && !secret::is_stand_in(&text[secret.clone()])
+        matches!(self.kind, Kind::Own { .. })
+            || stands_alone(text, secret) && !secret::is_stand_in(&text[secret.clone()])
     }
 
     /// Whether the value itself will do, and nobody said that it may stand.
