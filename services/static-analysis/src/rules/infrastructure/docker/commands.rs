@@ -4,7 +4,8 @@ use std::collections::HashSet;
 
 use domain::Severity;
 
-use super::rows::{Bad, ROWS, Row, TLS_TEXT, packages};
+use super::calls::packages;
+use super::rows::{Bad, ROWS, Row, TLS_TEXT};
 use super::shell::{self, Command};
 use super::{Shown, rule, secrets};
 use crate::rules::Rule;

@@ -7,6 +7,7 @@ use crate::engine::is_whole;
 use crate::paths;
 use crate::rules::{Check, FileHit, Hit, Rule, Shared};
 
+mod calls;
 mod commands;
 mod file;
 mod instructions;
