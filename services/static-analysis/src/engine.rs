@@ -15,9 +15,12 @@ use crate::index::{Index, Look, Marks, Seen};
 use crate::kept::{Found, Kept};
 use crate::own::Own;
 use crate::rules::pattern::Runs;
-use crate::rules::{self, AddedLine, FileHit, Hit, Rule, secret};
+use crate::rules::{self, AddedLine, FileHit, Hit, Rule};
 use crate::suppress::Suppressions;
 use crate::{paths, windows};
+
+/// Bytes of a word that may be the secret, where a rule says that it is on the line below.
+const VALUE_BYTES_MIN: usize = 8;
 
 /// The rules and their settings, ready to be applied to any number of diffs.
 pub struct Law {
@@ -268,9 +271,10 @@ impl<'d> Scan<'_, 'd> {
         match &hit.secret {
             Some(secret) => self.kept.hide(view.text.get(secret.clone()).unwrap_or_default()),
             None if rule.category == Category::Secret => {
-                if let Some(value) = secret::value_below(view) {
-                    self.kept.hide(value);
-                }
+                // It is on the line below: what there may be it.
+                let below = view.below().next().unwrap_or_default();
+                let words = below.split(|c: char| c.is_whitespace() || "\"'`=:,;<>(){}".contains(c));
+                words.filter(|word| word.len() >= VALUE_BYTES_MIN).for_each(|word| self.kept.hide(word));
             }
             None => {}
         }

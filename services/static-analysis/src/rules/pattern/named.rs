@@ -17,7 +17,7 @@ use crate::rules::secret::{self, entropy};
 /// Bytes between a name and the beginning of its value.
 const REACH_BYTES: usize = 76;
 /// Bytes of the line below that are looked at.
-pub(super) const BELOW_BYTES_MAX: usize = 700;
+const BELOW_BYTES_MAX: usize = 700;
 /// A name this short, or shorter, is no name inside another word.
 const SHORT_NAME_BYTES: usize = 6;
 /// Bits for each character of a value that has no digit.

@@ -10,6 +10,8 @@ use super::super::AddedLine;
 /// Sorts of characters that runs are counted in, each with all those before it: letters and digits; `-` and `_`; signs of base 64 and
 /// of addresses; whatever is no blank.
 const SORTS: usize = 4;
+/// Bytes of the line below that are looked at.
+const BELOW_BYTES_MAX: usize = 1_024;
 /// Alternatives and pieces looked at in an expression.
 const DEPTH_MAX: usize = 64;
 
@@ -34,7 +36,7 @@ static SORT: [u8; 256] = {
     table
 };
 
-/// The longest run of each sort on a line, and on the line below. Counted when first asked for.
+/// The longest run of each sort on a line, and on the line below, where its value may stand. Counted when first asked for.
 pub(crate) struct Runs<'a> {
     line: &'a AddedLine<'a>,
     longest: OnceCell<[usize; SORTS]>,
@@ -49,16 +51,14 @@ impl<'a> Runs<'a> {
     fn longest(&self) -> &[usize; SORTS] {
         self.longest.get_or_init(|| {
             let here = longest(self.line.text);
-            // A row may look for the value of a name on the line below.
-            let below = self.line.below().next().map_or([0; SORTS], |below| longest(start_of(below)));
+            let below = self
+                .line
+                .below()
+                .next()
+                .map_or([0; SORTS], |below| longest(&below[..below.floor_char_boundary(BELOW_BYTES_MAX)]));
             std::array::from_fn(|sort| here[sort].max(below[sort]))
         })
     }
-}
-
-/// As much of a line as a value of the line above is looked for in.
-fn start_of(text: &str) -> &str {
-    &text[..text.floor_char_boundary(super::named::BELOW_BYTES_MAX)]
 }
 
 fn longest(text: &str) -> [usize; SORTS] {

@@ -3,6 +3,7 @@ use proptest::string::string_regex;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 use super::*;
+use crate::rules::{Check, Rule};
 use crate::sample;
 
 /// Draws until one that the row has to find comes up: some draws look like placeholders.
@@ -27,9 +28,12 @@ fn finds(rule: &'static Rule, text: &str) -> bool {
 pub(crate) fn draw(rule: &'static Rule, seed: u64) -> Option<(String, String)> {
     let Check::Pattern(pattern) = rule.check else { return None };
     let (before, expression) = match &pattern.form {
-        Form::Line(_) if pattern.kind != Kind::Token => return None,
-        Form::Line(expression) => (String::new(), expression.text.replace("(?P<secret>", "(?:")),
-        Form::Named { tokens, .. } => (format!("{}_api_key = ", rule.keywords[0]), tokens.join("|")),
+        Form::Line(expression) if pattern.is_token() => (String::new(), expression.text.replace("(?P<secret>", "(?:")),
+        Form::Line(_) => return None,
+        Form::Named { tokens, .. } => {
+            let tokens: Vec<_> = tokens.iter().map(|token| token.text.as_str()).collect();
+            (format!("{}_api_key = ", rule.keywords[0]), tokens.join("|"))
+        }
     };
     let seed: Vec<_> = seed.to_le_bytes().into_iter().cycle().take(32).collect();
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &seed);
@@ -46,7 +50,7 @@ fn finds_its_own(rule: &'static Rule, pattern: &Pattern) -> bool {
         // A name, the usual ways to call its secret, and the value.
         Form::Named { tokens, .. } => {
             let names = ["api_key", "private_secret"].map(|word| format!("{}_{word} = ", rule.keywords[0]));
-            (names.to_vec(), tokens.join("|"))
+            (names.to_vec(), tokens.iter().map(|token| token.text.as_str()).collect::<Vec<_>>().join("|"))
         }
     };
     let strategy = string_regex(&expression).expect("the expression can be drawn from");
