@@ -162,7 +162,7 @@ async fn the_rules_of_a_repository_take_nothing_away() {
     let meek = "[[rules]]\nid = 'secret.a.all'\nregex = '.+'\nseverity = 'info'\n[allowlist]\npaths = ['.*']\n\
                 [[rules]]\nid = 'secret.b.all'\nregex = '.+'\nseverity = 'info'\n";
     std::fs::write(kept.join("meek.toml"), meek).unwrap();
-    let found = scan(folder.path(), &["--format", "json", "--fail-on", "critical"], DIFF).await;
+    let found = scan(folder.path(), &["--format", "json", "--fail-on", "high"], DIFF).await;
     assert_eq!(found.code, Some(1), "{}", found.out);
     assert!(ids(&found).contains(&"secret.aws.access-key-id".to_owned()), "{}", found.out);
     // An id that FailSafe has would hide what its own rule says.

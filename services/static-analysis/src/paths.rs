@@ -45,6 +45,14 @@ pub(crate) fn is_test(path: &str) -> bool {
             && (stem.ends_with("test") || stem.ends_with("tests")))
 }
 
+/// True for a Python file that pytest or unittest collects, or that helps it: there `assert` is how one checks.
+pub(crate) fn is_python_test(path: &str) -> bool {
+    let name = name(path);
+    let stem = name.strip_suffix(".py").unwrap_or(name);
+    let named = stem.starts_with("test_") || stem == "tests" || stem == "conftest";
+    named || stem.ends_with("_test") || ["tests", "test", "testing"].iter().any(|folder| has_folder(path, folder))
+}
+
 /// True for a file that a package manager writes: it is full of sums that look like secrets.
 pub(crate) fn is_lock_file(path: &str) -> bool {
     let name = name(path).to_ascii_lowercase();

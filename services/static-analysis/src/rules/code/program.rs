@@ -131,7 +131,12 @@ pub(crate) struct Report<'a> {
     seen: HashSet<(&'static str, usize)>,
 }
 
-impl Report<'_> {
+impl<'a> Report<'a> {
+    /// The path of the file.
+    pub(crate) fn path(&self) -> &'a str {
+        &self.file.change.path
+    }
+
     /// Notes what a rule found at a node, if the change is the cause of it. A rule speaks once about a line.
     pub(crate) fn at(&mut self, rule: &'static Rule, node: Node<'_>, message: &'static str) {
         self.hit(rule, node.byte_range(), |range| Hit::at(range, message));

@@ -2,14 +2,15 @@
 
 use std::sync::LazyLock;
 
+use domain::Severity;
 use regex::Regex;
 use tree_sitter::Node;
 
 use super::model::{Kind, Model, Variable};
 use super::types::arguments;
-use crate::rules::Rule;
 use crate::rules::code::program::{Report, children};
 use crate::rules::code::{PROGRAM, sql_concatenation};
+use crate::rules::{Hit, Rule};
 
 pub(super) static RULES: &[&Rule] = &[&UNESCAPED, &SUBPROCESS];
 
@@ -65,7 +66,12 @@ pub(super) fn check<'t>(model: &Model<'_, 't>, callee: &str, call: Node<'t>, rep
     if let Some(statement) = statement_index(callee).and_then(|index| args.get(index))
         && let Some(at) = built_statement(model, *statement)
     {
-        report.at(&sql_concatenation::RULE, at, SQL_MESSAGE);
+        // Where no value can stand yet, it is a name or a clause that is put in: no parameter could replace it.
+        let is_value = beginning(model, at).is_none_or(|text| sql_concatenation::has_value(&text));
+        report.hit(&sql_concatenation::RULE, at.byte_range(), |range| {
+            let hit = Hit::at(range, SQL_MESSAGE);
+            if is_value { hit } else { hit.severity(Severity::Low) }
+        });
     }
     let html = ["CSS", "HTML", "HTMLAttr", "JS", "JSStr", "Srcset", "URL"];
     if callee.strip_prefix("html/template.").is_some_and(|name| html.contains(&name))
@@ -118,6 +124,16 @@ fn built_statement<'t>(model: &Model<'_, 't>, statement: Node<'t>) -> Option<Nod
         "identifier" => built_variable(model, model.variable(statement)?),
         _ => None,
     }
+}
+
+/// The text of a statement before the first piece that is put in, where it is at one place.
+fn beginning<'t>(model: &Model<'_, 't>, at: Node<'t>) -> Option<String> {
+    if at.kind() == "call_expression" {
+        let format = arguments(at).into_iter().find_map(|arg| model.string(arg))?;
+        return Some(format.split('%').next().unwrap_or_default().to_owned());
+    }
+    let operands = model.operands(at);
+    (operands.len() > 1).then(|| operands.into_iter().map_while(|operand| model.literal(operand)).collect::<String>())
 }
 
 fn built_variable<'t>(model: &Model<'_, 't>, variable: &Variable<'t>) -> Option<Node<'t>> {

@@ -1,5 +1,6 @@
 //! Each row: the body of a function, and the rules that must speak, with their lines.
 
+use domain::Severity;
 use proptest::prelude::*;
 
 use crate::sample::{added, scan};
@@ -202,4 +203,18 @@ proptest! {
     fn no_text_is_too_strange(text in "(?s)(package |import |func |\"os\"|os|\\.|Open|\\(|\\)|\"|`|\\{|\\}|:=|x|y|int8|if |for |return |<|>>|\\[|\\]|9{1,40}|\n|make|-|\\*|é){0,150}") {
         scan(vec![added("src/main.go", &text)]);
     }
+}
+
+#[test]
+fn what_is_put_in_where_no_value_can_stand_is_worth_a_note() {
+    let severity = |statement: &str| {
+        let text = program(&["database/sql"], "func f(db *sql.DB, x string)", &format!("db.Query({statement})"));
+        let findings = scan(vec![added("src/main.go", &text)]).findings;
+        let found: Vec<_> = findings.iter().filter(|f| f.rule_id == "code.injection.sql-concatenation").collect();
+        assert_eq!(found.len(), 1, "{statement}");
+        found[0].severity
+    };
+    assert_eq!(severity("\"SELECT a FROM t WHERE a = '\" + x + \"'\""), Severity::Medium);
+    assert_eq!(severity("\"SELECT a FROM \" + x + \" WHERE a = 1\""), Severity::Low);
+    assert_eq!(severity("\"SELECT a FROM t \" + x"), Severity::Low);
 }

@@ -158,3 +158,12 @@ proptest! {
         scan(vec![added("src/app.py", &text)]);
     }
 }
+
+#[test]
+fn a_test_checks_by_assert() {
+    for (path, expected) in
+        [("tests/api/orders.py", 0), ("shop/test_orders.py", 0), ("conftest.py", 0), ("src/app.py", 1)]
+    {
+        assert_eq!(found(vec![added(path, "assert x")]).len(), expected, "{path}");
+    }
+}
