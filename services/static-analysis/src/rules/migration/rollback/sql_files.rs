@@ -88,16 +88,18 @@ pub(in crate::rules::migration) fn missing(path: &str, text: &str, ways_back: &W
     }
     let new = New::of(&statements);
     let changing = statements.iter().find(|statement| !new.only_adds(statement));
+    // Whoever works with numbered files, or with Prisma, has no place for the way back: a person has to look, and may let it go.
     Some(match changing {
-        Some(statement) => Missing::high(
-            statement.range().start,
-            "the migration changes what is there, and nothing in the change takes it back",
-        ),
+        Some(statement) => Missing {
+            at: statement.range().start,
+            why: "the migration changes what is there, and nothing in the change takes it back",
+            severity: Severity::Medium,
+        },
         // The release before it can live with more tables and columns than it knows.
         None => Missing {
             at: first,
             why: "nothing in the change takes the migration back (it only adds)",
-            severity: Severity::Medium,
+            severity: Severity::Low,
         },
     })
 }
@@ -217,17 +219,19 @@ mod tests {
 
     #[test]
     fn a_file_of_a_pair_needs_the_other() {
-        for (up, down) in [
-            ("db/migrations/000107_a.up.sql", "db/migrations/000107_a.down.sql"),
-            ("migrations/2026-01-01-120000_a/up.sql", "migrations/2026-01-01-120000_a/down.sql"),
-            ("migrations/0107_a.sql", "migrations/0107_a_rollback.sql"),
-            ("migrations/0107_a.sql", "migrations/0107_a.down.sql"),
-            ("migrations/up/0107_a.sql", "migrations/down/0107_a.sql"),
-            ("migrations/0107_a.sql", "migrations/rollback/0107_a.sql"),
-            ("prisma/migrations/2026_a/migration.sql", "prisma/migrations/2026_a/down.sql"),
+        // Where there is no place for the way back by convention, its lack asks for a look.
+        let (high, medium) = (Severity::High, Severity::Medium);
+        for (up, down, severity) in [
+            ("db/migrations/000107_a.up.sql", "db/migrations/000107_a.down.sql", high),
+            ("migrations/2026-01-01-120000_a/up.sql", "migrations/2026-01-01-120000_a/down.sql", high),
+            ("migrations/0107_a.sql", "migrations/0107_a_rollback.sql", medium),
+            ("migrations/0107_a.sql", "migrations/0107_a.down.sql", medium),
+            ("migrations/up/0107_a.sql", "migrations/down/0107_a.sql", high),
+            ("migrations/0107_a.sql", "migrations/rollback/0107_a.sql", medium),
+            ("prisma/migrations/2026_a/migration.sql", "prisma/migrations/2026_a/down.sql", medium),
         ] {
             let text = "ALTER TABLE t ALTER COLUMN a TYPE bigint;";
-            assert_eq!(sample::scan_with(&RULE, vec![sample::added(up, text)]), [(up.to_owned(), 1, Severity::High)]);
+            assert_eq!(sample::scan_with(&RULE, vec![sample::added(up, text)]), [(up.to_owned(), 1, severity)]);
             assert_eq!(sample::scan_with(&RULE, vec![sample::added(up, text), sample::added(down, text)]), [], "{up}");
         }
     }
@@ -279,7 +283,7 @@ mod tests {
             "ALTER TABLE a ADD b int;\nALTER TABLE a ADD CONSTRAINT f FOREIGN KEY (b) REFERENCES c (id), ALTER COLUMN b DROP DEFAULT;",
             "CREATE TABLE a (b int);\nALTER TABLE a ADD CONSTRAINT c CHECK (b > 0);",
         ] {
-            check(path, text, Some((1, Severity::Medium)));
+            check(path, text, Some((1, Severity::Low)));
         }
         for text in [
             "DROP TABLE a;",
@@ -290,9 +294,9 @@ mod tests {
             "UPDATE a SET b = 1;",
             "CREATE OR REPLACE FUNCTION f() RETURNS int AS $$ SELECT 1 $$ LANGUAGE sql;",
         ] {
-            check(path, text, Some((1, Severity::High)));
+            check(path, text, Some((1, Severity::Medium)));
         }
-        check(path, "CREATE TABLE a (id int);\nALTER TABLE b DROP COLUMN c;\n", Some((2, Severity::High)));
+        check(path, "CREATE TABLE a (id int);\nALTER TABLE b DROP COLUMN c;\n", Some((2, Severity::Medium)));
         check("migrations/seed.sql", "INSERT INTO a VALUES (1);", None);
         check("sql/R__views.sql", "CREATE OR REPLACE VIEW v AS SELECT 1;", None);
         check(path, "-- nothing yet\n", None);
