@@ -42,7 +42,8 @@ fn check(file: &FileDiff<'_>) -> Vec<FileHit> {
     for (number, hunk) in file.hunks.iter().enumerate() {
         let mut start = 0;
         for end in 0..=hunk.lines.len() {
-            let ends = hunk.lines.get(end).is_none_or(|line| line.text.trim_end() == "---");
+            let ends =
+                hunk.lines.get(end).is_none_or(|line| line.text.starts_with("---") && line.text.trim_end() == "---");
             if ends {
                 let found = document(hunk, start..end);
                 hits.extend(found.into_iter().map(|(line, hit)| FileHit { line: Some((number, line)), hit }));
@@ -57,7 +58,9 @@ fn check(file: &FileDiff<'_>) -> Vec<FileHit> {
 fn document(hunk: &Hunk<'_>, lines: std::ops::Range<usize>) -> Vec<(usize, Hit)> {
     let shown = |index: &usize| hunk.lines[*index].kind != LineKind::Removed;
     let is_secret = |line: &Line<'_>| {
-        field(line.text).is_some_and(|(key, value)| key == "kind" && bare(value).eq_ignore_ascii_case("secret"))
+        // Most files of this sort hold no such line: the cheap question first.
+        line.text.contains("kind")
+            && field(line.text).is_some_and(|(key, value)| key == "kind" && bare(value).eq_ignore_ascii_case("secret"))
     };
     if !lines.clone().filter(shown).any(|index| is_secret(&hunk.lines[index])) {
         return Vec::new();

@@ -61,7 +61,7 @@ const LINES: &[&str] = &[
     "curl -u user:$PASSWORD https://x",
     "curl -H \"Authorization: Bearer ${TOKEN}\" https://x",
     "NPM_TOKEN=${NPM_TOKEN}",
-    "//registry.npmjs.org/:_authToken=${NPM_TOKEN}",
+    "//npm.acme.io/:_authToken=${NPM_TOKEN}",
     concat!("eyJ", "hbGciOiJIUzI1NiJ9"),
     "key_12345",
     concat!("dop_v1", "_xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"),

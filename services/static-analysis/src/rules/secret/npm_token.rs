@@ -20,7 +20,7 @@ pub static RULE: Rule = Rule {
     keywords: &["npm_"],
     remediation: ROTATE,
     references: &[
-        "https://docs.npmjs.com/about-access-tokens",
+        "https://github.blog/changelog/2021-09-23-npm-has-a-new-access-token-format/",
         "https://github.blog/changelog/2021-09-23-npm-has-a-new-access-token-format/",
     ],
     aliases: &["kingfisher.npm.1", "np.npm.1", "npm-access-token"],
@@ -64,7 +64,7 @@ mod tests {
             &RULE,
             ".npmrc",
             &[
-                (&format!("//registry.npmjs.org/:_authToken={}", checksum::made_up("npm", RANDOM)), Severity::Critical),
+                (&format!("//npm.acme.io/:_authToken={}", checksum::made_up("npm", RANDOM)), Severity::Critical),
                 (&format!("NPM_TOKEN=npm{}{RANDOM}AAAAAA", '_'), Severity::Medium),
             ],
         );
@@ -75,11 +75,7 @@ mod tests {
         sample::finds_nothing(
             &RULE,
             ".npmrc",
-            &[
-                &format!("npm_{}", "x".repeat(36)),
-                "npm_config_registry=https://registry.npmjs.org",
-                "npm_token=${NPM_TOKEN}",
-            ],
+            &[&format!("npm_{}", "x".repeat(36)), "npm_config_registry=https://npm.acme.io", "npm_token=${NPM_TOKEN}"],
         );
     }
 }

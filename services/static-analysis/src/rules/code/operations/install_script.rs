@@ -19,7 +19,7 @@ pub static RULE: Rule = Rule {
     hazard: "",
     keywords: &["hasinstallscript", "requiresbuild", "\"preinstall\"", "\"install\"", "\"postinstall\""],
     remediation: "Read the script, or install with --ignore-scripts.",
-    references: &["https://docs.npmjs.com/cli/using-npm/scripts"],
+    references: &["https://github.com/npm/cli/blob/latest/docs/lib/content/using-npm/scripts.md"],
     aliases: &[],
     check: Check::Line(check),
 };

@@ -18,7 +18,7 @@ pub static RULE: Rule = Rule {
     keywords: &[],
     remediation: "Let the package manager write both, and commit them together.",
     references: &[
-        "https://docs.npmjs.com/cli/configuring-npm/package-lock-json",
+        "https://github.com/npm/cli/blob/latest/docs/lib/content/configuring-npm/package-lock-json.md",
         "https://doc.rust-lang.org/cargo/guide/cargo-toml-vs-cargo-lock.html",
     ],
     aliases: &[],

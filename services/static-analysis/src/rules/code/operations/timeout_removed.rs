@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
+use aho_corasick::AhoCorasick;
 use domain::diff::{FileDiff, LineKind};
 use domain::{Category, Confidence, FileChange, Severity};
 use regex::Regex;
@@ -27,6 +28,12 @@ pub static RULE: Rule = Rule {
     check: Check::File { applies, check },
 };
 
+/// What every name that speaks of a limit holds: most lines hold none, and are not looked at further.
+static WORDS: LazyLock<AhoCorasick> = LazyLock::new(|| {
+    let words = ["timeout", "time_out", "deadline", "retry", "retries", "max_attempts", "backoff"];
+    AhoCorasick::builder().ascii_case_insensitive(true).build(words).expect("the words are few")
+});
+
 /// A limit that is set: a name that speaks of one, and its value.
 static LIMIT: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"(?i)\b(\w*(?:timeout|time_out|deadline|retry|retries|max_attempts|backoff)\w*)[\x22']?\s*(?:[:=]|\()")
@@ -43,13 +50,20 @@ fn applies(change: &FileChange) -> bool {
 
 fn check(file: &FileDiff<'_>) -> Vec<FileHit> {
     let syntax = Syntax::of(&file.change.path);
+    let lines = || file.hunks.iter().flat_map(|hunk| &hunk.lines);
+    if !lines().any(|line| line.kind == LineKind::Removed && WORDS.is_match(line.text)) {
+        return Vec::new();
+    }
     let limits = |text: &str| -> Vec<String> {
+        if !WORDS.is_match(text) {
+            return Vec::new();
+        }
         let code = syntax.map_or_else(|| text.to_owned(), |syntax| code_only(text, syntax));
         LIMIT.captures_iter(&code).filter_map(|found| Some(normal(found.get(1)?.as_str()))).collect()
     };
     // How often each is left: the sum of what is added less what is removed.
     let mut balance: HashMap<String, i64> = HashMap::new();
-    for line in file.hunks.iter().flat_map(|hunk| &hunk.lines).filter(|line| line.kind != LineKind::Context) {
+    for line in lines().filter(|line| line.kind != LineKind::Context) {
         let step = if line.kind == LineKind::Added { 1 } else { -1 };
         for limit in limits(line.text) {
             *balance.entry(limit).or_default() += step;

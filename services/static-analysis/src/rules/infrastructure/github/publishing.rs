@@ -19,7 +19,7 @@ static TRUSTED: Rule = Rule {
     remediation: "Let the registry trust the workflow itself (OpenID Connect), so that there is no token to lose.",
     references: &[
         "https://repos.openssf.org/trusted-publishers-for-all-package-repositories",
-        "https://docs.pypi.org/trusted-publishers/",
+        "https://docs.github.com/en/actions/how-tos/secure-your-work/security-harden-deployments/oidc-in-pypi",
     ],
     aliases: &["use-trusted-publishing"],
     ..rule("infrastructure.github.trusted-publishing", "Release with a token that lasts", Severity::Info)
@@ -36,7 +36,7 @@ static ADHOC: Rule = Rule {
     cwe: 829,
     hazard: "ci.adhoc-packages",
     remediation: "Install from a lock file of the repository.",
-    references: &["https://docs.npmjs.com/cli/commands/npm-ci"],
+    references: &["https://github.com/npm/cli/blob/latest/docs/lib/content/commands/npm-ci.md"],
     aliases: &["adhoc-packages"],
     ..rule("infrastructure.github.adhoc-package", "Package installed past the lock file", Severity::Info)
 };

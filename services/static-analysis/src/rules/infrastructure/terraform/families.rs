@@ -46,38 +46,34 @@ pub(super) fn cwe(hazard: &str) -> u32 {
     }
 }
 
-/// The page of the provider's own manual about the resource.
+/// The page of the provider's own manual about the resource, in the provider's repository; the repository where its pages are
+/// laid out in another way.
 pub(super) fn documentation(resource: &str) -> String {
-    let (kind, resource) = match resource.split_once('.') {
-        Some(("data", rest)) => ("data-sources", rest),
-        Some((_, rest)) => ("", rest),
-        None => ("resources", resource),
+    let (folder, resource) = match resource.split_once('.') {
+        Some(("data", rest)) => (Some("d"), rest),
+        Some((_, rest)) => (None, rest),
+        None => (Some("r"), resource),
     };
     let (provider, rest) = resource.split_once('_').unwrap_or((resource, ""));
     let owner = match provider {
-        "alicloud" => "aliyun/alicloud",
-        "oci" => "oracle/oci",
-        "yandex" => "yandex-cloud/yandex",
-        "tencentcloud" => "tencentcloudstack/tencentcloud",
-        "ncloud" => "NaverCloudPlatform/ncloud",
-        "panos" => "PaloAltoNetworks/panos",
-        "github" => "integrations/github",
-        "gitlab" => "gitlabhq/gitlab",
-        "digitalocean" => "digitalocean/digitalocean",
-        "linode" => "linode/linode",
-        "openstack" => "terraform-provider-openstack/openstack",
-        other => {
-            return format!(
-                "https://registry.terraform.io/providers/hashicorp/{other}/latest/docs/{}",
-                page(kind, rest)
-            );
-        }
+        "alicloud" => "aliyun",
+        "oci" => "oracle",
+        "yandex" => "yandex-cloud",
+        "tencentcloud" => "tencentcloudstack",
+        "ncloud" => "NaverCloudPlatform",
+        "panos" => "PaloAltoNetworks",
+        "github" => "integrations",
+        "gitlab" => "gitlabhq",
+        "digitalocean" => "digitalocean",
+        "linode" => "linode",
+        "openstack" => "terraform-provider-openstack",
+        _ => "hashicorp",
     };
-    format!("https://registry.terraform.io/providers/{owner}/latest/docs/{}", page(kind, rest))
-}
-
-fn page(kind: &str, rest: &str) -> String {
-    if kind.is_empty() { String::new() } else { format!("{kind}/{rest}") }
+    let repository = format!("https://github.com/{owner}/terraform-provider-{provider}");
+    match folder.filter(|_| matches!(provider, "aws" | "azurerm" | "google")) {
+        Some(folder) => format!("{repository}/blob/main/website/docs/{folder}/{rest}.html.markdown"),
+        None => repository,
+    }
 }
 
 #[cfg(test)]
@@ -86,12 +82,11 @@ mod tests {
 
     #[test]
     fn a_resource_has_a_page() {
-        let base = "https://registry.terraform.io/providers";
-        assert_eq!(documentation("aws_db_instance"), format!("{base}/hashicorp/aws/latest/docs/resources/db_instance"));
-        assert_eq!(
-            documentation("data.aws_iam_policy_document"),
-            format!("{base}/hashicorp/aws/latest/docs/data-sources/iam_policy_document")
-        );
-        assert_eq!(documentation("provider.panos"), format!("{base}/PaloAltoNetworks/panos/latest/docs/"));
+        let aws = "https://github.com/hashicorp/terraform-provider-aws/blob/main/website/docs";
+        assert_eq!(documentation("aws_db_instance"), format!("{aws}/r/db_instance.html.markdown"));
+        let data = documentation("data.aws_iam_policy_document");
+        assert_eq!(data, format!("{aws}/d/iam_policy_document.html.markdown"));
+        assert_eq!(documentation("provider.panos"), "https://github.com/PaloAltoNetworks/terraform-provider-panos");
+        assert_eq!(documentation("oci_core_vcn"), "https://github.com/oracle/terraform-provider-oci");
     }
 }
