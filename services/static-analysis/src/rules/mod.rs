@@ -106,7 +106,7 @@ pub enum Check {
     },
     /// The same, by a check that speaks for many rules, so that the file is read once for all of them.
     Shared(&'static Shared),
-    /// What a migration does, whatever it is written in; read once for all of these rules: see [`migration::SHARED`].
+    /// What a migration does, whatever it is written in, read once for all of these rules.
     Script(fn(&migration::Script) -> Vec<migration::Note>),
     /// The whole change: each hit with the number of its file in [`Diff::files`].
     Change(fn(&Diff<'_>) -> Vec<(usize, FileHit)>),
