@@ -263,7 +263,9 @@ fn the_general_rule_is_silent_where_a_particular_one_has_spoken() {
     let text = format!("github_token = \"{token}\"\n");
     let ids = |config: &Config| -> Vec<String> {
         let findings = Law::new(config).unwrap().scan(&Diff { files: vec![added("a.py", &text)] }).findings;
-        findings.into_iter().map(|finding| finding.rule_id).collect()
+        // What the program does with it is another rule's to say.
+        let secrets = findings.into_iter().filter(|finding| finding.category == Category::Secret);
+        secrets.map(|finding| finding.rule_id).collect()
     };
     assert_eq!(ids(&Config::default()), ["secret.github.token"]);
     let disabled = vec!["secret.github.token".to_owned()];
