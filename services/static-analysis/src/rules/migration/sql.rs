@@ -328,6 +328,7 @@ const OTHERS: &[&str] = &[
     "expression",
     "not",
     "statistics",
+    "projection",
 ];
 
 /// True for an action of ALTER TABLE that drops a column.

@@ -36,14 +36,14 @@ fn postgres_quotes(text: &str) -> String {
     text.replace('`', "\"")
 }
 
-/// True for an ALTER TABLE that drops or adds what only MySQL has there: the grammar would take the word for a column.
+/// True for an ALTER TABLE that drops or adds what only MySQL or ClickHouse has there: the grammar would take the word for a column.
 fn is_foreign(statement: &Statement<'_>) -> bool {
     let Some((_, actions)) = statement.altered_table() else { return false };
     actions.into_iter().any(|mut action| {
         let kinds: &[&str] = if action.take(&["drop"]) {
-            &["index", "key", "foreign", "primary", "check"]
+            &["index", "key", "foreign", "primary", "check", "projection"]
         } else if action.take(&["add"]) {
-            &["index", "key", "fulltext", "spatial"]
+            &["index", "key", "fulltext", "spatial", "projection"]
         } else {
             return false;
         };

@@ -90,6 +90,9 @@ fn what_mysql_says_is_understood() {
     assert!(matches!(operations("ALTER TABLE `a` MODIFY `b` bigint NOT NULL")[0], Operation::ChangeType { .. }));
     assert!(matches!(operations("RENAME TABLE `a` TO `b`")[0], Operation::RenameTable { .. }));
     assert!(matches!(operations("ALTER TABLE `a` DROP FOREIGN KEY `b`")[0], Operation::DropConstraint { .. }));
+    assert!(matches!(operations("ALTER TABLE `a` DROP `b`")[0], Operation::DropColumn { .. }));
+    // ClickHouse's projections are no columns.
+    assert!(matches!(operations("ALTER TABLE a DROP PROJECTION b")[0], Operation::Unknown { .. }));
     assert_eq!(dialect("CREATE TABLE `a` (id int) ENGINE=InnoDB"), Dialect::Mysql);
     assert_eq!(dialect("CREATE TABLE a (id integer PRIMARY KEY AUTOINCREMENT)"), Dialect::Sqlite);
     assert_eq!(dialect("CREATE TABLE a (id bigint)"), Dialect::Postgres);
