@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::{Output, Stdio};
 
 use harness::{binary, eventually};
+use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
 /// Every process whose command line names `folder`.
@@ -110,8 +111,11 @@ async fn a_service_that_is_killed_is_started_again_and_nothing_is_lost() {
     let address = harness::free_address();
     let diff = folder.path().join("change.diff");
     std::fs::write(&diff, include_str!("../samples/aws-key.diff")).unwrap();
-    let services = start("services", folder.path(), &address).await;
+    let mut services = start("services", folder.path(), &address).await;
     let parent = services.id().unwrap().to_string();
+    // Until all have come up, one that dies is one that cannot live, and ends the rest.
+    let mut lines = BufReader::new(services.stdout.take().unwrap()).lines();
+    while !lines.next_line().await.unwrap().expect("the services come up").contains("FailSafe is up") {}
     // Its processes are its children; static-analysis is the one of that name.
     let kill = ["-KILL", "-P", &parent, "-f", "static-analysis"];
     eventually("a static-analysis to kill", async || {
@@ -121,8 +125,14 @@ async fn a_service_that_is_killed_is_started_again_and_nothing_is_lost() {
     let submit = ["submit", "--repository", "acme/shop", "--pull-request", "7", "--wait", "--diff"];
     let submitted = ask(&address, &[&submit[..], &[diff.to_str().unwrap()]].concat()).await;
     assert_eq!(submitted.status.code(), Some(1), "BLOCK: {submitted:?}");
-    let ended = end(services, "-TERM").await;
-    let printed = String::from_utf8_lossy(&ended.stdout).into_owned();
+    let rest = async {
+        let mut printed = String::new();
+        while let Some(line) = lines.next_line().await.unwrap() {
+            printed += &(line + "\n");
+        }
+        printed
+    };
+    let (ended, printed) = tokio::join!(end(services, "-TERM"), rest);
     assert_eq!(ended.status.code(), Some(0), "{printed}");
     assert!(printed.contains("static-analysis ended") && printed.contains("starting it again"), "{printed}");
     nothing_runs_in(folder.path()).await;
