@@ -1,11 +1,15 @@
 //! What can be typed: commands, flags and their help.
 
+mod history;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use chassis::Settings;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use proto::v1;
+
+pub(crate) use history::{Git, History, HistoryRows};
 
 /// FailSafe decides whether a deployment may go to production.
 ///
@@ -41,6 +45,9 @@ pub(crate) enum Command {
     /// Say what the static rules look for.
     #[command(subcommand)]
     Rules(Rules),
+    /// Work with what is known of repositories' pasts.
+    #[command(subcommand)]
+    History(History),
     /// Work with the model of the risk.
     #[command(subcommand)]
     Model(Model),

@@ -8,7 +8,9 @@ mod cli;
 mod client;
 mod demo;
 mod engine;
+mod history;
 mod model;
+mod progress;
 mod questions;
 mod report;
 mod rules;
@@ -78,6 +80,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Watch(options) => questions::watch(options).await,
         Command::Scan(options) => scan::run(&options),
         Command::Rules(command) => rules::run(&command),
+        Command::History(command) => history::run(&command).await.map(|()| ExitCode::SUCCESS),
         Command::Model(command) => model::run(&command).await.map(|()| ExitCode::SUCCESS),
     }
 }

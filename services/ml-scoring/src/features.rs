@@ -7,7 +7,7 @@ mod measures;
 pub mod paths;
 mod table;
 
-pub use measures::Measures;
+pub use measures::{Measures, Seen};
 pub use table::FEATURES;
 pub(crate) use table::grouped;
 
@@ -91,6 +91,15 @@ impl Features {
             *value = (feature.value)(measures).filter(|value| value.is_finite());
         }
         Self { values, revert: measures.revert }
+    }
+
+    /// The features of these values, in the order of [`FEATURES`]; missing ones are not known.
+    pub(crate) fn known(values: impl IntoIterator<Item = Option<f64>>, revert: bool) -> Self {
+        let mut features = Self { values: [None; FEATURES.len()], revert };
+        for (feature, value) in features.values.iter_mut().zip(values) {
+            *feature = value.filter(|value| value.is_finite());
+        }
+        features
     }
 
     /// The value at `index` of [`FEATURES`]; `None` when it is not known.

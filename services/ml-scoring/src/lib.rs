@@ -7,6 +7,7 @@ pub mod calibration;
 pub mod config;
 pub mod evaluation;
 pub mod features;
+pub mod history;
 pub mod metrics;
 pub mod model;
 pub mod published;

@@ -7,8 +7,8 @@ use domain::diff::{FileDiff, Hunk, Line, LineKind};
 use domain::{FileChange, FileChangeKind};
 use ignore::WalkBuilder;
 
-use super::progress::Progress;
 use super::source::text;
+use crate::progress::Progress;
 
 /// Bytes of the largest file that is read; a larger one is named and left out.
 const FILE_BYTES_MAX: u64 = 64 << 20;

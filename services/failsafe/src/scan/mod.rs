@@ -5,7 +5,6 @@ mod files;
 mod git;
 mod github;
 mod json;
-mod progress;
 mod sarif;
 mod source;
 mod text;
@@ -21,15 +20,15 @@ use domain::{Analysis, Finding, Severity};
 use static_analysis::{Config, Law, Own};
 
 use crate::cli::{Format, Scan};
+use crate::progress::Progress;
 use crate::terminal::Style;
-use progress::Progress;
 use source::Source;
 
 /// Scans what `options` name. Exits 0 when no finding is as severe as `--fail-on`, and 1 when one is.
 pub(crate) fn run(options: &Scan) -> anyhow::Result<ExitCode> {
     let started = Instant::now();
     let law = law(options)?;
-    let mut progress = Progress::start();
+    let mut progress = Progress::start("files");
     let source = Source::read(options, &progress)?;
     let diff = source.diff()?;
     progress.say("scanning");

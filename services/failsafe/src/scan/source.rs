@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail, ensure};
 use domain::diff::Diff;
 
-use super::progress::Progress;
 use super::{files, git};
 use crate::cli::Scan;
+use crate::progress::Progress;
 
 /// Bytes of the longest diff: it is held in memory.
 const DIFF_BYTES_MAX: u64 = 2 << 30;

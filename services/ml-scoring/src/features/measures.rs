@@ -6,6 +6,7 @@ use domain::{Deployment, FileChange, FileChangeKind, History};
 use time::OffsetDateTime;
 
 use super::paths::{self, FileNature};
+use crate::history::reverts::reverted;
 
 /// What is counted and recognised of a deployment. `None` where it is not known; the change itself always is.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -38,7 +39,7 @@ pub struct Measures {
     pub tests_only: bool,
     /// Share of the changed lines that lies in tests, 0 to 1.
     pub test_churn_share: f64,
-    /// The title speaks of mending something.
+    /// The title, or the branch's name, speaks of mending something.
     pub fix: Option<bool>,
     /// The author is a program.
     pub bot: Option<bool>,
@@ -52,11 +53,45 @@ pub struct Measures {
     pub history: History,
 }
 
+/// What is seen of a change, be it submitted or read from git.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen<'a> {
+    /// Its files.
+    pub files: &'a [FileChange],
+    /// Its title; empty when not known.
+    pub title: &'a str,
+    /// Who wrote it; empty when not known.
+    pub author: &'a str,
+    /// The branch it came from; empty when not known.
+    pub branch: &'a str,
+    /// Commits in it, if known.
+    pub commits: Option<f64>,
+    /// Hours from the beginning of the work to the deployment, if known.
+    pub lead_hours: Option<f64>,
+    /// It takes an earlier one back.
+    pub revert: bool,
+}
+
 impl Measures {
-    /// What is counted and recognised of `deployment`.
+    /// What is counted and recognised of `deployment`, with what its sender knows of the past.
     #[must_use]
     pub fn of(deployment: &Deployment) -> Self {
-        let files = &deployment.change.files;
+        let seen = Seen {
+            files: &deployment.change.files,
+            title: &deployment.title,
+            author: &deployment.author,
+            branch: &deployment.branch,
+            commits: deployment.commits.map(f64::from),
+            lead_hours: lead_hours(deployment.opened_at, deployment.deploy_at.unwrap_or(deployment.accepted_at)),
+            revert: reverted(&deployment.title, &deployment.branch, "").is_some(),
+        };
+        Self::seen(seen, deployment.history.clone())
+    }
+
+    /// What is counted and recognised of a change, with what is known of the past.
+    #[must_use]
+    pub fn seen(seen: Seen<'_>, history: History) -> Self {
+        let files = seen.files;
         let natures: Vec<FileNature> = files.iter().map(|file| FileNature::of(&file.path)).collect();
         let any = |is: fn(&FileNature) -> bool| natures.iter().any(is);
         let all = |is: fn(&FileNature) -> bool| !natures.is_empty() && natures.iter().all(is);
@@ -66,8 +101,8 @@ impl Measures {
             files.iter().zip(&natures).filter(|(_, nature)| nature.test).map(|(file, _)| self::churn(file)).sum();
         Self {
             files: files.len() as f64,
-            lines_added: deployment.change.lines_added() as f64,
-            lines_deleted: deployment.change.lines_deleted() as f64,
+            lines_added: files.iter().map(|file| f64::from(file.lines_added)).sum(),
+            lines_deleted: files.iter().map(|file| f64::from(file.lines_deleted)).sum(),
             subsystems: subsystems.len() as f64,
             entropy: entropy(files, churn),
             new_files: files.iter().filter(|file| file.kind == FileChangeKind::Added).count() as f64,
@@ -79,12 +114,12 @@ impl Measures {
             documentation_only: all(|nature| nature.documentation),
             tests_only: all(|nature| nature.test),
             test_churn_share: if churn > 0.0 { test_churn / churn } else { 0.0 },
-            fix: told(&deployment.title).map(is_fix),
-            bot: told(&deployment.author).map(is_bot),
-            commits: deployment.commits.map(f64::from),
-            lead_hours: lead_hours(deployment.opened_at, deployment.deploy_at.unwrap_or(deployment.accepted_at)),
-            revert: is_revert(&deployment.title, &deployment.branch),
-            history: deployment.history.clone(),
+            fix: told(seen.title).map(|title| is_fix(title) || is_fix(seen.branch)),
+            bot: told(seen.author).map(|author| is_bot(author) || is_branch_of_bot(seen.branch)),
+            commits: seen.commits,
+            lead_hours: seen.lead_hours,
+            revert: seen.revert,
+            history,
         }
     }
 }
@@ -109,7 +144,7 @@ fn lead_hours(opened_at: Option<OffsetDateTime>, until: OffsetDateTime) -> Optio
     opened_at.map(|opened_at| (until - opened_at).as_seconds_f64() / 3600.0).filter(|hours| *hours >= 0.0)
 }
 
-fn is_fix(title: &str) -> bool {
+fn is_fix(text: &str) -> bool {
     const WORDS: [&str; 22] = [
         "broken",
         "bug",
@@ -134,8 +169,8 @@ fn is_fix(title: &str) -> bool {
         "repairs",
         "workaround",
     ];
-    let title = title.to_lowercase();
-    title.split(|c: char| !c.is_alphanumeric()).any(|word| WORDS.contains(&word))
+    let text = text.to_lowercase();
+    text.split(|c: char| !c.is_alphanumeric()).any(|word| WORDS.contains(&word))
 }
 
 fn is_bot(author: &str) -> bool {
@@ -162,12 +197,11 @@ fn is_bot(author: &str) -> bool {
         || NAMES.iter().any(|name| author.starts_with(name))
 }
 
-/// By the title that forges give a revert, or by the branch that GitHub makes for one.
-fn is_revert(title: &str, branch: &str) -> bool {
-    let title = title.trim().to_lowercase();
-    let named = ["revert ", "revert: ", "reverts "].iter().any(|beginning| title.starts_with(beginning));
-    let numbered = branch.strip_prefix("revert-").is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
-    named || numbered
+/// A program opens its pull requests from branches of a fixed form, whoever adds a commit to one.
+fn is_branch_of_bot(branch: &str) -> bool {
+    ["dependabot/", "renovate/", "snyk-fix-", "snyk-upgrade-", "pyup-", "depfu/", "imgbot", "greenkeeper/"]
+        .iter()
+        .any(|beginning| branch.starts_with(beginning))
 }
 
 #[cfg(test)]
@@ -273,14 +307,6 @@ mod tests {
             [("dependabot[bot]", true), ("renovate-bot", true), ("Weblate", true), ("abbott", false), ("ann", false)]
         {
             assert_eq!(is_bot(author), expected, "{author}");
-        }
-        for (title, branch, expected) in [
-            ("Revert \"Add orders\"", "", true),
-            ("revert: add orders", "", true),
-            ("Add orders", "revert-107-orders", true),
-            ("Revertible migrations", "revert-button", false),
-        ] {
-            assert_eq!(is_revert(title, branch), expected, "{title} {branch}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What a scan is at, for whoever waits for it: one line on the terminal, from the second second on, gone when it is done.
+//! What long work is at, for whoever waits for it: one line on the terminal, from the second second on, gone when it is done.
 
 use std::io::{IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -6,12 +6,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// How long a scan may take before anything is shown, and between two looks.
+/// How long work may take before anything is shown, and between two looks.
 const PATIENCE: Duration = Duration::from_secs(1);
 const LOOK: Duration = Duration::from_millis(100);
 
 /// The line, and the thread that writes it; nothing where nobody would see it.
-pub(super) struct Progress {
+pub(crate) struct Progress {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
 }
@@ -19,13 +19,17 @@ pub(super) struct Progress {
 #[derive(Default)]
 struct Shared {
     at: Mutex<&'static str>,
+    /// What is counted, how many are done, and of how many; 0 when that is not known.
+    unit: &'static str,
     done: AtomicUsize,
+    total: AtomicUsize,
     ended: AtomicBool,
 }
 
 impl Progress {
-    pub(super) fn start() -> Self {
-        let shared = Arc::new(Shared::default());
+    /// Starts to show, counting in `unit`.
+    pub(crate) fn start(unit: &'static str) -> Self {
+        let shared = Arc::new(Shared { unit, ..Shared::default() });
         let seen = std::io::stderr().is_terminal();
         let watched = Arc::clone(&shared);
         let thread = seen.then(|| std::thread::spawn(move || show(&watched)));
@@ -33,18 +37,23 @@ impl Progress {
     }
 
     /// What is being done from now on.
-    pub(super) fn say(&self, at: &'static str) {
+    pub(crate) fn say(&self, at: &'static str) {
         *self.shared.at.lock().unwrap_or_else(PoisonError::into_inner) = at;
         self.step(0);
     }
 
-    /// How many files are done.
-    pub(super) fn step(&self, done: usize) {
+    /// Of how many it will be done.
+    pub(crate) fn of(&self, total: usize) {
+        self.shared.total.store(total, Ordering::Relaxed);
+    }
+
+    /// How many are done.
+    pub(crate) fn step(&self, done: usize) {
         self.shared.done.store(done, Ordering::Relaxed);
     }
 
     /// Takes the line away.
-    pub(super) fn end(&mut self) {
+    pub(crate) fn end(&mut self) {
         self.shared.ended.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.take() {
             thread.thread().unpark();
@@ -74,9 +83,11 @@ fn show(shared: &Shared) {
         }
         shown = true;
         let at = *shared.at.lock().unwrap_or_else(PoisonError::into_inner);
-        let _ = match shared.done.load(Ordering::Relaxed) {
-            0 => write!(out, "\r\x1b[K{at} …"),
-            done => write!(out, "\r\x1b[K{at}: {done} files …"),
+        let unit = shared.unit;
+        let _ = match (shared.done.load(Ordering::Relaxed), shared.total.load(Ordering::Relaxed)) {
+            (0, _) => write!(out, "\r\x1b[K{at} …"),
+            (done, 0) => write!(out, "\r\x1b[K{at}: {done} {unit} …"),
+            (done, total) => write!(out, "\r\x1b[K{at}: {done} of {total} {unit} ({} %) …", 100 * done / total),
         }
         .and_then(|()| out.flush());
     }

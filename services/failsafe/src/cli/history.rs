@@ -1,0 +1,34 @@
+//! What can be typed about repositories' histories.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum History {
+    /// Write what a clone tells of past changes as rows that a model can be trained with.
+    Rows(HistoryRows),
+}
+
+/// Which commits to read.
+#[derive(Args, Debug)]
+pub(crate) struct Git {
+    /// A clone of the repository, with its whole history.
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub(crate) git: PathBuf,
+    /// The end of the main line: a branch, tag or commit.
+    #[arg(long, value_name = "REF", default_value = "HEAD")]
+    pub(crate) head: String,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct HistoryRows {
+    #[command(flatten)]
+    pub(crate) git: Git,
+    /// Where to write the rows, as CSV.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: PathBuf,
+    /// What the rows call the service.
+    #[arg(long, value_name = "NAME", default_value = "own")]
+    pub(crate) project: String,
+}

@@ -1,0 +1,304 @@
+//! What the changes so far come to: counts of files, authors and the repository, from which the history of the next change is
+//! read.
+//!
+//! Pure: a function of the changes and of what failed among them.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use domain::{FileChangeKind, History};
+
+use super::change::{Change, Key, Touched};
+use crate::features::paths::subsystem;
+
+const DAY: f64 = 86_400.0;
+const YEAR: f64 = 365.25 * DAY;
+/// How far back a repository's reverts count as recent, in seconds.
+const REVERTS_RECENT: i64 = 14 * 86_400;
+/// How far back its deployments do.
+const DEPLOYMENTS_RECENT: i64 = 86_400;
+
+/// What the changes so far come to.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Past {
+    files: HashMap<Arc<str>, FilePast>,
+    authors: HashMap<Arc<str>, AuthorPast>,
+    changes: usize,
+    /// Those that came as pull requests, and those of them that failed.
+    pull_requests: usize,
+    pull_requests_failed: usize,
+    failures: usize,
+    /// When each change was made and when each failure became known, in order; in a part only the recent ones.
+    changed_at: Vec<i64>,
+    failed_at: Vec<i64>,
+}
+
+/// The past of one file.
+#[derive(Clone, Debug, Default)]
+struct FilePast {
+    changes: u32,
+    failures: u32,
+    /// When it last changed, and by which of the changes.
+    last: Option<(i64, u64)>,
+    authors: Vec<Arc<str>>,
+    /// Lines, as far as they are known: from its beginning on.
+    lines: Option<i64>,
+}
+
+/// The past of one author.
+#[derive(Clone, Debug, Default)]
+struct AuthorPast {
+    changed_at: Vec<i64>,
+    failures: u32,
+    /// The top-level directories of each change: one bit for each, and the same for directories whose names hash alike.
+    subsystems: Vec<u64>,
+}
+
+/// A change whose history is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// When it is made, in seconds of Unix time.
+    pub at: i64,
+    /// Who wrote it; empty when that is not known.
+    pub author: &'a str,
+    /// What it touches.
+    pub files: &'a [Touched],
+}
+
+/// How far the changes reach that a history is read from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// To the beginning: who is not in them has no past.
+    Whole,
+    /// Not to the beginning: who is not in them is unknown.
+    Part,
+}
+
+impl Past {
+    /// How many changes there were.
+    pub(super) fn changes(&self) -> usize {
+        self.changes
+    }
+
+    /// How many failed.
+    pub(super) fn failures(&self) -> usize {
+        self.failures
+    }
+
+    /// Has the change share the names that are kept here.
+    pub(super) fn share_names(&self, change: &mut Change) {
+        for file in &mut change.files {
+            if let Some((path, _)) = self.files.get_key_value(&file.path) {
+                file.path = Arc::clone(path);
+            }
+        }
+        if let Some((author, _)) = self.authors.get_key_value(&change.author) {
+            change.author = Arc::clone(author);
+        }
+    }
+
+    /// Takes a change in.
+    pub(super) fn add(&mut self, change: &Change) {
+        for file in &change.files {
+            if !self.files.contains_key(&file.path) {
+                self.files.insert(Arc::clone(&file.path), FilePast::default());
+            }
+        }
+        if !change.author.is_empty() && !self.authors.contains_key(&change.author) {
+            self.authors.insert(Arc::clone(&change.author), AuthorPast::default());
+        }
+        self.count(change);
+    }
+
+    /// Counts a change for the files and the author that are here.
+    fn count(&mut self, change: &Change) {
+        for file in &change.files {
+            if let Some(old) = renamed(file).and_then(|old| self.files.get(old)).cloned() {
+                self.files.insert(Arc::clone(&file.path), old);
+            }
+            if let Some(past) = self.files.get_mut(&file.path) {
+                past.add(change, file, self.changes as u64);
+            }
+        }
+        if let Some(past) = self.authors.get_mut(&change.author) {
+            past.add(change);
+        }
+        self.changes += 1;
+        self.pull_requests += usize::from(is_pull_request(change));
+        insert(&mut self.changed_at, change.at);
+        if let Some(at) = change.failed_at {
+            self.fail(change, at);
+        }
+    }
+
+    /// A change that was taken in is known to have failed since `at`.
+    pub(super) fn fail(&mut self, change: &Change, at: i64) {
+        self.count_failure(change, 1);
+        self.failures += 1;
+        self.pull_requests_failed += usize::from(is_pull_request(change));
+        insert(&mut self.failed_at, at);
+    }
+
+    /// A change that was known to have failed since `at` did not fail after all.
+    pub(super) fn forgive(&mut self, change: &Change, at: i64) {
+        self.count_failure(change, -1);
+        self.failures = self.failures.saturating_sub(1);
+        self.pull_requests_failed = self.pull_requests_failed.saturating_sub(usize::from(is_pull_request(change)));
+        if let Ok(place) = self.failed_at.binary_search(&at) {
+            self.failed_at.remove(place);
+        }
+    }
+
+    fn count_failure(&mut self, change: &Change, by: i32) {
+        for file in &change.files {
+            if let Some(past) = self.files.get_mut(&file.path) {
+                past.failures = past.failures.saturating_add_signed(by);
+            }
+        }
+        if let Some(past) = self.authors.get_mut(&change.author) {
+            past.failures = past.failures.saturating_add_signed(by);
+        }
+    }
+
+    /// The part of it that the history of one change is read from, with `further` changes taken into it.
+    pub(super) fn part(&self, asked: &Asked<'_>, further: &[&Change]) -> Self {
+        let mut part = Self {
+            changes: self.changes,
+            failures: self.failures,
+            pull_requests: self.pull_requests,
+            pull_requests_failed: self.pull_requests_failed,
+            changed_at: later(&self.changed_at, asked.at - DEPLOYMENTS_RECENT).to_vec(),
+            failed_at: later(&self.failed_at, asked.at - REVERTS_RECENT).to_vec(),
+            ..Self::default()
+        };
+        let renamed_since = further.iter().flat_map(|change| &change.files).filter_map(renamed);
+        for path in asked.files.iter().map(Touched::past_path).chain(renamed_since) {
+            part.files.insert(Arc::clone(path), self.files.get(path).cloned().unwrap_or_default());
+        }
+        let author = self.authors.get(asked.author).cloned().unwrap_or_default();
+        part.authors.insert(asked.author.into(), author);
+        for change in further {
+            part.count(change);
+        }
+        part
+    }
+
+    /// The history of one change as these changes tell it.
+    pub(super) fn history(&self, asked: &Asked<'_>, reach: Reach) -> History {
+        // Where pull requests are the custom, a commit without one is no deployment.
+        let (deployments, failures) = match self.pull_requests {
+            0 => (self.changes, self.failures),
+            pull_requests => (pull_requests, self.pull_requests_failed),
+        };
+        let mut history = History {
+            repository_deployments: Some(deployments as f64),
+            repository_reverts: Some(failures as f64),
+            repository_reverts_14d: Some(later(&self.failed_at, asked.at - REVERTS_RECENT).len() as f64),
+            repository_deployments_24h: Some(later(&self.changed_at, asked.at - DEPLOYMENTS_RECENT).len() as f64),
+            ..History::default()
+        };
+        self.tell_of_author(asked, reach, &mut history);
+        self.tell_of_files(asked, reach, &mut history);
+        history
+    }
+
+    fn tell_of_author(&self, asked: &Asked<'_>, reach: Reach, history: &mut History) {
+        let unseen = AuthorPast::default();
+        let past = match self.authors.get(asked.author).filter(|past| !past.changed_at.is_empty()) {
+            Some(past) => past,
+            None if asked.author.is_empty() || reach == Reach::Part => return,
+            None => &unseen,
+        };
+        let weight = |at: &i64| 1.0 / (((asked.at - at) as f64).max(0.0) / YEAR + 1.0);
+        let touched = subsystems(asked.files);
+        let within = past.subsystems.iter().filter(|subsystems| **subsystems & touched != 0);
+        history.author_changes = Some(past.changed_at.len() as f64);
+        history.author_recent_changes = Some(past.changed_at.iter().map(weight).sum());
+        history.author_subsystem_changes = Some(within.count() as f64);
+        history.author_reverts = Some(f64::from(past.failures));
+    }
+
+    /// Of files that are neither new nor seen before nothing is known, unless the changes reach to the beginning.
+    fn tell_of_files(&self, asked: &Asked<'_>, reach: Reach, history: &mut History) {
+        let unseen = FilePast { lines: Some(0), ..FilePast::default() };
+        let pasts: Vec<&FilePast> = asked
+            .files
+            .iter()
+            .filter_map(|file| match self.files.get(file.past_path()).filter(|past| past.changes > 0) {
+                Some(past) => Some(past),
+                None if file.kind == FileChangeKind::Added || reach == Reach::Whole => Some(&unseen),
+                None => None,
+            })
+            .collect();
+        if pasts.is_empty() {
+            return;
+        }
+        let count = pasts.len() as f64;
+        let days = |past: &&FilePast| past.last.map(|(at, _)| ((asked.at - at) as f64).max(0.0) / DAY);
+        let ages: Vec<f64> = pasts.iter().filter_map(days).collect();
+        let authors: HashSet<&Arc<str>> = pasts.iter().flat_map(|past| &past.authors).collect();
+        let last: HashSet<u64> = pasts.iter().filter_map(|past| past.last).map(|(_, change)| change).collect();
+        let changes = || pasts.iter().map(|past| f64::from(past.changes));
+        history.prior_authors = Some(authors.len() as f64);
+        history.file_age_days = Some(ages.iter().sum::<f64>() / ages.len().max(1) as f64);
+        history.last_changes = Some(last.len() as f64);
+        history.file_changes_max = Some(changes().fold(0.0, f64::max));
+        history.file_changes_mean = Some(changes().sum::<f64>() / count);
+        history.file_reverts = Some(pasts.iter().map(|past| f64::from(past.failures)).fold(0.0, f64::max));
+        if pasts.len() == asked.files.len() {
+            let lines: Option<i64> = pasts.iter().map(|past| past.lines).sum();
+            history.lines_before = lines.map(|lines| lines as f64);
+        }
+    }
+}
+
+impl FilePast {
+    fn add(&mut self, change: &Change, file: &Touched, ordinal: u64) {
+        self.changes += 1;
+        self.last = Some((change.at, ordinal));
+        if !change.author.is_empty() && !self.authors.contains(&change.author) {
+            self.authors.push(Arc::clone(&change.author));
+        }
+        self.lines = match (file.kind, file.lines) {
+            (FileChangeKind::Deleted, _) | (_, None) => Some(0),
+            (FileChangeKind::Added, Some((added, _))) => Some(i64::from(added)),
+            (_, Some((added, deleted))) => {
+                self.lines.map(|lines| (lines + i64::from(added) - i64::from(deleted)).max(0))
+            }
+        };
+    }
+}
+
+impl AuthorPast {
+    fn add(&mut self, change: &Change) {
+        self.changed_at.push(change.at);
+        self.subsystems.push(subsystems(&change.files));
+    }
+}
+
+/// One bit for each top-level directory.
+fn subsystems(files: &[Touched]) -> u64 {
+    // FNV-1a, folded to six bits.
+    let hash = |name: &str| {
+        name.bytes()
+            .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
+    };
+    files.iter().map(|file| 1 << (hash(subsystem(&file.path)) >> 58)).fold(0, |all, one: u64| all | one)
+}
+
+fn is_pull_request(change: &Change) -> bool {
+    matches!(change.key, Key::PullRequest(_))
+}
+
+fn renamed(file: &Touched) -> Option<&Arc<str>> {
+    file.old_path.as_ref().filter(|_| file.kind == FileChangeKind::Renamed)
+}
+
+/// Those of `times`, which are in order, that are later than `from`.
+fn later(times: &[i64], from: i64) -> &[i64] {
+    &times[times.partition_point(|at| *at <= from)..]
+}
+
+fn insert(times: &mut Vec<i64>, at: i64) {
+    times.insert(times.partition_point(|other| *other <= at), at);
+}
