@@ -19,6 +19,8 @@ pub const DEAD_SUBJECTS: &str = "failsafe.dead.>";
 pub const DIFFS_BUCKET: &str = "failsafe-diffs";
 /// The key-value bucket of the models that every ml-scoring replica follows.
 pub const MODELS_BUCKET: &str = "failsafe-models";
+/// The object store bucket of repositories' histories.
+pub const HISTORY_BUCKET: &str = "failsafe-history";
 
 /// Where `service` leaves what it could not handle.
 #[must_use]

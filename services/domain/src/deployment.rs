@@ -184,6 +184,28 @@ pub struct History {
 }
 
 impl History {
+    /// Each measure as it is known here or, where it is not, as `other` knows it.
+    #[must_use]
+    pub fn or(&self, other: &Self) -> Self {
+        Self {
+            lines_before: self.lines_before.or(other.lines_before),
+            prior_authors: self.prior_authors.or(other.prior_authors),
+            file_age_days: self.file_age_days.or(other.file_age_days),
+            last_changes: self.last_changes.or(other.last_changes),
+            author_changes: self.author_changes.or(other.author_changes),
+            author_recent_changes: self.author_recent_changes.or(other.author_recent_changes),
+            author_subsystem_changes: self.author_subsystem_changes.or(other.author_subsystem_changes),
+            file_changes_max: self.file_changes_max.or(other.file_changes_max),
+            file_changes_mean: self.file_changes_mean.or(other.file_changes_mean),
+            file_reverts: self.file_reverts.or(other.file_reverts),
+            author_reverts: self.author_reverts.or(other.author_reverts),
+            repository_reverts_14d: self.repository_reverts_14d.or(other.repository_reverts_14d),
+            repository_deployments_24h: self.repository_deployments_24h.or(other.repository_deployments_24h),
+            repository_deployments: self.repository_deployments.or(other.repository_deployments),
+            repository_reverts: self.repository_reverts.or(other.repository_reverts),
+        }
+    }
+
     /// Every measure by its name, in the order of the fields.
     #[must_use]
     pub fn fields(&self) -> [(&'static str, Option<f64>); 15] {

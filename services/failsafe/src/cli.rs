@@ -1,5 +1,6 @@
 //! What can be typed: commands, flags and their help.
 
+mod bus;
 mod history;
 
 use std::net::SocketAddr;
@@ -9,7 +10,8 @@ use chassis::Settings;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use proto::v1;
 
-pub(crate) use history::{Git, History, HistoryRows};
+pub(crate) use bus::Bus;
+pub(crate) use history::{Git, History, HistoryImport, HistoryRows};
 
 /// FailSafe decides whether a deployment may go to production.
 ///
@@ -356,28 +358,6 @@ pub(crate) enum Model {
     Rollback(Bus),
     /// List what was published, the latest last.
     Published(Bus),
-}
-
-/// How to reach NATS.
-#[derive(Args, Debug)]
-pub(crate) struct Bus {
-    /// The NATS server that the services use.
-    #[arg(long, value_name = "URL", env = "FAILSAFE__NATS__URL", hide_env_values = true)]
-    pub(crate) nats_url: Option<String>,
-    /// Settings in TOML; FAILSAFE__TABLE__KEY variables go over them, and the flag over both.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) config: Option<PathBuf>,
-}
-
-impl Bus {
-    /// The settings file, the environment, and the flag over both.
-    pub(crate) fn settings(&self) -> anyhow::Result<Settings> {
-        let settings = Settings::load(self.config.as_deref())?;
-        Ok(match &self.nats_url {
-            Some(url) => settings.with("nats.url", url.clone()),
-            None => settings,
-        })
-    }
 }
 
 #[derive(Args, Debug)]

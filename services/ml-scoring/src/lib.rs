@@ -1,13 +1,15 @@
 //! The Intuition: the probability that a deployment fails.
 //!
-//! Consumes accepted deployments, publishes signals with a calibrated risk and what each feature adds to it. Looks at what
-//! would change and at what the sender knows of the past; never at the lines of the diff, which are the Law's.
+//! Consumes accepted deployments, publishes signals with a calibrated risk and what each feature adds to it; follows accepted
+//! deployments and outcomes to know each repository's history. Looks at what would change and at the past; never at the lines
+//! of the diff, which are the Law's.
 
 pub mod calibration;
 pub mod config;
 pub mod evaluation;
 pub mod features;
 pub mod history;
+pub mod kept;
 pub mod metrics;
 pub mod model;
 pub mod published;
@@ -20,6 +22,8 @@ mod samples;
 
 use std::time::{Duration, Instant};
 
+use anyhow::Context;
+
 use chassis::{ConsumerSpec, Failure, Handler, Outgoing, Process, State};
 use domain::{Deployment, Said, Shadow, Signal, Source};
 use time::OffsetDateTime;
@@ -27,6 +31,7 @@ use time::OffsetDateTime;
 pub use config::Config;
 pub use evaluation::evaluate;
 pub use features::{Features, Measures};
+use kept::Histories;
 pub use model::{Model, basis};
 use published::{Models, Now};
 pub use score::{risk, score};
@@ -34,6 +39,9 @@ pub use train::train;
 
 /// The service's name.
 pub const SERVICE: &str = Source::MlScoring.name();
+
+/// How long to wait at the start until the histories are read.
+const HISTORY_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Scores deployments until the process is to end.
 ///
@@ -43,8 +51,16 @@ pub async fn run(process: Process, config: Config) -> anyhow::Result<()> {
     anyhow::ensure!(config.in_flight_max > 0, "ml_scoring.in_flight_max must be at least 1");
     let model = config.model()?;
     tracing::info!(model = model.basis(), "scoring with a model that was {}", model.file().provenance);
-    let models = Models::new(model);
+    let (models, histories) = (Models::new(model), Histories::new());
     tokio::spawn(models.clone().follow(process.bus.clone(), process.shutdown.clone()));
+    let keeping = tokio::spawn(histories.clone().keep(process.bus.clone(), process.shutdown.clone()));
+    tokio::select! {
+        () = histories.caught_up() => {}
+        () = tokio::time::sleep(HISTORY_PATIENCE) => {
+            tracing::warn!("repositories' histories are not read yet: what is not known of the past is scored as unknown");
+        }
+        () = process.shutdown.called() => {}
+    }
     let spec = ConsumerSpec {
         name: SERVICE,
         backoff: [30, 60, 120, 300].map(Duration::from_secs).to_vec(),
@@ -52,12 +68,15 @@ pub async fn run(process: Process, config: Config) -> anyhow::Result<()> {
         in_flight_max: config.in_flight_max,
     };
     process.health.set(State::Serving);
-    process.bus.serve(spec, Scoring { models }, &process.shutdown).await
+    process.bus.serve(spec, Scoring { models, histories }, &process.shutdown).await?;
+    // It writes down what was not written yet.
+    keeping.await.context("keeping the histories")
 }
 
 /// Scores deployments.
 struct Scoring {
     models: Models,
+    histories: Histories,
 }
 
 impl Scoring {
@@ -80,7 +99,9 @@ impl Handler for Scoring {
     async fn handle(&self, deployment: Deployment) -> Result<Vec<Outgoing>, Failure> {
         let started = Instant::now();
         let Now { champion, shadow } = self.models.now();
-        let features = Features::of(&Measures::of(&deployment));
+        let features = self
+            .histories
+            .look(deployment.repository.as_str(), |repository| Features::of(&kept::measures(&deployment, repository)));
         let mut score = score(&champion, &features);
         score.shadow = shadow.map(|model| Shadow { basis: model.basis().to_owned(), risk: risk(&model, &features) });
         tracing::info!(
@@ -119,7 +140,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_accepted_deployment_leads_to_a_signal_with_its_risk() {
-        let scoring = Scoring { models: Models::new(Model::shipped()) };
+        let scoring = Scoring { models: Models::new(Model::shipped()), histories: Histories::new() };
         let first = scoring.handle(deployment()).await.unwrap();
         let signal = only_signal(&first);
         assert_eq!((signal.source, signal.basis.as_str()), (Source::MlScoring, Model::shipped().basis()));
@@ -131,7 +152,10 @@ mod tests {
 
     #[test]
     fn who_gives_up_says_so() {
-        let signal = only_signal(&Scoring { models: Models::new(Model::shipped()) }.give_up(&deployment(), "no luck"));
+        let signal = only_signal(
+            &Scoring { models: Models::new(Model::shipped()), histories: Histories::new() }
+                .give_up(&deployment(), "no luck"),
+        );
         assert_eq!(signal.said, Said::Unavailable { reason: "no luck".to_owned() });
     }
 }

@@ -1,4 +1,4 @@
-//! Watching one deployment: what the stream holds of it, then what comes.
+//! Watching: what the stream holds of one deployment, or of one kind of event, then what comes.
 
 use std::time::SystemTime;
 
@@ -12,7 +12,7 @@ use time::OffsetDateTime;
 
 use super::Bus;
 
-/// One event of a deployment, seen in passing.
+/// One event, seen in passing.
 #[derive(Debug)]
 pub struct Seen {
     message: async_nats::jetstream::Message,
@@ -20,7 +20,7 @@ pub struct Seen {
     pub stream_sequence: u64,
     /// When the stream stored it.
     pub stored_at: OffsetDateTime,
-    /// How many events of the deployment are still to come that the stream holds already.
+    /// How many of the events that are watched are still to come that the stream holds already.
     pub pending: u64,
 }
 
@@ -49,20 +49,51 @@ impl Bus {
         &self,
         deployment: DeploymentId,
     ) -> anyhow::Result<impl Stream<Item = anyhow::Result<Seen>> + Send + Unpin + use<>> {
+        self.watch_subjects(subjects_of(deployment), DeliverPolicy::All).await.map(|(messages, _)| messages)
+    }
+
+    /// Every event of one kind after that place in the stream, in its order: those it holds at once, the others as they come;
+    /// and how many it holds.
+    ///
+    /// # Errors
+    /// When the stream cannot be read.
+    pub async fn watch_kind<E: Event>(
+        &self,
+        after: u64,
+    ) -> anyhow::Result<(impl Stream<Item = anyhow::Result<Seen>> + Send + Unpin + use<E>, u64)> {
+        self.watch_subjects(E::filter(), DeliverPolicy::ByStartSequence { start_sequence: after + 1 }).await
+    }
+
+    /// What tells this stream from an earlier one of the same name, whose places mean nothing in this one; and its last place.
+    ///
+    /// # Errors
+    /// When the stream cannot be asked.
+    pub async fn stream_now(&self) -> anyhow::Result<(i128, u64)> {
+        let info = self.events.get_info().await.context("cannot ask for the stream")?;
+        Ok((info.created.unix_timestamp_nanos(), info.state.last_sequence))
+    }
+
+    async fn watch_subjects(
+        &self,
+        filter_subject: String,
+        deliver_policy: DeliverPolicy,
+    ) -> anyhow::Result<(impl Stream<Item = anyhow::Result<Seen>> + Send + Unpin + use<>, u64)> {
         let config = push::OrderedConfig {
             deliver_subject: self.client.new_inbox(),
-            filter_subject: subjects_of(deployment),
-            deliver_policy: DeliverPolicy::All,
+            filter_subject,
+            deliver_policy,
             ..push::OrderedConfig::default()
         };
         let consumer = self.events.create_consumer(config).await.context("cannot read the stream")?;
+        let held = consumer.cached_info().num_pending;
         let messages = consumer.messages().await.context("cannot read the stream")?;
-        Ok(messages.map(|message| {
+        let messages = messages.map(|message| {
             let message = message.context("cannot read the stream")?;
             let info = message.info().map_err(|error| anyhow::anyhow!("{error}"))?;
             let (stream_sequence, pending) = (info.stream_sequence, info.pending);
             let stored_at = OffsetDateTime::from(SystemTime::from(info.published));
             Ok(Seen { message, stream_sequence, stored_at, pending })
-        }))
+        });
+        Ok((messages, held))
     }
 }

@@ -4,8 +4,14 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use super::Bus;
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum History {
+    /// Have every running ml-scoring know a repository's past, from a clone of it.
+    Import(HistoryImport),
+    /// List the repositories whose past is known, and how much of it.
+    List(Bus),
     /// Write what a clone tells of past changes as rows that a model can be trained with.
     Rows(HistoryRows),
 }
@@ -19,6 +25,17 @@ pub(crate) struct Git {
     /// The end of the main line: a branch, tag or commit.
     #[arg(long, value_name = "REF", default_value = "HEAD")]
     pub(crate) head: String,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct HistoryImport {
+    #[command(flatten)]
+    pub(crate) git: Git,
+    /// The repository's path on its forge, as it is submitted: acme/shop.
+    #[arg(long, value_name = "PATH", value_parser = |path: &str| domain::Repository::parse(path))]
+    pub(crate) repository: domain::Repository,
+    #[command(flatten)]
+    pub(crate) bus: Bus,
 }
 
 #[derive(Args, Debug)]

@@ -7,7 +7,7 @@ use std::path::Path;
 use domain::FileChange;
 use ml_scoring::features::{Features, Measures, Seen};
 use ml_scoring::history::reverts::{reverted, without_number};
-use ml_scoring::history::{Asked, Change, Key, Remembered, Repository, Touched};
+use ml_scoring::history::{Asked, Change, Import, Key, Remembered, Repository, Touched};
 
 use super::log::{Graph, Landed, Log};
 
@@ -22,12 +22,12 @@ pub(super) struct Imported<'a> {
 pub(super) fn import(
     repository: &Path,
     head: &str,
-    whole: Option<String>,
+    from: Import,
     mut seen: impl FnMut(Imported<'_>) -> anyhow::Result<()>,
 ) -> anyhow::Result<Repository> {
     let mut graph = Graph::read(repository, head)?;
     let mut log = Log::read(repository, head)?;
-    let mut history = Repository::new(Vec::new(), whole);
+    let mut history = Repository::new(Vec::new(), Some(from));
     // Which change brought a commit.
     let mut brought_by: HashMap<u32, Key> = HashMap::new();
     while let Some(landed) = log.next()? {

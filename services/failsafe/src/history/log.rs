@@ -247,14 +247,19 @@ impl Drop for Log {
 
 /// How many commits the main line has up to `head`.
 pub(super) fn count(repository: &Path, head: &str) -> anyhow::Result<usize> {
-    let output = git(repository).args(["rev-list", "--count", "--first-parent", "--end-of-options", head]).output()?;
-    ensure!(
-        output.status.success(),
-        "git finds no {head:?} in {}: {}",
-        repository.display(),
-        String::from_utf8_lossy(&output.stderr).trim()
-    );
-    String::from_utf8_lossy(&output.stdout).trim().parse().context("git counts no commits")
+    answer(repository, head, &["rev-list", "--count", "--first-parent"])?.parse().context("git counts no commits")
+}
+
+/// The name of the commit `head`.
+pub(super) fn commit(repository: &Path, head: &str) -> anyhow::Result<String> {
+    answer(repository, head, &["rev-list", "--max-count=1"])
+}
+
+fn answer(repository: &Path, head: &str, question: &[&str]) -> anyhow::Result<String> {
+    let output = git(repository).args(question).args(["--end-of-options", head]).output().context("cannot run git")?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "git finds no {head:?} in {}: {}", repository.display(), said.trim());
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
 /// True when the clone does not reach to the repository's beginning.

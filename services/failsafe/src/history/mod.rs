@@ -5,17 +5,70 @@ mod log;
 mod rows;
 
 use anyhow::ensure;
+use ml_scoring::history::{CHANGES_MIN, Change, Import};
+use ml_scoring::kept;
+use time::OffsetDateTime;
 
 use crate::cli;
 use crate::progress::Progress;
-use crate::terminal::say;
+use crate::terminal::{Look, Sheet, Style, say};
 use rows::RowsOut;
 
 /// Runs one of the commands.
 pub(crate) async fn run(command: &cli::History) -> anyhow::Result<()> {
     match command {
+        cli::History::Import(options) => import_into(options).await,
+        cli::History::List(bus) => list(bus).await,
         cli::History::Rows(options) => write_rows(options),
     }
+}
+
+/// Hands a clone's history to the running services.
+async fn import_into(options: &cli::HistoryImport) -> anyhow::Result<()> {
+    // Before the long work, so that a wrong address is told at once.
+    let bus = options.bus.connect().await?;
+    let history = read(&options.git, |_| Ok(()))?;
+    kept::import(&bus, &options.repository, &history).await?;
+    let whole = history.imported().is_some_and(|import| import.whole);
+    say(&format!(
+        "{} changes of {}, {} of them taken back, are known to every running ml-scoring from now on.{}",
+        history.len(),
+        options.repository.as_str(),
+        history.failures(),
+        if whole {
+            ""
+        } else {
+            "\nThe clone is shallow: whoever is not in it counts as unknown. `git fetch --unshallow` helps."
+        },
+    ));
+    Ok(())
+}
+
+/// Prints the repositories whose past is known.
+async fn list(options: &cli::Bus) -> anyhow::Result<()> {
+    let histories = kept::written(&options.connect().await?).await?;
+    if histories.is_empty() {
+        say("Of no repository's past anything is known: `failsafe history import` fills it, and so do deployments.");
+        return Ok(());
+    }
+    let mut sheet = Sheet::new(Style::of_stdout());
+    for (name, history) in &histories {
+        let counted = format!("{:>9} changes, {:>5} failed", history.len(), history.failures());
+        let day = |change: Option<&Change>| {
+            change
+                .and_then(|change| OffsetDateTime::from_unix_timestamp(change.at).ok())
+                .map_or_else(String::new, |at| at.date().to_string())
+        };
+        let span = format!("{} to {}", day(history.changes().next()), day(history.changes().next_back()));
+        let import = match history.imported() {
+            Some(import) => format!("imported up to {:.12}", import.head),
+            None if history.len() < CHANGES_MIN => format!("too few to go by, {CHANGES_MIN} are needed"),
+            None => "as submitted, without an import".to_owned(),
+        };
+        sheet.row(&[(Look::Plain, name), (Look::Plain, &counted), (Look::Plain, &span), (Look::Dim, &import)]);
+    }
+    say(&sheet.into_text());
+    Ok(())
 }
 
 /// Writes the rows that a model is trained with.
@@ -49,7 +102,8 @@ fn read(
     progress.of(total);
     progress.say("reading git's history");
     let mut done = 0;
-    let history = import::import(&git.git, &git.head, whole.then(String::new), |imported| {
+    let from = Import { head: log::commit(&git.git, &git.head)?, whole };
+    let history = import::import(&git.git, &git.head, from, |imported| {
         done += 1;
         progress.step(done);
         seen(imported)

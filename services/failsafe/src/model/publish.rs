@@ -1,23 +1,16 @@
 //! Which model scores: publishing one to every running ml-scoring, and taking it back.
 
-use std::time::Duration;
-
-use anyhow::Context;
-use chassis::{Bus, Shutdown};
 use ml_scoring::published::{self, Published, Role};
 
 use super::model;
 use crate::cli;
 use crate::terminal::{Look, Sheet, Style, say};
 
-/// How long to wait for NATS before giving up: somebody sits in front of this.
-const PATIENCE: Duration = Duration::from_secs(10);
-
 /// Publishes a model, after it was read and found sound.
 pub(super) async fn publish(options: &cli::Publish) -> anyhow::Result<()> {
     let role = if options.shadow { Role::Shadow } else { Role::Champion };
     let Some(path) = options.model.as_deref() else {
-        published::withdraw(&connect(&options.bus).await?, role).await?;
+        published::withdraw(&options.bus.connect().await?, role).await?;
         say(match role {
             Role::Champion => "No champion is published any more: every ml-scoring scores with its own model.",
             Role::Shadow => "Nothing scores in the champion's shadow any more.",
@@ -25,7 +18,7 @@ pub(super) async fn publish(options: &cli::Publish) -> anyhow::Result<()> {
         return Ok(());
     };
     let model = model(Some(path))?;
-    let version = published::publish(&connect(&options.bus).await?, role, &model).await?;
+    let version = published::publish(&options.bus.connect().await?, role, &model).await?;
     say(&format!(
         "{} is published as version {version}: every running ml-scoring {} within a second.",
         model.basis(),
@@ -39,7 +32,7 @@ pub(super) async fn publish(options: &cli::Publish) -> anyhow::Result<()> {
 
 /// Goes back to the champion before.
 pub(super) async fn roll_back(options: &cli::Bus) -> anyhow::Result<()> {
-    match published::roll_back(&connect(options).await?).await? {
+    match published::roll_back(&options.connect().await?).await? {
         Some(model) => say(&format!("{} scores again.", model.basis())),
         None => say("There was none before: every ml-scoring scores with its own model again."),
     }
@@ -48,7 +41,7 @@ pub(super) async fn roll_back(options: &cli::Bus) -> anyhow::Result<()> {
 
 /// Prints every version of champion and shadow that is kept.
 pub(super) async fn list(options: &cli::Bus) -> anyhow::Result<()> {
-    let bus = connect(options).await?;
+    let bus = options.connect().await?;
     let mut sheet = Sheet::new(Style::of_stdout());
     let mut any = false;
     for role in [Role::Champion, Role::Shadow] {
@@ -81,13 +74,4 @@ fn row(sheet: &mut Sheet, role: Role, version: &Published, latest: bool) {
         (look, &model),
         (Look::Dim, &about),
     ]);
-}
-
-async fn connect(options: &cli::Bus) -> anyhow::Result<Bus> {
-    let settings = options.settings()?.table("nats")?;
-    let shutdown = Shutdown::default();
-    let connecting = Bus::connect(&settings, "failsafe", &shutdown);
-    tokio::time::timeout(PATIENCE, connecting)
-        .await
-        .with_context(|| format!("NATS does not answer at {}: name it by --nats-url", settings.url))?
 }

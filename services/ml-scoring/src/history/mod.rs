@@ -13,6 +13,7 @@ mod tests;
 use std::collections::{HashMap, VecDeque};
 
 use domain::{DeploymentId, History};
+use serde::{Deserialize, Serialize};
 
 pub use change::{Change, Key, Remembered, Touched};
 pub use past::Asked;
@@ -35,14 +36,23 @@ pub struct Repository {
     /// Pull requests that may get further revisions, in the order of time.
     open: VecDeque<Change>,
     past: Past,
-    /// The digest of the import that reaches to the repository's beginning, if there was one.
-    imported: Option<String>,
+    /// The import that it began with, if there was one.
+    imported: Option<Import>,
+}
+
+/// Where an import came from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Import {
+    /// The commit that it ended with.
+    pub head: String,
+    /// True when it reaches to the repository's beginning, so that who is not in it has no past.
+    pub whole: bool,
 }
 
 impl Repository {
-    /// The repository with these changes, in any order. `imported` names the import that reaches to its beginning.
+    /// The repository with these changes, in any order.
     #[must_use]
-    pub fn new(mut changes: Vec<Change>, imported: Option<String>) -> Self {
+    pub fn new(mut changes: Vec<Change>, imported: Option<Import>) -> Self {
         changes.sort_by_key(|change| change.at);
         let newest = changes.last().map_or(0, |change| change.at);
         let mut repository = Self { imported, ..Self::default() };
@@ -75,10 +85,10 @@ impl Repository {
         self.past.failures() + self.open.iter().filter(|change| change.failed_at.is_some()).count()
     }
 
-    /// The digest of the import that reaches to its beginning, if there was one.
+    /// The import that it began with, if there was one.
     #[must_use]
-    pub fn imported(&self) -> Option<&str> {
-        self.imported.as_deref()
+    pub const fn imported(&self) -> Option<&Import> {
+        self.imported.as_ref()
     }
 
     /// All changes, in the order of time but for those that may still change, which come last.
@@ -90,7 +100,8 @@ impl Repository {
     /// changes are few and do not reach to the repository's beginning.
     #[must_use]
     pub fn history(&self, asked: &Asked<'_>, own: &Key) -> History {
-        let reach = if self.imported.is_some() { Reach::Whole } else { Reach::Part };
+        let whole = self.imported.as_ref().is_some_and(|import| import.whole);
+        let reach = if whole { Reach::Whole } else { Reach::Part };
         let further: Vec<&Change> = self.open.iter().filter(|change| change.key != *own).collect();
         if reach == Reach::Part && self.past.changes() + further.len() < CHANGES_MIN {
             return History::default();

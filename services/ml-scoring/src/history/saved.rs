@@ -14,7 +14,7 @@ use flate2::write::GzEncoder;
 use serde::{Deserialize, Serialize};
 
 use super::change::Remembered;
-use super::{Change, Key, Repository, Touched};
+use super::{Change, Import, Key, Repository, Touched};
 use crate::features::{FEATURES, Feature};
 
 /// The format that this version reads and writes.
@@ -27,7 +27,7 @@ const BYTES_MAX: u64 = 1 << 30;
 struct Saved {
     format: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    imported: Option<String>,
+    imported: Option<Import>,
     /// Names of the features, in the order of their values.
     features: Vec<String>,
     /// Names of files, authors and titles; what refers to one gives its place.

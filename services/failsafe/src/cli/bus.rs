@@ -1,0 +1,43 @@
+//! How commands that need no gateway reach the bus.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context;
+use chassis::{Settings, Shutdown};
+use clap::Args;
+
+/// How long to wait for NATS before giving up: somebody sits in front of this.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How to reach NATS.
+#[derive(Args, Debug)]
+pub(crate) struct Bus {
+    /// The NATS server that the services use.
+    #[arg(long, value_name = "URL", env = "FAILSAFE__NATS__URL", hide_env_values = true)]
+    pub(crate) nats_url: Option<String>,
+    /// Settings in TOML; FAILSAFE__TABLE__KEY variables go over them, and the flag over both.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+impl Bus {
+    /// The settings file, the environment, and the flag over both.
+    fn settings(&self) -> anyhow::Result<Settings> {
+        let settings = Settings::load(self.config.as_deref())?;
+        Ok(match &self.nats_url {
+            Some(url) => settings.with("nats.url", url.clone()),
+            None => settings,
+        })
+    }
+
+    /// Connects to it.
+    pub(crate) async fn connect(&self) -> anyhow::Result<chassis::Bus> {
+        let settings = self.settings()?.table("nats")?;
+        let shutdown = Shutdown::default();
+        let connecting = chassis::Bus::connect(&settings, "failsafe", &shutdown);
+        tokio::time::timeout(PATIENCE, connecting)
+            .await
+            .with_context(|| format!("NATS does not answer at {}: name it by --nats-url", settings.url))?
+    }
+}
