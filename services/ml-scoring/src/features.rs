@@ -8,6 +8,7 @@ pub mod paths;
 mod table;
 
 pub use measures::Measures;
+pub(crate) use measures::is_friday_afternoon;
 pub use table::FEATURES;
 pub(crate) use table::grouped;
 
@@ -24,6 +25,8 @@ pub struct Feature {
     pub unit: &'static str,
     /// What it is, in one sentence.
     pub definition: &'static str,
+    /// True when only scenarios look at it: what is learnt from outcomes alone leaves it out.
+    pub scenario_only: bool,
     value: fn(&Measures) -> Option<f64>,
     words: fn(f64) -> String,
 }
@@ -121,9 +124,15 @@ impl Features {
     /// The same deployment to somebody who knows nothing of the past.
     #[must_use]
     pub fn without_history(&self) -> Self {
+        self.knowing(|feature| feature.group != Group::History)
+    }
+
+    /// The same deployment to somebody who only knows these features.
+    #[must_use]
+    pub(crate) fn knowing(&self, known: impl Fn(&Feature) -> bool) -> Self {
         let mut masked = self.clone();
         for (value, feature) in masked.values.iter_mut().zip(&FEATURES) {
-            if feature.group == Group::History {
+            if !known(feature) {
                 *value = None;
             }
         }

@@ -12,6 +12,7 @@ pub mod model;
 pub mod published;
 pub mod rows;
 pub mod score;
+pub mod synthetic;
 pub mod train;
 
 #[cfg(test)]
@@ -21,7 +22,7 @@ use std::time::{Duration, Instant};
 
 use chassis::{ConsumerSpec, Failure, Handler, Outgoing, Process, State};
 use domain::{Deployment, Said, Shadow, Signal, Source};
-use time::OffsetDateTime;
+use time::{OffsetDateTime, UtcOffset};
 
 pub use config::Config;
 pub use evaluation::evaluate;
@@ -29,7 +30,7 @@ pub use features::{Features, Measures};
 pub use model::{Model, basis};
 use published::{Models, Now};
 pub use score::{risk, score};
-pub use train::train;
+pub use train::{blend, train};
 
 /// The service's name.
 pub const SERVICE: &str = Source::MlScoring.name();
@@ -40,6 +41,7 @@ pub const SERVICE: &str = Source::MlScoring.name();
 /// When the model cannot be used, or the bus cannot be.
 pub async fn run(process: Process, config: Config) -> anyhow::Result<()> {
     anyhow::ensure!(config.in_flight_max > 0, "ml_scoring.in_flight_max must be at least 1");
+    let utc_offset = config.utc_offset()?;
     let model = config.model()?;
     tracing::info!(model = model.basis(), "scoring with a model that was {}", model.file().provenance);
     let models = Models::new(model);
@@ -51,12 +53,13 @@ pub async fn run(process: Process, config: Config) -> anyhow::Result<()> {
         in_flight_max: config.in_flight_max,
     };
     process.health.set(State::Serving);
-    process.bus.serve(spec, Scoring { models }, &process.shutdown).await
+    process.bus.serve(spec, Scoring { models, utc_offset }, &process.shutdown).await
 }
 
 /// Scores deployments.
 struct Scoring {
     models: Models,
+    utc_offset: UtcOffset,
 }
 
 impl Scoring {
@@ -79,7 +82,8 @@ impl Handler for Scoring {
     async fn handle(&self, deployment: Deployment) -> Result<Vec<Outgoing>, Failure> {
         let started = Instant::now();
         let Now { champion, shadow } = self.models.now();
-        let features = Features::of(&Measures::of(&deployment));
+        let at = deployment.deploy_at.unwrap_or(deployment.accepted_at).to_offset(self.utc_offset);
+        let features = Features::of(&Measures::of(&deployment).at(at));
         let mut score = score(&champion, &features);
         score.shadow = shadow.map(|model| Shadow { basis: model.basis().to_owned(), risk: risk(&model, &features) });
         tracing::info!(
@@ -102,11 +106,16 @@ impl Handler for Scoring {
 #[cfg(test)]
 mod tests {
     use domain::FileChangeKind;
+    use time::macros::{datetime, offset};
 
     use super::*;
 
     fn deployment() -> Deployment {
         samples::deployment(vec![samples::file("src/a.rs", FileChangeKind::Modified, 20, 3)])
+    }
+
+    fn scoring(model: Model) -> Scoring {
+        Scoring { models: Models::new(model), utc_offset: offset!(+2) }
     }
 
     #[track_caller]
@@ -118,7 +127,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_accepted_deployment_leads_to_a_signal_with_its_risk() {
-        let scoring = Scoring { models: Models::new(Model::shipped()) };
+        let scoring = scoring(Model::shipped());
         let first = scoring.handle(deployment()).await.unwrap();
         let signal = only_signal(&first);
         assert_eq!((signal.source, signal.basis.as_str()), (Source::MlScoring, Model::shipped().basis()));
@@ -128,9 +137,23 @@ mod tests {
         assert_eq!(first[0].message_id, again[0].message_id);
     }
 
+    #[tokio::test]
+    async fn a_scenario_looks_at_the_clock_of_the_service() {
+        let scoring = scoring(synthetic::model("demo-seed-1").unwrap());
+        let mut deployment = deployment();
+        deployment.accepted_at = datetime!(2026-11-20 10:30 UTC);
+        for (deploy_at, expected) in [(None, 1.1), (Some(datetime!(2026-11-19 10:30 UTC)), 0.0)] {
+            deployment.deploy_at = deploy_at;
+            let outgoing = scoring.handle(deployment.clone()).await.unwrap();
+            let Said::Risk(score) = only_signal(&outgoing).said else { panic!("no risk") };
+            let friday = score.contributions.iter().find(|c| c.feature == "friday_afternoon").unwrap();
+            assert!((friday.log_odds - expected).abs() < 1e-9, "{friday:?}");
+        }
+    }
+
     #[test]
     fn who_gives_up_says_so() {
-        let signal = only_signal(&Scoring { models: Models::new(Model::shipped()) }.give_up(&deployment(), "no luck"));
+        let signal = only_signal(&scoring(Model::shipped()).give_up(&deployment(), "no luck"));
         assert_eq!(signal.said, Said::Unavailable { reason: "no luck".to_owned() });
     }
 }

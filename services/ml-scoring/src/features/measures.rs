@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use domain::{Deployment, FileChange, FileChangeKind, History};
-use time::OffsetDateTime;
+use time::{OffsetDateTime, Weekday};
 
 use super::paths::{self, FileNature};
 
@@ -48,6 +48,8 @@ pub struct Measures {
     pub lead_hours: Option<f64>,
     /// It takes an earlier deployment back.
     pub revert: bool,
+    /// It is deployed on a Friday from 12:00; not known before [`Measures::at`] says when.
+    pub friday_afternoon: Option<bool>,
     /// The past.
     pub history: History,
 }
@@ -84,9 +86,21 @@ impl Measures {
             commits: deployment.commits.map(f64::from),
             lead_hours: lead_hours(deployment.opened_at, deployment.deploy_at.unwrap_or(deployment.accepted_at)),
             revert: is_revert(&deployment.title, &deployment.branch),
+            friday_afternoon: None,
             history: deployment.history.clone(),
         }
     }
+
+    /// The same, deployed at this time, which is told in the service's own time zone.
+    #[must_use]
+    pub fn at(self, local: OffsetDateTime) -> Self {
+        Self { friday_afternoon: Some(is_friday_afternoon(local.weekday(), local.hour())), ..self }
+    }
+}
+
+/// True from 12:00 of a Friday to its end.
+pub(crate) fn is_friday_afternoon(weekday: Weekday, hour: u8) -> bool {
+    weekday == Weekday::Friday && hour >= 12
 }
 
 fn churn(file: &FileChange) -> f64 {
@@ -256,6 +270,18 @@ mod tests {
         assert_eq!(Measures::of(&deployment).lead_hours, Some(48.0));
         deployment.deploy_at = Some(datetime!(2026-02-03 00:00 UTC));
         assert_eq!(Measures::of(&deployment).lead_hours, None);
+    }
+
+    #[test]
+    fn a_friday_afternoon_is_one_in_the_time_zone_of_the_service() {
+        let measures = Measures::of(&deployment(Vec::new()));
+        assert_eq!(measures.friday_afternoon, None);
+        let is = |local: OffsetDateTime| measures.clone().at(local).friday_afternoon == Some(true);
+        let noon = datetime!(2026-11-20 12:00 UTC);
+        assert!(is(noon) && is(datetime!(2026-11-20 23:59 UTC)));
+        assert!(!is(datetime!(2026-11-20 11:59 UTC)) && !is(datetime!(2026-11-21 12:00 UTC)));
+        assert!(!is(noon.to_offset(time::macros::offset!(-1))) && is(noon.to_offset(time::macros::offset!(+11))));
+        assert!(!is(noon.to_offset(time::macros::offset!(+12))));
     }
 
     #[test]
