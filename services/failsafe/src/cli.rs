@@ -343,12 +343,26 @@ pub(crate) enum Model {
     Evaluate(Evaluate),
     /// Say where a model comes from, how good it is, and what each feature counts.
     Show(Show),
+    /// Print what a model can look at: each feature with its source, its definition, and why.
+    Features {
+        /// How the table is printed.
+        #[arg(long, value_enum, default_value_t = FeaturesFormat::Text)]
+        format: FeaturesFormat,
+    },
     /// Have every running ml-scoring score with a model, within a second and without a restart.
     Publish(Publish),
     /// Go back to the model that was published before; where there was none, to the replicas' own.
     Rollback(Bus),
     /// List what was published, the latest last.
     Published(Bus),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FeaturesFormat {
+    /// For a terminal.
+    Text,
+    /// The page in the repository.
+    Markdown,
 }
 
 /// How to reach NATS.

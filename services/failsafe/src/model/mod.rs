@@ -14,7 +14,7 @@ use ml_scoring::Model;
 use ml_scoring::evaluation::{Evaluation, evaluate};
 use ml_scoring::rows::Rows;
 
-use crate::cli::{self, Evaluate, Show, Train};
+use crate::cli::{self, Evaluate, FeaturesFormat, Show, Train};
 use crate::terminal::{Style, say};
 
 /// What the model that FailSafe comes with learns from, seen from the root of the repository.
@@ -26,6 +26,13 @@ pub(crate) async fn run(command: &cli::Model) -> anyhow::Result<()> {
         cli::Model::Train(options) => train(options),
         cli::Model::Evaluate(options) => measure(options),
         cli::Model::Show(options) => show(options),
+        cli::Model::Features { format } => {
+            match format {
+                FeaturesFormat::Text => say(&text::features(Style::of_stdout())),
+                FeaturesFormat::Markdown => print!("{}", ml_scoring::features::page()),
+            }
+            Ok(())
+        }
         cli::Model::Publish(options) => publish::publish(options).await,
         cli::Model::Rollback(bus) => publish::roll_back(bus).await,
         cli::Model::Published(bus) => publish::list(bus).await,

@@ -94,6 +94,20 @@ pub(super) fn coefficients(model: &Model, style: Style) -> String {
     sheet.into_text()
 }
 
+/// Every feature, with what it is and why it is looked at.
+pub(super) fn features(style: Style) -> String {
+    let mut sheet = Sheet::new(style);
+    for feature in &FEATURES {
+        let (source, unit, formula) = (feature.source.name(), feature.unit, feature.transform.formula());
+        let scenario = if feature.scenario_only { ", for the scenario demo-seed alone" } else { "" };
+        let about = format!("{source}, {unit}, {formula}{scenario}");
+        sheet.row(&[(Look::Bold, feature.name), (Look::Dim, &about)]);
+        sheet.paragraph(4, Look::Plain, feature.definition);
+        sheet.paragraph(4, Look::Dim, feature.why);
+    }
+    sheet.into_text()
+}
+
 /// How good a model is on deployments whose outcome is known, and how far they have drifted.
 pub(super) fn evaluation(model: &Model, evaluation: &Evaluation, style: Style) -> String {
     let mut sheet = Sheet::new(style);
