@@ -3,6 +3,8 @@
 //! Pure. Must not know the model's weights, nor where a deployment comes from. The rows of the training data and live
 //! deployments become [`Measures`] first, and one table makes features of both, so that training sees what serving sees.
 
+use std::borrow::Cow;
+
 mod measures;
 mod page;
 pub mod paths;
@@ -33,13 +35,13 @@ pub struct Feature {
     /// True when only scenarios look at it: what is learnt from outcomes alone leaves it out.
     pub scenario_only: bool,
     value: fn(&Measures) -> Option<f64>,
-    words: fn(f64) -> String,
+    words: fn(f64) -> Cow<'static, str>,
 }
 
 impl Feature {
     /// A value of this feature in words that follow "this deployment": "changes 50 files".
     #[must_use]
-    pub fn in_words(&self, value: f64) -> String {
+    pub fn in_words(&self, value: f64) -> Cow<'static, str> {
         (self.words)(value)
     }
 

@@ -1,7 +1,9 @@
 //! The table of features. A line more here is a feature more: it is learnt by the next training and ignored by models
 //! that were trained before it.
 
-use super::words::{count, either, hours, percent};
+use std::borrow::Cow;
+
+use super::words::{count, either, hours, percent, say};
 use super::{Feature, Measures, Source, Transform};
 
 /// Every feature, in the order of [`super::Features`].
@@ -18,7 +20,7 @@ pub const FEATURES: [Feature; 33] = [
         why: "More files are more places that have to fit together: NF of Kamei et al. 2013.",
         scenario_only: false,
         value: |m| Some(m.files),
-        words: |v| format!("changes {}", count(v, "file", "files")),
+        words: |v| say(format_args!("changes {}", count(v, "file", "files"))),
     },
     Feature {
         name: "lines_added",
@@ -29,7 +31,7 @@ pub const FEATURES: [Feature; 33] = [
         why: "LA of Kamei et al. 2013, on its own a defect predictor that is hard to beat: LApredict, Zeng et al. 2021.",
         scenario_only: false,
         value: |m| Some(m.lines_added),
-        words: |v| format!("adds {}", count(v, "line", "lines")),
+        words: |v| say(format_args!("adds {}", count(v, "line", "lines"))),
     },
     Feature {
         name: "lines_deleted",
@@ -40,7 +42,7 @@ pub const FEATURES: [Feature; 33] = [
         why: "What is deleted may still be used somewhere: LD of Kamei et al. 2013.",
         scenario_only: false,
         value: |m| Some(m.lines_deleted),
-        words: |v| format!("deletes {}", count(v, "line", "lines")),
+        words: |v| say(format_args!("deletes {}", count(v, "line", "lines"))),
     },
     Feature {
         name: "subsystems",
@@ -51,7 +53,7 @@ pub const FEATURES: [Feature; 33] = [
         why: "Fewer people understand a change that crosses borders: NS of Kamei et al. 2013.",
         scenario_only: false,
         value: |m| Some(m.subsystems),
-        words: |v| format!("reaches into {}", count(v, "top-level directory", "top-level directories")),
+        words: |v| say(format_args!("reaches into {}", count(v, "top-level directory", "top-level directories"))),
     },
     Feature {
         name: "entropy",
@@ -62,7 +64,7 @@ pub const FEATURES: [Feature; 33] = [
         why: "A change without a centre is hard to keep in mind: Hassan 2009, and Entropy of Kamei et al. 2013.",
         scenario_only: false,
         value: |m| Some(m.entropy),
-        words: |v| format!("spreads its lines as if evenly over {}", count(v.exp2(), "file", "files")),
+        words: |v| say(format_args!("spreads its lines as if evenly over {}", count(v.exp2(), "file", "files"))),
     },
     Feature {
         name: "new_files",
@@ -73,7 +75,7 @@ pub const FEATURES: [Feature; 33] = [
         why: "New code has no users yet, and no past from which anything could be told.",
         scenario_only: false,
         value: |m| Some(m.new_files),
-        words: |v| format!("adds {}", count(v, "new file", "new files")),
+        words: |v| say(format_args!("adds {}", count(v, "new file", "new files"))),
     },
     Feature {
         name: "binary_files",
@@ -84,7 +86,7 @@ pub const FEATURES: [Feature; 33] = [
         why: "Nobody reviews their content, and no lines count them.",
         scenario_only: false,
         value: |m| Some(m.binary_files),
-        words: |v| format!("changes {}", count(v, "binary file", "binary files")),
+        words: |v| say(format_args!("changes {}", count(v, "binary file", "binary files"))),
     },
     Feature {
         name: "migration",
@@ -161,7 +163,7 @@ pub const FEATURES: [Feature; 33] = [
         why: "That tests protect is widely believed and not taken for granted: training finds out.",
         scenario_only: false,
         value: |m| Some(m.test_churn_share),
-        words: |v| format!("has {} of its changed lines in tests", percent(v)),
+        words: |v| say(format_args!("has {} of its changed lines in tests", percent(v))),
     },
     Feature {
         name: "fix",
@@ -194,7 +196,7 @@ pub const FEATURES: [Feature; 33] = [
         why: "Corrections on the way show as commits: a long series is seldom a simple change.",
         scenario_only: false,
         value: |m| m.commits,
-        words: |v| format!("consists of {}", count(v, "commit", "commits")),
+        words: |v| say(format_args!("consists of {}", count(v, "commit", "commits"))),
     },
     Feature {
         name: "lead_hours",
@@ -205,7 +207,7 @@ pub const FEATURES: [Feature; 33] = [
         why: "What was long in the making was difficult, or has drifted from the main line.",
         scenario_only: false,
         value: |m| m.lead_hours,
-        words: |v| format!("was {} in the making", hours(v)),
+        words: |v| say(format_args!("was {} in the making", hours(v))),
     },
     Feature {
         name: "lines_before",
@@ -216,7 +218,7 @@ pub const FEATURES: [Feature; 33] = [
         why: "Large files are harder to change safely: LT of Kamei et al. 2013.",
         scenario_only: false,
         value: |m| m.history.lines_before,
-        words: |v| format!("touches files of {} in all", count(v, "line", "lines")),
+        words: |v| say(format_args!("touches files of {} in all", count(v, "line", "lines"))),
     },
     Feature {
         name: "relative_churn",
@@ -227,7 +229,7 @@ pub const FEATURES: [Feature; 33] = [
         why: "Churn tells more when it is set against the size of what it changes: Nagappan and Ball 2005.",
         scenario_only: false,
         value: |m| Some(100.0 * m.churn() / (m.history.lines_before? + 1.0)),
-        words: |v| format!("rewrites as much as {} of the files it touches", percent(v / 100.0)),
+        words: |v| say(format_args!("rewrites as much as {} of the files it touches", percent(v / 100.0))),
     },
     Feature {
         name: "prior_authors",
@@ -238,7 +240,7 @@ pub const FEATURES: [Feature; 33] = [
         why: "The more people worked on a file, the fewer know all of it: NDEV of Kamei et al. 2013.",
         scenario_only: false,
         value: |m| m.history.prior_authors,
-        words: |v| format!("touches files that {} worked on before", count(v, "author", "authors")),
+        words: |v| say(format_args!("touches files that {} worked on before", count(v, "author", "authors"))),
     },
     Feature {
         name: "file_age_days",
@@ -249,7 +251,7 @@ pub const FEATURES: [Feature; 33] = [
         why: "What changed a short while ago has not settled: AGE of Kamei et al. 2013.",
         scenario_only: false,
         value: |m| m.history.file_age_days,
-        words: |v| format!("touches files that last changed {} ago", hours(v * 24.0)),
+        words: |v| say(format_args!("touches files that last changed {} ago", hours(v * 24.0))),
     },
     Feature {
         name: "author_recent_changes",
@@ -260,7 +262,9 @@ pub const FEATURES: [Feature; 33] = [
         why: "Who knows the present state of the code errs less: REXP of Kamei et al. 2013.",
         scenario_only: false,
         value: |m| m.history.author_recent_changes,
-        words: |v| format!("has an author with {} of late", count(v.round(), "earlier change", "earlier changes")),
+        words: |v| {
+            say(format_args!("has an author with {} of late", count(v.round(), "earlier change", "earlier changes")))
+        },
     },
     Feature {
         name: "author_subsystem_changes",
@@ -271,7 +275,9 @@ pub const FEATURES: [Feature; 33] = [
         why: "Who knows this part of the code errs less: SEXP of Kamei et al. 2013.",
         scenario_only: false,
         value: |m| m.history.author_subsystem_changes,
-        words: |v| format!("has an author with {} in this part", count(v, "earlier change", "earlier changes")),
+        words: |v| {
+            say(format_args!("has an author with {} in this part", count(v, "earlier change", "earlier changes")))
+        },
     },
     Feature {
         name: "file_changes_max",
@@ -282,7 +288,7 @@ pub const FEATURES: [Feature; 33] = [
         why: "What is changed again and again is where the difficult things are: Graves et al. 2000.",
         scenario_only: false,
         value: |m| m.history.file_changes_max,
-        words: |v| format!("touches a file that was changed {} before", count(v, "time", "times")),
+        words: |v| say(format_args!("touches a file that was changed {} before", count(v, "time", "times"))),
     },
     Feature {
         name: "file_reverts",
@@ -294,8 +300,11 @@ pub const FEATURES: [Feature; 33] = [
         scenario_only: false,
         value: |m| m.history.file_reverts,
         words: |v| match v {
-            0.0 => "touches no file that was in a reverted change before".to_owned(),
-            _ => format!("touches files that were in {} before", count(v, "reverted change", "reverted changes")),
+            0.0 => Cow::Borrowed("touches no file that was in a reverted change before"),
+            _ => say(format_args!(
+                "touches files that were in {} before",
+                count(v, "reverted change", "reverted changes")
+            )),
         },
     },
     Feature {
@@ -307,7 +316,7 @@ pub const FEATURES: [Feature; 33] = [
         why: "Tells a file that failed often from one that was only changed often.",
         scenario_only: false,
         value: |m| Some(m.history.file_reverts? / (m.history.file_changes_max? + 5.0)),
-        words: |v| format!("touches files of whose earlier changes {} were reverted", percent(v)),
+        words: |v| say(format_args!("touches files of whose earlier changes {} were reverted", percent(v))),
     },
     Feature {
         name: "author_revert_rate",
@@ -318,7 +327,7 @@ pub const FEATURES: [Feature; 33] = [
         why: "It speaks of the work as much as of the person; shrunk, so that few changes say little.",
         scenario_only: false,
         value: |m| Some((m.history.author_reverts? + 0.5) / (m.history.author_changes? + 40.0)),
-        words: |v| format!("has an author of whose earlier changes about {} were reverted", percent(v)),
+        words: |v| say(format_args!("has an author of whose earlier changes about {} were reverted", percent(v))),
     },
     Feature {
         name: "repository_revert_rate",
@@ -329,7 +338,9 @@ pub const FEATURES: [Feature; 33] = [
         why: "How readily a repository reverts is a habit of its own, on which all else rests; shrunk, so that few deployments say little.",
         scenario_only: false,
         value: |m| Some((m.history.repository_reverts? + 3.0) / (m.history.repository_deployments? + 250.0)),
-        words: |v| format!("belongs to a repository where about {} of the deployments are reverted", percent(v)),
+        words: |v| {
+            say(format_args!("belongs to a repository where about {} of the deployments are reverted", percent(v)))
+        },
     },
     Feature {
         name: "repository_reverts_14d",
@@ -340,7 +351,7 @@ pub const FEATURES: [Feature; 33] = [
         why: "Trouble comes in spells: what was just taken back is tried again, and its causes may still be there.",
         scenario_only: false,
         value: |m| m.history.repository_reverts_14d,
-        words: |v| format!("comes after {} in this repository in 14 days", count(v, "revert", "reverts")),
+        words: |v| say(format_args!("comes after {} in this repository in 14 days", count(v, "revert", "reverts"))),
     },
     Feature {
         name: "repository_deployments_24h",
@@ -351,7 +362,7 @@ pub const FEATURES: [Feature; 33] = [
         why: "A busy day may be a practised routine, or may hide which change did it: training finds out.",
         scenario_only: false,
         value: |m| m.history.repository_deployments_24h,
-        words: |v| format!("comes after {} in 24 hours", count(v, "other deployment", "other deployments")),
+        words: |v| say(format_args!("comes after {} in 24 hours", count(v, "other deployment", "other deployments"))),
     },
     Feature {
         name: "friday_afternoon",
@@ -374,8 +385,8 @@ pub const FEATURES: [Feature; 33] = [
         scenario_only: true,
         value: |m| Some(flag(m.migration) * ((1.0 + m.files) / 4.0).ln()),
         words: |v| match v {
-            0.0 => "has no migration among unusually many or few files".to_owned(),
-            _ => format!("has a migration among {}", count((4.0 * v.exp() - 1.0).round(), "file", "files")),
+            0.0 => Cow::Borrowed("has no migration among unusually many or few files"),
+            _ => say(format_args!("has a migration among {}", count((4.0 * v.exp() - 1.0).round(), "file", "files"))),
         },
     },
 ];

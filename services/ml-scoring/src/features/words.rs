@@ -1,56 +1,128 @@
 //! Values as a developer would say them.
+//!
+//! They are written straight into the sentence that they stand in: every score has some thirty such sentences.
 
-pub(super) fn either(value: f64, yes: &str, no: &str) -> String {
-    if value > 0.5 { yes } else { no }.to_owned()
+use std::borrow::Cow;
+use std::fmt::{self, Display};
+
+pub(super) fn either(value: f64, yes: &'static str, no: &'static str) -> Cow<'static, str> {
+    Cow::Borrowed(if value > 0.5 { yes } else { no })
+}
+
+/// The sentence, in one piece of memory from the start.
+pub(super) fn say(sentence: fmt::Arguments<'_>) -> Cow<'static, str> {
+    const USUAL_LENGTH: usize = 80;
+    let mut text = String::with_capacity(USUAL_LENGTH);
+    fmt::write(&mut text, sentence).expect("a string takes all that is written to it");
+    Cow::Owned(text)
 }
 
 /// `value` with its noun: "no file", "1 file", "2.5 files", "12,000 files".
-pub(super) fn count(value: f64, one: &str, many: &str) -> String {
-    if value == 0.0 {
-        format!("no {many}")
-    } else if value == 1.0 {
-        format!("1 {one}")
-    } else if value < 10.0 && value.fract() != 0.0 {
-        format!("{value:.1} {many}")
-    } else {
-        format!("{} {many}", grouped(value.round()))
-    }
+pub(super) const fn count(value: f64, one: &'static str, many: &'static str) -> Count {
+    Count { value, one, many }
 }
 
-/// A whole number with commas between the thousands.
-pub(crate) fn grouped(value: f64) -> String {
-    let digits = format!("{value:.0}");
-    let mut text = String::with_capacity(digits.len() * 4 / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
+pub(super) struct Count {
+    value: f64,
+    one: &'static str,
+    many: &'static str,
+}
+
+impl Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { value, one, many } = *self;
+        if value == 0.0 {
+            f.write_str("no ")?;
+        } else if value < 10.0 && value.fract() != 0.0 {
+            tenths(value, f)?;
+            f.write_str(" ")?;
+        } else {
+            grouped(value).fmt(f)?;
+            f.write_str(" ")?;
         }
-        text.push(digit);
-    }
-    text
-}
-
-pub(super) fn percent(share: f64) -> String {
-    let hundredths = share * 100.0;
-    match hundredths {
-        0.0 => "0 %".to_owned(),
-        value if value < 10.0 => format!("{value:.1} %"),
-        value => format!("{} %", grouped(value)),
+        f.write_str(if value == 1.0 { one } else { many })
     }
 }
 
-pub(super) fn hours(value: f64) -> String {
-    if value < 1.0 {
-        format!("{:.0} min", value * 60.0)
-    } else if value < 48.0 {
-        count(value.round(), "hour", "hours")
-    } else {
-        count((value / 24.0).round(), "day", "days")
+/// A whole number, rounded, with commas between the thousands.
+pub(crate) const fn grouped(value: f64) -> Grouped {
+    Grouped(value)
+}
+
+pub(crate) struct Grouped(f64);
+
+impl Display for Grouped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The longest is 18,446,744,073,709,551,615.
+        let mut text = [0; 26];
+        let mut start = text.len();
+        let mut rest = self.0.round() as u64;
+        for place in 0.. {
+            if place > 0 && place % 3 == 0 {
+                start -= 1;
+                text[start] = b',';
+            }
+            start -= 1;
+            text[start] = b'0' + (rest % 10) as u8;
+            rest /= 10;
+            if rest == 0 {
+                break;
+            }
+        }
+        f.write_str(str::from_utf8(&text[start..]).map_err(|_| fmt::Error)?)
+    }
+}
+
+/// With one decimal.
+fn tenths(value: f64, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let tenths = (value * 10.0).round();
+    grouped((tenths / 10.0).floor()).fmt(f)?;
+    f.write_str(".")?;
+    grouped(tenths % 10.0).fmt(f)
+}
+
+/// A share, 0 to 1, in percent.
+pub(super) const fn percent(share: f64) -> Percent {
+    Percent(share)
+}
+
+pub(super) struct Percent(f64);
+
+impl Display for Percent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 * 100.0 {
+            0.0 => f.write_str("0")?,
+            hundredths if hundredths < 10.0 => tenths(hundredths, f)?,
+            hundredths => grouped(hundredths).fmt(f)?,
+        }
+        f.write_str(" %")
+    }
+}
+
+/// A duration: "30 min", "30 hours", "90 days".
+pub(super) const fn hours(value: f64) -> Hours {
+    Hours(value)
+}
+
+pub(super) struct Hours(f64);
+
+impl Display for Hours {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let hours = self.0;
+        if hours < 1.0 {
+            grouped(hours * 60.0).fmt(f)?;
+            f.write_str(" min")
+        } else if hours < 48.0 {
+            count(hours.round(), "hour", "hours").fmt(f)
+        } else {
+            count((hours / 24.0).round(), "day", "days").fmt(f)
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use crate::features::{FEATURES, Feature};
 
     #[track_caller]
@@ -84,5 +156,30 @@ mod tests {
         check("migration_among_files", 0.0, "has no migration among unusually many or few files");
         check("friday_afternoon", 1.0, "is deployed on a Friday afternoon");
         check("repository_deployments_24h", 1.0, "comes after 1 other deployment in 24 hours");
+    }
+
+    #[test]
+    fn numbers_have_commas_and_one_decimal_where_they_are_small() {
+        for (value, expected) in [
+            (0.0, "no files"),
+            (1.0, "1 file"),
+            (2.5, "2.5 files"),
+            (9.96, "10.0 files"),
+            (12.5, "13 files"),
+            (999.0, "999 files"),
+            (1_000.0, "1,000 files"),
+            (1_234_567.4, "1,234,567 files"),
+            (f64::INFINITY, "18,446,744,073,709,551,615 files"),
+        ] {
+            assert_eq!(count(value, "file", "files").to_string(), expected);
+        }
+        for (share, expected) in
+            [(0.0, "0 %"), (0.012_3, "1.2 %"), (0.099_9, "10.0 %"), (0.25, "25 %"), (12.5, "1,250 %")]
+        {
+            assert_eq!(percent(share).to_string(), expected);
+        }
+        for (value, expected) in [(0.5, "30 min"), (1.2, "1 hour"), (47.6, "48 hours"), (2_190.0, "91 days")] {
+            assert_eq!(hours(value).to_string(), expected);
+        }
     }
 }
