@@ -14,8 +14,8 @@ use crate::model::{Calibration, FORMAT, HeldOut, Model, ModelFile, Scenario};
 use crate::rows::Rows;
 use crate::synthetic::{LEARNT_MAX, PROFILE, SEED, generated};
 
-/// The ridge penalty. With so few failures none can be chosen on later deployments: it is as strong as it can be while the
-/// generated deployments alone still give back the scenario that they were drawn from.
+/// The ridge penalty; with so few failures none can be chosen on later deployments. Strong, since few failures have to carry many
+/// features, and still so weak that the generated deployments alone give back the scenario that they were drawn from.
 const ALPHA: f64 = 10.0;
 
 /// Trains the model `version` from recorded outcomes, as CSV, and from as many generated deployments of the scenario as
@@ -98,6 +98,7 @@ fn hold_out_recorded(rows: &Rows, looked_at: &[usize]) -> anyhow::Result<Option<
 mod tests {
     use super::*;
     use crate::features::{Features, Measures};
+    use crate::metrics::logistic;
     use crate::rows::Row;
     use crate::score::score;
 
@@ -134,6 +135,16 @@ mod tests {
 
     fn scenario_score(model: &Model) -> f64 {
         score(model, &Features::of(&scenario())).risk.probability()
+    }
+
+    #[test]
+    fn generated_deployments_alone_give_back_their_scenario() {
+        let looked_at: Vec<usize> = (0..FEATURES.len()).collect();
+        let weights = fit(&generated(0, LEARNT_MAX), &looked_at, ALPHA, None).unwrap().weights;
+        let probability = |kind: &Measures| logistic(weights.log_odds(&Features::of(kind)));
+        assert!((probability(&scenario()) - 0.980).abs() < 0.005, "{}", probability(&scenario()));
+        let plain = probability(&measures(3.0, false, false));
+        assert!((plain - 0.020).abs() < 0.005, "{plain}");
     }
 
     #[test]
