@@ -49,6 +49,10 @@ train:
 rules:
     cargo run --quiet -- rules list --format markdown > services/static-analysis/RULES.md
 
+# Write the page of the model's features anew
+features:
+    cargo run --quiet -- model features --format markdown > services/ml-scoring/FEATURES.md
+
 # Licences, advisories and sources of the dependencies (cargo install cargo-deny)
 deny:
     cargo deny check --config deploy/deny.toml

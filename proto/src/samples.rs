@@ -101,17 +101,13 @@ fn found() -> Signal {
 }
 
 fn scored() -> Signal {
-    let contribution = Contribution {
-        feature: "files".to_owned(),
-        value: Some(50.0),
-        log_odds: 0.7,
-        words: "changes 50 files".to_owned(),
-    };
+    let contribution =
+        Contribution { feature: "files".into(), value: Some(50.0), log_odds: 0.7, words: "changes 50 files".into() };
     let score = RiskScore {
         risk: Risk::new(0.025).unwrap(),
         base_log_odds: -4.4,
         contributions: vec![contribution],
-        unknown: vec!["author_changes".to_owned()],
+        unknown: vec!["author_changes".into()],
         provenance: "learned".to_owned(),
         grounds: None,
         lift: None,

@@ -131,7 +131,7 @@ fn score_to(score: &RiskScore) -> v1::RiskScore {
         risk: score.risk.probability(),
         base_log_odds: score.base_log_odds,
         contributions: score.contributions.iter().map(contribution_to).collect(),
-        unknown: score.unknown.clone(),
+        unknown: score.unknown.iter().map(ToString::to_string).collect(),
         provenance: score.provenance.clone(),
         grounds: score.grounds.as_ref().map(grounds_to),
         lift: score.lift,
@@ -144,7 +144,7 @@ fn score_from(message: v1::RiskScore) -> Result<RiskScore, Malformed> {
         risk: Risk::new(message.risk).map_err(|problem| Malformed::new("risk", problem))?,
         base_log_odds: message.base_log_odds,
         contributions: message.contributions.into_iter().map(contribution_from).collect(),
-        unknown: message.unknown,
+        unknown: message.unknown.into_iter().map(Into::into).collect(),
         provenance: message.provenance,
         grounds: message.grounds.map(grounds_from).transpose().map_err(|error| error.within("grounds"))?,
         lift: message.lift,
@@ -187,13 +187,18 @@ fn grounds_from(message: v1::Grounds) -> Result<Grounds, Malformed> {
 
 fn contribution_to(contribution: &Contribution) -> v1::Contribution {
     v1::Contribution {
-        feature: contribution.feature.clone(),
+        feature: contribution.feature.to_string(),
         value: contribution.value,
         log_odds: contribution.log_odds,
-        words: contribution.words.clone(),
+        words: contribution.words.to_string(),
     }
 }
 
 fn contribution_from(message: v1::Contribution) -> Contribution {
-    Contribution { feature: message.feature, value: message.value, log_odds: message.log_odds, words: message.words }
+    Contribution {
+        feature: message.feature.into(),
+        value: message.value,
+        log_odds: message.log_odds,
+        words: message.words.into(),
+    }
 }

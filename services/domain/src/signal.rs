@@ -1,5 +1,6 @@
 //! A signal: what one analyser says about one deployment.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
@@ -317,7 +318,7 @@ pub struct RiskScore {
     /// What each feature adds to the log-odds, the strongest first. With `base_log_odds` they sum to the log-odds of `risk`.
     pub contributions: Vec<Contribution>,
     /// Features that were not known for this deployment.
-    pub unknown: Vec<String>,
+    pub unknown: Vec<Cow<'static, str>>,
     /// What the model was trained on, in one sentence.
     pub provenance: String,
     /// What the score rests on, in numbers; `None` in scores of early versions.
@@ -384,13 +385,13 @@ impl Provenance {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Contribution {
     /// The feature's name.
-    pub feature: String,
+    pub feature: Cow<'static, str>,
     /// Its value; `None` when unknown.
     pub value: Option<f64>,
     /// What it adds to the log-odds; positive raises the risk.
     pub log_odds: f64,
     /// The same in words: "touches 50 files".
-    pub words: String,
+    pub words: Cow<'static, str>,
 }
 
 #[cfg(test)]

@@ -109,10 +109,10 @@ pub(crate) fn analysis(findings: Vec<Finding>) -> Said {
 
 pub(crate) fn risk(probability: f64) -> Said {
     let contribution = |feature: &str, value: f64, log_odds: f64, words: &str| Contribution {
-        feature: feature.to_owned(),
+        feature: feature.to_owned().into(),
         value: Some(value),
         log_odds,
-        words: words.to_owned(),
+        words: words.to_owned().into(),
     };
     Said::Risk(RiskScore {
         risk: Risk::new(probability).unwrap(),
@@ -123,7 +123,7 @@ pub(crate) fn risk(probability: f64) -> Said {
             contribution("friday_afternoon", 1.0, 0.336, "is deployed on a Friday afternoon"),
             contribution("commits", 3.0, 0.01, "consists of 3 commits"),
         ],
-        unknown: vec!["file_age_days".to_owned(), "prior_authors".to_owned()],
+        unknown: vec!["file_age_days".into(), "prior_authors".into()],
         provenance: "learned from 1,000 deployments of 1 service".to_owned(),
         grounds: None,
         lift: None,

@@ -3,8 +3,10 @@
 use std::fs;
 use std::path::PathBuf;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use serde::Deserialize;
+use time::UtcOffset;
+use time::macros::format_description;
 
 use crate::model::Model;
 
@@ -16,11 +18,13 @@ pub struct Config {
     pub model_path: Option<PathBuf>,
     /// How many deployments one process scores at a time.
     pub in_flight_max: usize,
+    /// The time zone in which a Friday has its afternoon, as its offset from UTC; only scenarios look at it.
+    pub utc_offset: String,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { model_path: None, in_flight_max: 16 }
+        Self { model_path: None, in_flight_max: 16, utc_offset: "+00:00".to_owned() }
     }
 }
 
@@ -35,6 +39,19 @@ impl Config {
         };
         let text = fs::read_to_string(path).with_context(|| format!("reading the model {}", path.display()))?;
         Model::parse(&text).with_context(|| format!("the model {}", path.display()))
+    }
+
+    /// The time zone of the settings.
+    ///
+    /// # Errors
+    /// When it is no offset from -12:00 to +14:00; the error names the setting.
+    pub fn utc_offset(&self) -> anyhow::Result<UtcOffset> {
+        let wrong =
+            || format!("ml_scoring.utc_offset must be like +01:00, from -12:00 to +14:00, not {:?}", self.utc_offset);
+        let form = format_description!("[offset_hour sign:mandatory]:[offset_minute]");
+        let offset = UtcOffset::parse(&self.utc_offset, form).with_context(wrong)?;
+        ensure!((-12 * 60..=14 * 60).contains(&offset.whole_minutes()), wrong());
+        Ok(offset)
     }
 }
 
@@ -57,6 +74,18 @@ mod tests {
             let config = Config { model_path: Some(path.into()), ..Config::default() };
             let error = format!("{:#}", config.model().unwrap_err());
             assert!(error.contains(path) && error.contains(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_time_zone_that_is_none_is_named() {
+        let of = |text: &str| Config { utc_offset: text.to_owned(), ..Config::default() }.utc_offset();
+        assert_eq!(Config::default().utc_offset().unwrap(), UtcOffset::UTC);
+        assert_eq!(of("+05:30").unwrap(), time::macros::offset!(+5:30));
+        assert_eq!(of("-03:30").unwrap(), time::macros::offset!(-3:30));
+        for wrong in ["", "1", "+1", "01:00", "+15:00", "-12:30", "+02:60", "Europe/Berlin", "+01:00 "] {
+            let error = of(wrong).unwrap_err().to_string();
+            assert!(error.contains("ml_scoring.utc_offset") && error.contains(&format!("{wrong:?}")), "{error}");
         }
     }
 }

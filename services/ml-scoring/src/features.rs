@@ -3,35 +3,45 @@
 //! Pure. Must not know the model's weights, nor where a deployment comes from. The rows of the training data and live
 //! deployments become [`Measures`] first, and one table makes features of both, so that training sees what serving sees.
 
+use std::borrow::Cow;
+
 mod measures;
+mod page;
 pub mod paths;
 mod table;
+mod words;
 
+pub(crate) use measures::is_friday_afternoon;
 pub use measures::{Measures, Seen};
+pub use page::page;
 pub use table::FEATURES;
-pub(crate) use table::grouped;
+pub(crate) use words::grouped;
 
 /// One feature: a number that the model looks at, or the knowledge that it is not known.
 #[derive(Debug)]
 pub struct Feature {
     /// Its name in model files, contributions and metrics.
     pub name: &'static str,
-    /// Whether it is read off the change or known from the past.
-    pub group: Group,
+    /// Where its value comes from.
+    pub source: Source,
     /// How it is squeezed before it is standardised.
     pub transform: Transform,
     /// Its unit.
     pub unit: &'static str,
     /// What it is, in one sentence.
     pub definition: &'static str,
+    /// Why it is looked at, in one sentence.
+    pub why: &'static str,
+    /// True when only scenarios look at it: what is learnt from outcomes alone leaves it out.
+    pub scenario_only: bool,
     value: fn(&Measures) -> Option<f64>,
-    words: fn(f64) -> String,
+    words: fn(f64) -> Cow<'static, str>,
 }
 
 impl Feature {
     /// A value of this feature in words that follow "this deployment": "changes 50 files".
     #[must_use]
-    pub fn in_words(&self, value: f64) -> String {
+    pub fn in_words(&self, value: f64) -> Cow<'static, str> {
         (self.words)(value)
     }
 
@@ -44,11 +54,25 @@ impl Feature {
 
 /// Where the value of a feature comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Group {
-    /// The change itself: the diff and what the sender says of the pull request.
-    Change,
+pub enum Source {
+    /// The diff.
+    Diff,
+    /// What the sender says of the pull request: title, author, commits, times.
+    Submission,
     /// The past of the touched files, the author and the repository.
     History,
+}
+
+impl Source {
+    /// Its name, such as `diff`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Diff => "diff",
+            Self::Submission => "submission",
+            Self::History => "history",
+        }
+    }
 }
 
 /// How a value is squeezed before it is standardised.
@@ -64,6 +88,16 @@ pub enum Transform {
 }
 
 impl Transform {
+    /// Its formula, such as `ln(1 + x)`.
+    #[must_use]
+    pub const fn formula(self) -> &'static str {
+        match self {
+            Self::Identity => "x",
+            Self::Log1p => "ln(1 + x)",
+            Self::Ln => "ln(x)",
+        }
+    }
+
     /// The transformed `value`.
     #[must_use]
     pub fn apply(self, value: f64) -> f64 {
@@ -124,15 +158,21 @@ impl Features {
     /// True when anything of the past is known.
     #[must_use]
     pub fn history_is_known(&self) -> bool {
-        self.values.iter().zip(&FEATURES).any(|(value, feature)| feature.group == Group::History && value.is_some())
+        self.values.iter().zip(&FEATURES).any(|(value, feature)| feature.source == Source::History && value.is_some())
     }
 
     /// The same deployment to somebody who knows nothing of the past.
     #[must_use]
     pub fn without_history(&self) -> Self {
+        self.knowing(|feature| feature.source != Source::History)
+    }
+
+    /// The same deployment to somebody who only knows these features.
+    #[must_use]
+    pub(crate) fn knowing(&self, known: impl Fn(&Feature) -> bool) -> Self {
         let mut masked = self.clone();
         for (value, feature) in masked.values.iter_mut().zip(&FEATURES) {
-            if feature.group == Group::History {
+            if !known(feature) {
                 *value = None;
             }
         }
@@ -151,7 +191,9 @@ mod tests {
         let names: HashSet<_> = FEATURES.iter().map(|feature| feature.name).collect();
         assert_eq!(names.len(), FEATURES.len());
         for feature in &FEATURES {
-            assert!(feature.definition.ends_with('.') && !feature.unit.is_empty(), "{}", feature.name);
+            let documented =
+                feature.definition.ends_with('.') && feature.why.ends_with('.') && !feature.unit.is_empty();
+            assert!(documented, "{}", feature.name);
             for value in [0.0, 0.5, 1.0, 2.0, 1234.0] {
                 assert!(!feature.in_words(value).is_empty(), "{}", feature.name);
             }

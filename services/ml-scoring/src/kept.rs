@@ -13,6 +13,7 @@ use chassis::{Bus, Objects, Seen, Shutdown, Stored};
 use domain::{Deployment, DeploymentId, Outcome, OutcomeKind};
 use futures::{Stream, StreamExt};
 use proto::event::HISTORY_BUCKET;
+use time::UtcOffset;
 use tokio::sync::watch;
 
 use crate::features::{Features, Measures};
@@ -33,6 +34,8 @@ const POSITION: &str = "position";
 /// The histories of all repositories. Clones share them.
 #[derive(Clone)]
 pub(crate) struct Histories {
+    /// The services' own clock.
+    utc_offset: UtcOffset,
     repositories: Arc<RwLock<HashMap<String, Arc<Entry>>>>,
     /// Which repository a deployment belongs to: an outcome does not say.
     owners: Arc<RwLock<HashMap<DeploymentId, Arc<str>>>>,
@@ -84,8 +87,9 @@ impl Position {
 
 impl Histories {
     /// Nothing is known yet.
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(utc_offset: UtcOffset) -> Self {
         Self {
+            utc_offset,
             repositories: Arc::default(),
             owners: Arc::default(),
             early: Arc::default(),
@@ -99,11 +103,11 @@ impl Histories {
         let _ = self.caught_up.subscribe().wait_for(|caught_up| *caught_up).await;
     }
 
-    /// What `look` makes of the history of the repository of that name.
-    pub(crate) fn look<T>(&self, repository: &str, look: impl FnOnce(&Repository) -> T) -> T {
-        match self.entry(repository) {
-            Some(entry) => look(&read(&entry.repository)),
-            None => look(&Repository::default()),
+    /// The features of `deployment` with what is known of its repository now.
+    pub(crate) fn features(&self, deployment: &Deployment) -> Features {
+        match self.entry(deployment.repository.as_str()) {
+            Some(entry) => features(deployment, &read(&entry.repository), self.utc_offset),
+            None => features(deployment, &Repository::default(), self.utc_offset),
         }
     }
 
@@ -199,7 +203,8 @@ impl Histories {
         }
         *at = Position { accepted: seen.stream_sequence, stream: through.stream, ..*at };
         write(&self.owners).insert(deployment.id, name.as_str().into());
-        let mut change = change(&deployment, &read(&entry.repository));
+        let features = features(&deployment, &read(&entry.repository), self.utc_offset);
+        let mut change = change(&deployment, &features);
         change.failed_at = lock(&self.early).remove(&deployment.id).flatten();
         write(&entry.repository).record(change);
         Some(name)
@@ -230,7 +235,7 @@ impl Histories {
     /// Joins a repository's history with what was imported of it, unless that was done, and gives its name.
     async fn import(&self, objects: &Objects, stored: &Stored) -> Option<String> {
         let name = stored.name.strip_prefix(IMPORT)?;
-        let known = self.look(name, |repository| repository.imported().map(|import| import.head.clone()));
+        let known = self.import_of(name);
         if known.as_deref() == Some(stored.note.as_str()) {
             return None;
         }
@@ -261,8 +266,7 @@ impl Histories {
         for name in changed.iter() {
             let Some(entry) = self.entry(name) else { continue };
             let object = format!("{HISTORY}{name}");
-            let import = self.look(name, |repository| repository.imported().map(|import| import.head.clone()));
-            let note = format!("{} {}", through.note(), import.unwrap_or_default());
+            let note = format!("{} {}", through.note(), self.import_of(name).unwrap_or_default());
             let before = objects.look(&object).await?.map(|stored| stored.note);
             let is_there = before.is_some_and(|before| {
                 let at = Position::of(&before, through.stream);
@@ -276,6 +280,12 @@ impl Histories {
         objects.put(POSITION, &through.note(), &[]).await?;
         changed.clear();
         Ok(())
+    }
+
+    /// The commit that the import of that repository ended with, if there was one.
+    fn import_of(&self, name: &str) -> Option<String> {
+        let entry = self.entry(name)?;
+        read(&entry.repository).imported().map(|import| import.head.clone())
     }
 
     fn entry(&self, name: &str) -> Option<Arc<Entry>> {
@@ -326,15 +336,16 @@ pub async fn written(bus: &Bus) -> anyhow::Result<BTreeMap<String, Repository>> 
     Ok(histories)
 }
 
-/// What is measured of a deployment: what it changes, what its sender knows of the past and, where that is nothing, what the
-/// repository's history tells.
-pub(crate) fn measures(deployment: &Deployment, repository: &Repository) -> Measures {
+/// What a deployment changes, with what its sender knows of the past and, where that is nothing, what the repository's history
+/// tells.
+fn features(deployment: &Deployment, repository: &Repository, utc_offset: UtcOffset) -> Features {
     let files: Vec<Touched> = deployment.change.files.iter().map(Touched::of).collect();
     let at = deployment.accepted_at.unix_timestamp();
     let asked = Asked { at, author: &deployment.author, files: &files };
-    let mut measures = Measures::of(deployment);
+    let local = deployment.deploy_at.unwrap_or(deployment.accepted_at).to_offset(utc_offset);
+    let mut measures = Measures::of(deployment).at(local);
     measures.history = measures.history.or(&repository.history(&asked, &key(deployment)));
-    measures
+    Features::of(&measures)
 }
 
 fn key(deployment: &Deployment) -> Key {
@@ -342,7 +353,7 @@ fn key(deployment: &Deployment) -> Key {
 }
 
 /// An accepted deployment as a change of its repository.
-fn change(deployment: &Deployment, repository: &Repository) -> Change {
+fn change(deployment: &Deployment, features: &Features) -> Change {
     Change {
         key: key(deployment),
         deployments: vec![deployment.id],
@@ -352,7 +363,7 @@ fn change(deployment: &Deployment, repository: &Repository) -> Change {
         files: deployment.change.files.iter().map(Touched::of).collect(),
         reverts: reverted(&deployment.title, &deployment.branch, ""),
         failed_at: None,
-        features: Some(Remembered::of(&Features::of(&measures(deployment, repository)))),
+        features: Some(Remembered::of(features)),
     }
 }
 

@@ -15,6 +15,7 @@ pub mod model;
 pub mod published;
 pub mod rows;
 pub mod score;
+pub mod synthetic;
 pub mod train;
 
 #[cfg(test)]
@@ -35,7 +36,7 @@ use kept::Histories;
 pub use model::{Model, basis};
 use published::{Models, Now};
 pub use score::{risk, score};
-pub use train::train;
+pub use train::{blend, train};
 
 /// The service's name.
 pub const SERVICE: &str = Source::MlScoring.name();
@@ -49,9 +50,10 @@ const HISTORY_PATIENCE: Duration = Duration::from_secs(30);
 /// When the model cannot be used, or the bus cannot be.
 pub async fn run(process: Process, config: Config) -> anyhow::Result<()> {
     anyhow::ensure!(config.in_flight_max > 0, "ml_scoring.in_flight_max must be at least 1");
+    let utc_offset = config.utc_offset()?;
     let model = config.model()?;
     tracing::info!(model = model.basis(), "scoring with a model that was {}", model.file().provenance);
-    let (models, histories) = (Models::new(model), Histories::new());
+    let (models, histories) = (Models::new(model), Histories::new(utc_offset));
     tokio::spawn(models.clone().follow(process.bus.clone(), process.shutdown.clone()));
     let keeping = tokio::spawn(histories.clone().keep(process.bus.clone(), process.shutdown.clone()));
     tokio::select! {
@@ -99,9 +101,7 @@ impl Handler for Scoring {
     async fn handle(&self, deployment: Deployment) -> Result<Vec<Outgoing>, Failure> {
         let started = Instant::now();
         let Now { champion, shadow } = self.models.now();
-        let features = self
-            .histories
-            .look(deployment.repository.as_str(), |repository| Features::of(&kept::measures(&deployment, repository)));
+        let features = self.histories.features(&deployment);
         let mut score = score(&champion, &features);
         score.shadow = shadow.map(|model| Shadow { basis: model.basis().to_owned(), risk: risk(&model, &features) });
         tracing::info!(
@@ -124,11 +124,16 @@ impl Handler for Scoring {
 #[cfg(test)]
 mod tests {
     use domain::FileChangeKind;
+    use time::macros::{datetime, offset};
 
     use super::*;
 
     fn deployment() -> Deployment {
         samples::deployment(vec![samples::file("src/a.rs", FileChangeKind::Modified, 20, 3)])
+    }
+
+    fn scoring(model: Model) -> Scoring {
+        Scoring { models: Models::new(model), histories: Histories::new(offset!(+2)) }
     }
 
     #[track_caller]
@@ -140,7 +145,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_accepted_deployment_leads_to_a_signal_with_its_risk() {
-        let scoring = Scoring { models: Models::new(Model::shipped()), histories: Histories::new() };
+        let scoring = scoring(Model::shipped());
         let first = scoring.handle(deployment()).await.unwrap();
         let signal = only_signal(&first);
         assert_eq!((signal.source, signal.basis.as_str()), (Source::MlScoring, Model::shipped().basis()));
@@ -150,12 +155,23 @@ mod tests {
         assert_eq!(first[0].message_id, again[0].message_id);
     }
 
+    #[tokio::test]
+    async fn a_scenario_looks_at_the_clock_of_the_service() {
+        let scoring = scoring(synthetic::model("demo-seed-1").unwrap());
+        let mut deployment = deployment();
+        deployment.accepted_at = datetime!(2026-11-20 10:30 UTC);
+        for (deploy_at, expected) in [(None, 1.1), (Some(datetime!(2026-11-19 10:30 UTC)), 0.0)] {
+            deployment.deploy_at = deploy_at;
+            let outgoing = scoring.handle(deployment.clone()).await.unwrap();
+            let Said::Risk(score) = only_signal(&outgoing).said else { panic!("no risk") };
+            let friday = score.contributions.iter().find(|c| c.feature == "friday_afternoon").unwrap();
+            assert!((friday.log_odds - expected).abs() < 1e-9, "{friday:?}");
+        }
+    }
+
     #[test]
     fn who_gives_up_says_so() {
-        let signal = only_signal(
-            &Scoring { models: Models::new(Model::shipped()), histories: Histories::new() }
-                .give_up(&deployment(), "no luck"),
-        );
+        let signal = only_signal(&scoring(Model::shipped()).give_up(&deployment(), "no luck"));
         assert_eq!(signal.said, Said::Unavailable { reason: "no luck".to_owned() });
     }
 }

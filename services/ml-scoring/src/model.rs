@@ -48,8 +48,8 @@ pub struct ModelFile {
     pub weights: Weights,
 }
 
-/// The rows that a model was learnt from.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// The rows that a model was learnt from; none of them are recorded ones when it is a scenario.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Training {
     /// SHA-256 of the CSV, unpacked.
@@ -64,8 +64,26 @@ pub struct Training {
     pub first: String,
     /// The day of the last.
     pub last: String,
-    /// Strength of the ridge penalty on the summed loss, chosen on later deployments within the earlier part.
+    /// Strength of the ridge penalty on the summed loss, chosen on later deployments within the earlier part. Fixed while a
+    /// scenario is blended in, and 0 when nothing was learnt.
     pub alpha: f64,
+    /// What a scenario generated; `None` in a model that was learnt from outcomes alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scenario: Option<Scenario>,
+}
+
+/// Deployments that never were: what a scenario generated.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Scenario {
+    /// The scenario's name.
+    pub profile: String,
+    /// Where the generator began.
+    pub seed: u64,
+    /// Generated deployments that the model learnt from.
+    pub rows: usize,
+    /// Generated deployments that it was tried on; 0 when it was tried on recorded ones.
+    pub held_out: usize,
 }
 
 /// How good the same training was on the later part of the rows, after learning from the earlier part only.
@@ -102,6 +120,11 @@ pub struct Calibration {
     pub history_known: Line,
     /// For deployments of whose past nothing is known.
     pub history_unknown: Line,
+}
+
+impl Calibration {
+    /// The calibration that changes nothing.
+    pub const IDENTITY: Self = Self { history_known: Line::IDENTITY, history_unknown: Line::IDENTITY };
 }
 
 /// `intercept + slope * x`.
@@ -412,7 +435,8 @@ mod tests {
     fn the_shipped_model_is_sound_and_in_its_canonical_form() {
         let model = Model::shipped();
         assert_eq!(model.to_json(), SHIPPED);
-        assert_eq!(model.file().weights.features.len(), FEATURES.len());
+        let learnt = FEATURES.iter().filter(|feature| !feature.scenario_only).count();
+        assert_eq!(model.file().weights.features.len(), learnt);
         let (version, digest) = model.basis().split_once('+').unwrap();
         assert_eq!((version, digest.len()), (model.file().version.as_str(), 12));
     }

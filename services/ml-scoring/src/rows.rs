@@ -9,14 +9,15 @@ use anyhow::{Context, ensure};
 use domain::History;
 use flate2::read::GzDecoder;
 use serde::Deserialize;
+use time::Weekday;
 
-use crate::features::{Features, Measures};
+use crate::features::{Features, Measures, is_friday_afternoon};
 
 /// Most bytes of CSV that are read, unpacked.
 pub const CSV_BYTES_MAX: u64 = 1 << 30;
 
 /// Deployments of the past, each project's in the order of time.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Rows {
     /// Of each project its name and its rows, by name.
     projects: Vec<(String, Vec<Row>)>,
@@ -85,6 +86,13 @@ impl Rows {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// The same with these rows, in the order of time, as one project more.
+    #[must_use]
+    pub(crate) fn with(mut self, project: &str, rows: Vec<Row>) -> Self {
+        self.projects.push((project.to_owned(), rows));
+        self
     }
 
     /// How many failed.
@@ -158,6 +166,8 @@ struct Record {
     merged_prev_24h: Option<f64>,
     repo_prior_prs: Option<f64>,
     repo_prior_reverts: Option<f64>,
+    local_weekday: Option<u8>,
+    local_hour: Option<f64>,
 }
 
 impl Record {
@@ -168,6 +178,7 @@ impl Record {
             Some(1) => Some(true),
             Some(other) => anyhow::bail!("label must be 0 or 1, not {other}"),
         };
+        ensure!(self.local_weekday.is_none_or(|day| day <= 6), "local_weekday must be 0 (Monday) to 6");
         let features = Features::of(&self.measures());
         Ok(Row { id: self.id.clone(), time: self.time, features, failed })
     }
@@ -196,8 +207,14 @@ impl Record {
             commits: self.n_commits.filter(|_| !squashed),
             lead_hours: self.lead_hours.filter(|_| !squashed),
             revert: false,
+            friday_afternoon: self.friday_afternoon(),
             history: self.history(),
         }
+    }
+
+    fn friday_afternoon(&self) -> Option<bool> {
+        let weekday = Weekday::Monday.nth_next(self.local_weekday?);
+        Some(is_friday_afternoon(weekday, self.local_hour? as u8))
     }
 
     fn history(&self) -> History {
@@ -252,6 +269,23 @@ mod tests {
         let (rows, _) = Rows::read(samples::csv(&[&line]).as_bytes()).unwrap();
         let features = &rows.iter().next().unwrap().features;
         assert_eq!((features.named("commits"), features.named("lead_hours")), (None, None));
+    }
+
+    #[test]
+    fn the_local_time_is_known_only_when_both_its_columns_are() {
+        let bare = samples::csv(&[samples::CSV_LINE]);
+        let (header, line) = bare.split_once('\n').unwrap();
+        for (columns, cells, expected) in [
+            (",local_weekday,local_hour", ",4,12.0", Some(1.0)),
+            (",local_weekday,local_hour", ",4,11.983", Some(0.0)),
+            (",local_weekday,local_hour", ",5,15", Some(0.0)),
+            (",local_weekday,local_hour", ",4,", None),
+            (",local_hour", ",15", None),
+            ("", "", None),
+        ] {
+            let (rows, _) = Rows::read(format!("{header}{columns}\n{line}{cells}").as_bytes()).unwrap();
+            assert_eq!(rows.iter().next().unwrap().features.named("friday_afternoon"), expected, "{columns}{cells}");
+        }
     }
 
     #[test]

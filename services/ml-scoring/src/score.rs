@@ -2,6 +2,8 @@
 //!
 //! Pure. A score is told relative to the typical deployment of the training data, whose features are all at their mean.
 
+use std::borrow::Cow;
+
 use domain::{Contribution, Grounds, Risk, RiskScore};
 
 use crate::features::{FEATURES, Features};
@@ -26,29 +28,30 @@ pub fn score(model: &Model, features: &Features) -> RiskScore {
         let feature = &FEATURES[weight.feature];
         match features.value(weight.feature) {
             Some(value) => contributions.push(Contribution {
-                feature: feature.name.to_owned(),
+                feature: Cow::Borrowed(feature.name),
                 value: Some(value),
                 log_odds: line.slope * weight.coefficient * weight.standardised(value),
                 words: feature.in_words(value),
             }),
-            None => unknown.push(feature.name.to_owned()),
+            None => unknown.push(Cow::Borrowed(feature.name)),
         }
     }
     if !features.history_is_known() {
         contributions.push(Contribution {
-            feature: HISTORY_UNKNOWN.to_owned(),
+            feature: Cow::Borrowed(HISTORY_UNKNOWN),
             value: None,
             log_odds: line.at(weights.intercept + weights.history_unknown) - base_log_odds,
-            words: "unknown: the history of the files, the author and the repository".to_owned(),
+            words: Cow::Borrowed("unknown: the history of the files, the author and the repository"),
         });
     }
     if features.is_revert() {
         contributions.push(Contribution {
-            feature: REVERT.to_owned(),
+            feature: Cow::Borrowed(REVERT),
             value: Some(1.0),
             log_odds: 0.0,
-            words: "takes an earlier change back: the model learnt from none such, and judges it like any other"
-                .to_owned(),
+            words: Cow::Borrowed(
+                "takes an earlier change back: the model learnt from none such, and judges it like any other",
+            ),
         });
     }
     contributions.sort_by(|a, b| b.log_odds.abs().total_cmp(&a.log_odds.abs()));
@@ -193,7 +196,7 @@ mod tests {
 
         let known = scored(&Measures { history: history(), ..fifty_files_with_a_migration() });
         assert!(known.contributions.iter().all(|c| c.feature != HISTORY_UNKNOWN));
-        assert!(known.unknown.iter().all(|name| ["commits", "lead_hours", "fix", "bot"].contains(&name.as_str())));
+        assert!(known.unknown.iter().all(|name| ["commits", "lead_hours", "fix", "bot"].contains(&&**name)));
     }
 
     #[test]

@@ -3,7 +3,10 @@
 //! Pure but for reading its rows. Nothing is split at random, and nothing is weighted by class: the first flatters the
 //! result, the second ruins the calibration. The same rows give the same bytes on the same machine.
 
+mod blend;
 mod solver;
+
+pub use blend::blend;
 
 use std::io::Read;
 
@@ -19,6 +22,7 @@ use crate::features::{FEATURES, Features, grouped};
 use crate::metrics::{Bin, Metrics, Predicted, bins, log_loss};
 use crate::model::{Calibration, FORMAT, HeldOut, Line, Measured, Model, ModelFile, Training, Weight, Weights};
 use crate::rows::Rows;
+use crate::synthetic;
 
 /// With fewer failures than this there is nothing to learn.
 pub const FAILURES_MIN: usize = 30;
@@ -44,7 +48,12 @@ const ALPHAS: [f64; 5] = [400.0, 200.0, 100.0, 50.0, 25.0];
 /// When the rows cannot be read, when too few failed, or when the solver does not converge.
 pub fn train(version: &str, rows: impl Read) -> anyhow::Result<Model> {
     let (rows, sha256) = Rows::read(rows)?;
-    ensure!(rows.undecided() == 0, "{} rows have no label: of what is not known nothing is learnt", rows.undecided());
+    learn(version, &rows, sha256)
+}
+
+/// The same from rows that have been read.
+fn learn(version: &str, rows: &Rows, sha256: String) -> anyhow::Result<Model> {
+    decided(rows)?;
     ensure!(
         rows.failures() >= FAILURES_MIN && rows.len() >= 2 * rows.failures(),
         "{} of {} rows failed: at least {FAILURES_MIN} are needed, and at most half of the rows",
@@ -53,20 +62,12 @@ pub fn train(version: &str, rows: impl Read) -> anyhow::Result<Model> {
     );
     let (earlier, later) = (rows.between(0.0, EARLIER_SHARE), rows.between(EARLIER_SHARE, 1.0));
     let Chosen { alpha, mut tried, nearby } = choose_alpha(&earlier)?;
-    let measured = fit(&earlier, alpha, Some(&nearby))?.weights;
-    let held_out = hold_out(&measured, tried.calibration(), &later)?;
+    let measured = fit(&earlier, &learnt(), alpha, Some(&nearby))?.weights;
+    let held_out = hold_out(&measured, tried.calibration(), &later, EARLIER_SHARE)?;
     tried.add(&measured, &later);
-    let mut fitted = fit(&rows, alpha, Some(&nearby))?;
+    let mut fitted = fit(rows, &learnt(), alpha, Some(&nearby))?;
     fitted.doubt(alpha)?;
-    let training = Training {
-        sha256,
-        rows: rows.len(),
-        failures: rows.failures(),
-        services: rows.projects().len(),
-        first: day(rows.iter().map(|row| row.time).min())?,
-        last: day(rows.iter().map(|row| row.time).max())?,
-        alpha,
-    };
+    let training = training(rows, sha256, alpha)?;
     Model::new(ModelFile {
         format: FORMAT,
         version: version.to_owned(),
@@ -80,13 +81,43 @@ pub fn train(version: &str, rows: impl Read) -> anyhow::Result<Model> {
     .context("the trained model")
 }
 
+/// Refuses rows of which some have no outcome.
+fn decided(rows: &Rows) -> anyhow::Result<()> {
+    ensure!(rows.undecided() == 0, "{} rows have no label: of what is not known nothing is learnt", rows.undecided());
+    Ok(())
+}
+
+/// The features that are learnt from outcomes, as indices of [`FEATURES`].
+fn learnt() -> Vec<usize> {
+    (0..FEATURES.len()).filter(|index| !FEATURES[*index].scenario_only).collect()
+}
+
+fn training(rows: &Rows, sha256: String, alpha: f64) -> anyhow::Result<Training> {
+    Ok(Training {
+        sha256,
+        rows: rows.len(),
+        failures: rows.failures(),
+        services: rows.projects().len(),
+        first: day(rows.iter().map(|row| row.time).min())?,
+        last: day(rows.iter().map(|row| row.time).max())?,
+        alpha,
+        scenario: None,
+    })
+}
+
 fn provenance(training: &Training) -> String {
     format!(
-        "learned from {} deployments of {}, {} of them reverted within 30 days",
-        grouped(training.rows as f64),
-        if training.services == 1 { "1 service".to_owned() } else { format!("{} services", training.services) },
-        grouped(training.failures as f64),
+        "learned from {}, {} of them reverted within 30 days",
+        deployments(training),
+        grouped(training.failures as f64)
     )
+}
+
+/// Such as "6,509 deployments of 3 services".
+fn deployments(training: &Training) -> String {
+    let services =
+        if training.services == 1 { "1 service".to_owned() } else { format!("{} services", training.services) };
+    format!("{} deployments of {services}", grouped(training.rows as f64))
 }
 
 fn day(time: Option<i64>) -> anyhow::Result<String> {
@@ -144,7 +175,7 @@ fn choose_alpha(rows: &Rows) -> anyhow::Result<Chosen> {
             // The same penalty on the fold before, else the neighbouring penalty on this one.
             let start =
                 solutions[index].as_ref().or(index.checked_sub(1).and_then(|before| solutions[before].as_ref()));
-            let fitted = fit(&past, ALPHAS[index], start)?;
+            let fitted = fit(&past, &learnt(), ALPHAS[index], start)?;
             tried[index].add(&fitted.weights, &future);
             solutions[index] = Some(fitted.solution);
         }
@@ -155,8 +186,8 @@ fn choose_alpha(rows: &Rows) -> anyhow::Result<Chosen> {
     Ok(Chosen { alpha, tried, nearby: nearby.context("the penalty was tried")? })
 }
 
-/// How good `weights` are on `later` deployments.
-fn hold_out(weights: &Weights, calibration: Calibration, later: &Rows) -> anyhow::Result<HeldOut> {
+/// How good `weights` are on `later` deployments, of which they did not learn.
+fn hold_out(weights: &Weights, calibration: Calibration, later: &Rows, earlier_share: f64) -> anyhow::Result<HeldOut> {
     let mut tried = Tried::default();
     tried.add(weights, later);
     let measured = |predicted: &[Predicted], line: Line| {
@@ -165,12 +196,17 @@ fn hold_out(weights: &Weights, calibration: Calibration, later: &Rows) -> anyhow
         anyhow::Ok(Measured { metrics, bins: bins(&honest, BINS).into_iter().map(Bin::rounded).collect() })
     };
     Ok(HeldOut {
-        earlier_share: EARLIER_SHARE,
+        earlier_share,
         rows: later.len(),
         failures: later.failures(),
         history_known: measured(&tried.known, calibration.history_known)?,
         history_unknown: measured(&tried.unknown, calibration.history_unknown)?,
     })
+}
+
+/// How good `weights` are on generated deployments.
+pub(crate) fn hold_out_generated(weights: &Weights) -> anyhow::Result<HeldOut> {
+    hold_out(weights, Calibration::IDENTITY, &synthetic::tried(), 1.0)
 }
 
 struct Fitted {
@@ -192,11 +228,12 @@ impl Fitted {
 }
 
 /// Learns from every row twice: once with its past, once without, so that one model scores both honestly.
-fn fit(rows: &Rows, alpha: f64, start: Option<&Solution>) -> anyhow::Result<Fitted> {
-    let mut features = standardise(rows);
+fn fit(rows: &Rows, looked_at: &[usize], alpha: f64, start: Option<&Solution>) -> anyhow::Result<Fitted> {
+    let mut features = standardise(rows, looked_at);
+    let width = features.len();
     let count = rows.len();
     // Column by column in memory: the solver's gradient reads it so.
-    let mut design = Array2::zeros((2 * count, FEATURES.len() + 1).f());
+    let mut design = Array2::zeros((2 * count, width + 1).f());
     for (index, row) in rows.iter().enumerate() {
         for (offset, seen) in [(0, &row.features), (count, &row.features.without_history())] {
             for (column, weight) in features.iter().enumerate() {
@@ -204,7 +241,7 @@ fn fit(rows: &Rows, alpha: f64, start: Option<&Solution>) -> anyhow::Result<Fitt
                 design[(offset + index, column)] = value;
             }
         }
-        design[(count + index, FEATURES.len())] = 1.0;
+        design[(count + index, width)] = 1.0;
     }
     let failed: Vec<bool> = rows.iter().chain(rows.iter()).map(|row| row.failed == Some(true)).collect();
     let solution = solve(design.view(), &failed, alpha, start)?;
@@ -213,15 +250,15 @@ fn fit(rows: &Rows, alpha: f64, start: Option<&Solution>) -> anyhow::Result<Fitt
     }
     let weights = Weights {
         intercept: rounded(solution.intercept),
-        history_unknown: rounded(solution.coefficients[FEATURES.len()]),
+        history_unknown: rounded(solution.coefficients[width]),
         features,
     };
     Ok(Fitted { weights, solution, design, failed })
 }
 
-/// Mean, scale and deciles of every feature where it is known; no coefficients yet.
-fn standardise(rows: &Rows) -> Vec<Weight> {
-    let one = |feature: usize| {
+/// Mean, scale and deciles of these features where they are known; no coefficients yet.
+pub(crate) fn standardise(rows: &Rows, looked_at: &[usize]) -> Vec<Weight> {
+    let one = |&feature: &usize| {
         let transform = FEATURES[feature].transform;
         let known = rows.iter().filter_map(|row| row.features.value(feature));
         let mut values: Vec<f64> = known.map(|value| transform.apply(value)).collect();
@@ -239,7 +276,7 @@ fn standardise(rows: &Rows) -> Vec<Weight> {
         let deciles = std::array::from_fn(|index| decile(index + 1));
         Weight { feature, transform, mean, scale, coefficient: 0.0, standard_error: 0.0, deciles }
     };
-    (0..FEATURES.len()).map(one).collect()
+    looked_at.iter().map(one).collect()
 }
 
 /// To six decimals, so that a model can be read, and the last bits of a machine's arithmetic do not show in it.

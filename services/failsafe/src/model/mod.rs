@@ -9,12 +9,16 @@ use std::fs::{self, File};
 use std::path::Path;
 
 use anyhow::{Context, ensure};
+use domain::Provenance;
 use ml_scoring::Model;
 use ml_scoring::evaluation::{Evaluation, evaluate};
 use ml_scoring::rows::Rows;
 
-use crate::cli::{self, Evaluate, Show, Train};
+use crate::cli::{self, Evaluate, FeaturesFormat, Show, Train};
 use crate::terminal::{Style, say};
+
+/// What the model that FailSafe comes with learns from, seen from the root of the repository.
+const CARRIED: &str = "services/ml-scoring/data/deploy_prs.csv.gz";
 
 /// Runs one of the commands.
 pub(crate) async fn run(command: &cli::Model) -> anyhow::Result<()> {
@@ -22,6 +26,13 @@ pub(crate) async fn run(command: &cli::Model) -> anyhow::Result<()> {
         cli::Model::Train(options) => train(options),
         cli::Model::Evaluate(options) => measure(options),
         cli::Model::Show(options) => show(options),
+        cli::Model::Features { format } => {
+            match format {
+                FeaturesFormat::Text => say(&text::features(Style::of_stdout())),
+                FeaturesFormat::Markdown => print!("{}", ml_scoring::features::page()),
+            }
+            Ok(())
+        }
         cli::Model::Publish(options) => publish::publish(options).await,
         cli::Model::Rollback(bus) => publish::roll_back(bus).await,
         cli::Model::Published(bus) => publish::list(bus).await,
@@ -30,9 +41,17 @@ pub(crate) async fn run(command: &cli::Model) -> anyhow::Result<()> {
 
 /// Trains a model and writes it to a file.
 fn train(options: &Train) -> anyhow::Result<()> {
-    let model = ml_scoring::train(&options.name, open(&options.data)?)?;
+    let (name, carried) = (&options.name, Path::new(CARRIED));
+    let model = match (options.synthetic, &options.data) {
+        (true, None) => ml_scoring::synthetic::model(name)?,
+        (true, Some(data)) => ml_scoring::blend(name, open(data)?)?,
+        (false, data) => ml_scoring::train(name, open(data.as_deref().unwrap_or(carried))?)?,
+    };
     fs::write(&options.out, model.to_json()).with_context(|| format!("cannot write {}", options.out.display()))?;
     say(&text::model(&model, Style::of_stdout()));
+    if options.synthetic && model.file().kind == Provenance::Learned {
+        say("\nThe scenario has faded out: enough failures are recorded to learn from them alone.");
+    }
     say(&format!("\nWritten to {}; name it in the setting ml_scoring.model_path to use it.", options.out.display()));
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! Models and how good they are, for a terminal.
 
+use domain::Provenance;
 use ml_scoring::Model;
 use ml_scoring::evaluation::{Evaluation, Quality};
 use ml_scoring::features::FEATURES;
@@ -17,25 +18,40 @@ pub(super) fn model(model: &Model, style: Style) -> String {
     let (training, held_out) = (&file.training, &file.held_out);
     let mut sheet = Sheet::new(style);
     sheet.paragraph(0, Look::Bold, &format!("{}: {}", model.basis(), file.provenance));
-    sheet.paragraph(
-        2,
-        Look::Plain,
-        &format!(
-            "from {} to {}, ridge penalty {}, data {}",
-            training.first,
-            training.last,
-            training.alpha,
-            &training.sha256[..training.sha256.len().min(12)]
+    if training.rows > 0 {
+        sheet.paragraph(
+            2,
+            Look::Plain,
+            &format!(
+                "from {} to {}, ridge penalty {}, data {}",
+                training.first,
+                training.last,
+                training.alpha,
+                &training.sha256[..training.sha256.len().min(12)]
+            ),
+        );
+    }
+    if let Some(scenario) = &training.scenario {
+        let from = match scenario.rows {
+            0 => "no generated deployments".to_owned(),
+            rows => format!("{rows} generated deployments"),
+        };
+        let learnt = format!("scenario {}, seed {}: learnt from {from}", scenario.profile, scenario.seed);
+        sheet.paragraph(2, Look::Plain, &learnt);
+    }
+    let (rows, failures) = (held_out.rows, held_out.failures);
+    let on = match &training.scenario {
+        Some(scenario) if scenario.held_out > 0 => {
+            format!("on {rows} generated deployments, {failures} of them drawn as failures, which it did not see:")
+        }
+        Some(_) => {
+            format!("on the later {rows} deployments, {failures} of them failed, which the same training did not see:")
+        }
+        None => format!(
+            "on the later {rows} deployments, {failures} of them reverted, which the same training did not see:"
         ),
-    );
-    sheet.paragraph(
-        2,
-        Look::Plain,
-        &format!(
-            "on the later {} deployments, {} of them reverted, which the same training did not see:",
-            held_out.rows, held_out.failures
-        ),
-    );
+    };
+    sheet.paragraph(2, Look::Plain, &on);
     for (name, measured) in [("history known", &held_out.history_known), ("history unknown", &held_out.history_unknown)]
     {
         sheet.item(4, (Look::Plain, name), Look::Plain, &measured.metrics.to_string());
@@ -52,19 +68,42 @@ pub(super) fn coefficients(model: &Model, style: Style) -> String {
     sheet.paragraph(
         0,
         Look::Bold,
-        "One standard deviation more of this multiplies the odds of failure by (95 % interval):",
+        match model.file().kind {
+            Provenance::SyntheticPrior => {
+                "One unit more of this (of its logarithm, where it is a count) multiplies the odds by:"
+            }
+            _ => "One standard deviation more of this multiplies the odds of failure by (95 % interval):",
+        },
     );
     for weight in weights {
         let at = |deviations: f64| (weight.coefficient + deviations * weight.standard_error).exp();
         let certain = (at(-1.96) > 1.0) || (at(1.96) < 1.0);
         let look = if certain { Look::Plain } else { Look::Dim };
         let feature = &FEATURES[weight.feature];
+        let interval = match model.file().kind {
+            Provenance::SyntheticPrior => "chosen".to_owned(),
+            _ => format!("{:.2} to {:.2}", at(-1.96), at(1.96)),
+        };
         sheet.row(&[
             (look, &format!("  ×{:.2}", at(0.0))),
-            (look, &format!("{:.2} to {:.2}", at(-1.96), at(1.96))),
+            (look, &interval),
             (look, &format!("{:<28}", feature.name)),
             (Look::Dim, feature.definition),
         ]);
+    }
+    sheet.into_text()
+}
+
+/// Every feature, with what it is and why it is looked at.
+pub(super) fn features(style: Style) -> String {
+    let mut sheet = Sheet::new(style);
+    for feature in &FEATURES {
+        let (source, unit, formula) = (feature.source.name(), feature.unit, feature.transform.formula());
+        let scenario = if feature.scenario_only { ", for the scenario demo-seed alone" } else { "" };
+        let about = format!("{source}, {unit}, {formula}{scenario}");
+        sheet.row(&[(Look::Bold, feature.name), (Look::Dim, &about)]);
+        sheet.paragraph(4, Look::Plain, feature.definition);
+        sheet.paragraph(4, Look::Dim, feature.why);
     }
     sheet.into_text()
 }

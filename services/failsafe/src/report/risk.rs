@@ -22,11 +22,13 @@ pub(super) fn print(sheet: &mut Sheet, known: &v1::GetDeploymentResponse) {
         _ => return,
     };
     let typical = 1.0 / (1.0 + (-score.base_log_odds).exp());
-    let mut words = format!("that it fails, where {} is typical", percent(typical));
+    let is_scenario = score.grounds.as_ref().is_some_and(|g| g.provenance() == v1::Provenance::SyntheticPrior);
+    let (name, what) = if is_scenario { ("Scenario", "chosen, not measured") } else { ("Risk", "that it fails") };
+    let mut words = format!("{what}, where {} is typical", percent(typical));
     if let Some(lift) = score.lift {
         words.push_str(&format!("; {lift:.1} times this repository's own rate"));
     }
-    sheet.item(2, (Look::Bold, &format!("Risk {}", percent(score.risk))), Look::Plain, &words);
+    sheet.item(2, (Look::Bold, &format!("{name} {}", percent(score.risk))), Look::Plain, &words);
     let matter = |contribution: &&v1::Contribution| contribution.log_odds.abs() >= LOG_ODDS_MIN;
     let shown: Vec<_> = score.contributions.iter().filter(matter).take(FEATURES_MAX).collect();
     for contribution in &shown {
@@ -57,18 +59,20 @@ pub(super) fn print(sheet: &mut Sheet, known: &v1::GetDeploymentResponse) {
 
 /// What became of deployments with about the same risk.
 fn alike(grounds: &v1::Grounds) -> String {
-    let what = match grounds.provenance() {
-        v1::Provenance::SyntheticPrior => "a scenario that was chosen, not measured: ",
-        v1::Provenance::Blended => "a chosen scenario, corrected by few outcomes: ",
-        v1::Provenance::Learned | v1::Provenance::Unspecified => "",
-    };
-    format!(
-        "{what}of {} other deployments with such a risk {} failed, so {} to {} of them do (95 %)",
-        grounds.alike,
-        grounds.alike_failures,
-        percent(grounds.low),
-        percent(grounds.high)
-    )
+    let (alike, failed) = (grounds.alike, grounds.alike_failures);
+    let interval = format!("{} to {}", percent(grounds.low), percent(grounds.high));
+    match grounds.provenance() {
+        v1::Provenance::SyntheticPrior => format!(
+            "of {alike} generated deployments with such a score {failed} were drawn as failures; nothing of it was measured"
+        ),
+        v1::Provenance::Blended => format!(
+            "a chosen scenario, corrected by few outcomes: of {alike} other deployments with such a risk {failed} failed, so \
+             {interval} of them do (95 %)"
+        ),
+        v1::Provenance::Learned | v1::Provenance::Unspecified => {
+            format!("of {alike} other deployments with such a risk {failed} failed, so {interval} of them do (95 %)")
+        }
+    }
 }
 
 /// By how much the odds of a failure are multiplied.

@@ -205,6 +205,22 @@ fn every_stage_is_told() {
 }
 
 #[test]
+fn the_score_of_a_scenario_is_not_told_as_a_risk_that_was_measured() {
+    let mut known = blocked();
+    let Some(Said::RiskScore(score)) = &mut known.signals[1].said else { panic!("no risk") };
+    score.risk = 0.98;
+    score.lift = None;
+    score.provenance = "written from the scenario demo-seed".to_owned();
+    score.grounds.as_mut().unwrap().provenance = v1::Provenance::SyntheticPrior.into();
+    let mut sheet = Sheet::new(Style { colour: false, width: 200 });
+    risk::print(&mut sheet, &known);
+    let told = sheet.into_text();
+    assert!(told.contains("Scenario 98.0 % chosen, not measured, where 1.0 % is typical"), "{told}");
+    assert!(told.contains("of 1979 generated deployments with such a score 41 were drawn as failures"), "{told}");
+    assert!(!told.contains("Risk") && !told.contains("of them do"), "{told}");
+}
+
+#[test]
 fn a_list_is_a_table() {
     let found = |verdict: v1::Verdict, risk| v1::DeploymentSummary {
         deployment_id: "2390b58a-c653-5a88-a9a1-c2e65e719444".to_owned(),

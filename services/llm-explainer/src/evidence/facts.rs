@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use domain::{Cause, Deployment, Reached, Said, Severity};
+use domain::{Cause, Deployment, Provenance, Reached, Said, Severity};
 use serde::Serialize;
 use time::OffsetDateTime;
 
@@ -70,9 +70,20 @@ pub(super) fn details(reached: &Reached) -> Vec<Detail> {
         let alike = score.grounds.map_or_else(String::new, |grounds| {
             let (low, high) = grounds.interval;
             let (failed, all) = (grounds.alike_failures, grounds.alike);
-            format!("; of {all} other deployments with such a risk {failed} failed, so {low} to {high} of them do")
+            match grounds.provenance {
+                Provenance::SyntheticPrior => {
+                    format!("; of {all} generated deployments with such a score {failed} were drawn as failures")
+                }
+                Provenance::Blended | Provenance::Learned => {
+                    format!(
+                        "; of {all} other deployments with such a risk {failed} failed, so {low} to {high} of them do"
+                    )
+                }
+            }
         });
-        let fact = format!("the model {model} gives a probability of failure of {}{provenance}{alike}", score.risk);
+        let is_scenario = score.grounds.is_some_and(|grounds| grounds.provenance == Provenance::SyntheticPrior);
+        let gives = if is_scenario { "is a scenario and gives a score" } else { "gives a probability of failure" };
+        let fact = format!("the model {model} {gives} of {}{provenance}{alike}", score.risk);
         details.push(detail(About::Risk, fact));
         if !score.unknown.is_empty() {
             let names: Vec<String> = score.unknown.iter().map(|name| one_line(name, QUOTE_CHARS_MAX)).collect();

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use domain::{Deployment, FileChange, FileChangeKind, History};
-use time::OffsetDateTime;
+use time::{OffsetDateTime, Weekday};
 
 use super::paths::{self, FileNature};
 use crate::history::reverts::reverted;
@@ -49,6 +49,8 @@ pub struct Measures {
     pub lead_hours: Option<f64>,
     /// It takes an earlier deployment back.
     pub revert: bool,
+    /// It is deployed on a Friday from 12:00; not known before [`Measures::at`] says when.
+    pub friday_afternoon: Option<bool>,
     /// The past.
     pub history: History,
 }
@@ -119,9 +121,21 @@ impl Measures {
             commits: seen.commits,
             lead_hours: seen.lead_hours,
             revert: seen.revert,
+            friday_afternoon: None,
             history,
         }
     }
+
+    /// The same, deployed at this time, which is told in the service's own time zone.
+    #[must_use]
+    pub fn at(self, local: OffsetDateTime) -> Self {
+        Self { friday_afternoon: Some(is_friday_afternoon(local.weekday(), local.hour())), ..self }
+    }
+}
+
+/// True from 12:00 of a Friday to its end.
+pub(crate) fn is_friday_afternoon(weekday: Weekday, hour: u8) -> bool {
+    weekday == Weekday::Friday && hour >= 12
 }
 
 fn churn(file: &FileChange) -> f64 {
@@ -290,6 +304,18 @@ mod tests {
         assert_eq!(Measures::of(&deployment).lead_hours, Some(48.0));
         deployment.deploy_at = Some(datetime!(2026-02-03 00:00 UTC));
         assert_eq!(Measures::of(&deployment).lead_hours, None);
+    }
+
+    #[test]
+    fn a_friday_afternoon_is_one_in_the_time_zone_of_the_service() {
+        let measures = Measures::of(&deployment(Vec::new()));
+        assert_eq!(measures.friday_afternoon, None);
+        let is = |local: OffsetDateTime| measures.clone().at(local).friday_afternoon == Some(true);
+        let noon = datetime!(2026-11-20 12:00 UTC);
+        assert!(is(noon) && is(datetime!(2026-11-20 23:59 UTC)));
+        assert!(!is(datetime!(2026-11-20 11:59 UTC)) && !is(datetime!(2026-11-21 12:00 UTC)));
+        assert!(!is(noon.to_offset(time::macros::offset!(-1))) && is(noon.to_offset(time::macros::offset!(+11))));
+        assert!(!is(noon.to_offset(time::macros::offset!(+12))));
     }
 
     #[test]

@@ -1,293 +1,393 @@
 //! The table of features. A line more here is a feature more: it is learnt by the next training and ignored by models
 //! that were trained before it.
 
-use super::{Feature, Group, Measures, Transform};
+use std::borrow::Cow;
+
+use super::words::{count, either, hours, percent, say};
+use super::{Feature, Measures, Source, Transform};
 
 /// Every feature, in the order of [`super::Features`].
 ///
-/// Weekday and hour are not among them: in the training data Friday afternoon makes no difference to what is reverted.
-pub const FEATURES: [Feature; 31] = [
+/// The last two are for scenarios only. Weekday and hour are not learnt: in the training data Friday afternoon makes no
+/// difference to what is reverted.
+pub const FEATURES: [Feature; 33] = [
     Feature {
         name: "files_changed",
-        group: Group::Change,
+        source: Source::Diff,
         transform: Transform::Log1p,
         unit: "files",
         definition: "Files in the diff, a renamed one counted once.",
+        why: "More files are more places that have to fit together: NF of Kamei et al. 2013.",
+        scenario_only: false,
         value: |m| Some(m.files),
-        words: |v| format!("changes {}", count(v, "file", "files")),
+        words: |v| say(format_args!("changes {}", count(v, "file", "files"))),
     },
     Feature {
         name: "lines_added",
-        group: Group::Change,
+        source: Source::Diff,
         transform: Transform::Log1p,
         unit: "lines",
         definition: "Lines added over all files; a binary file has none.",
+        why: "LA of Kamei et al. 2013, on its own a defect predictor that is hard to beat: LApredict, Zeng et al. 2021.",
+        scenario_only: false,
         value: |m| Some(m.lines_added),
-        words: |v| format!("adds {}", count(v, "line", "lines")),
+        words: |v| say(format_args!("adds {}", count(v, "line", "lines"))),
     },
     Feature {
         name: "lines_deleted",
-        group: Group::Change,
+        source: Source::Diff,
         transform: Transform::Log1p,
         unit: "lines",
         definition: "Lines deleted over all files; a binary file has none.",
+        why: "What is deleted may still be used somewhere: LD of Kamei et al. 2013.",
+        scenario_only: false,
         value: |m| Some(m.lines_deleted),
-        words: |v| format!("deletes {}", count(v, "line", "lines")),
+        words: |v| say(format_args!("deletes {}", count(v, "line", "lines"))),
     },
     Feature {
         name: "subsystems",
-        group: Group::Change,
+        source: Source::Diff,
         transform: Transform::Log1p,
         unit: "directories",
         definition: "Distinct top-level directories that are touched; the files beside them count as one more.",
+        why: "Fewer people understand a change that crosses borders: NS of Kamei et al. 2013.",
+        scenario_only: false,
         value: |m| Some(m.subsystems),
-        words: |v| format!("reaches into {}", count(v, "top-level directory", "top-level directories")),
+        words: |v| say(format_args!("reaches into {}", count(v, "top-level directory", "top-level directories"))),
     },
     Feature {
         name: "entropy",
-        group: Group::Change,
+        source: Source::Diff,
         transform: Transform::Log1p,
         unit: "bits",
         definition: "How evenly the changed lines are spread over the files: -sum p log2 p, p a file's share of them.",
+        why: "A change without a centre is hard to keep in mind: Hassan 2009, and Entropy of Kamei et al. 2013.",
+        scenario_only: false,
         value: |m| Some(m.entropy),
-        words: |v| format!("spreads its lines as if evenly over {}", count(v.exp2(), "file", "files")),
+        words: |v| say(format_args!("spreads its lines as if evenly over {}", count(v.exp2(), "file", "files"))),
     },
     Feature {
         name: "new_files",
-        group: Group::Change,
+        source: Source::Diff,
         transform: Transform::Log1p,
         unit: "files",
         definition: "Files that did not exist before.",
+        why: "New code has no users yet, and no past from which anything could be told.",
+        scenario_only: false,
         value: |m| Some(m.new_files),
-        words: |v| format!("adds {}", count(v, "new file", "new files")),
+        words: |v| say(format_args!("adds {}", count(v, "new file", "new files"))),
     },
     Feature {
         name: "binary_files",
-        group: Group::Change,
+        source: Source::Diff,
         transform: Transform::Log1p,
         unit: "files",
         definition: "Files that git shows no text for.",
+        why: "Nobody reviews their content, and no lines count them.",
+        scenario_only: false,
         value: |m| Some(m.binary_files),
-        words: |v| format!("changes {}", count(v, "binary file", "binary files")),
+        words: |v| say(format_args!("changes {}", count(v, "binary file", "binary files"))),
     },
     Feature {
         name: "migration",
-        group: Group::Change,
+        source: Source::Diff,
         transform: Transform::Identity,
         unit: "0 or 1",
         definition: "A file of a database migration or schema is touched, tests aside.",
+        why: "A migration is hard to take back, since data outlive the code that changed them.",
+        scenario_only: false,
         value: |m| Some(flag(m.migration)),
         words: |v| either(v, "contains a database migration", "contains no database migration"),
     },
     Feature {
         name: "dependencies",
-        group: Group::Change,
+        source: Source::Diff,
         transform: Transform::Identity,
         unit: "0 or 1",
         definition: "A manifest or lock file of dependencies is touched.",
+        why: "Somebody else's changes come in with it, and few of their lines are read.",
+        scenario_only: false,
         value: |m| Some(flag(m.dependencies)),
         words: |v| either(v, "changes dependencies", "leaves the dependencies alone"),
     },
     Feature {
         name: "dependencies_only",
-        group: Group::Change,
+        source: Source::Diff,
         transform: Transform::Identity,
         unit: "0 or 1",
         definition: "Every file is a manifest or lock file of dependencies.",
+        why: "Tells a routine update from a change that happens to need another dependency.",
+        scenario_only: false,
         value: |m| Some(flag(m.dependencies_only)),
         words: |v| either(v, "changes dependencies and nothing else", "changes more than dependencies"),
     },
     Feature {
         name: "configuration",
-        group: Group::Change,
+        source: Source::Diff,
         transform: Transform::Identity,
         unit: "0 or 1",
         definition: "A file of configuration, continuous integration, containers, scripts or deployment is touched.",
+        why: "It takes effect where tests seldom run, and differs from place to place.",
+        scenario_only: false,
         value: |m| Some(flag(m.configuration)),
         words: |v| either(v, "changes configuration", "leaves the configuration alone"),
     },
     Feature {
         name: "documentation_only",
-        group: Group::Change,
+        source: Source::Diff,
         transform: Transform::Identity,
         unit: "0 or 1",
         definition: "Every file is documentation; a manifest of dependencies never is, even as requirements.txt.",
+        why: "Nothing that runs changes.",
+        scenario_only: false,
         value: |m| Some(flag(m.documentation_only)),
         words: |v| either(v, "changes documentation only", "changes more than documentation"),
     },
     Feature {
         name: "tests_only",
-        group: Group::Change,
+        source: Source::Diff,
         transform: Transform::Identity,
         unit: "0 or 1",
         definition: "Every file belongs to the tests.",
+        why: "Nothing that users run changes.",
+        scenario_only: false,
         value: |m| Some(flag(m.tests_only)),
         words: |v| either(v, "changes tests only", "changes more than tests"),
     },
     Feature {
         name: "test_churn_share",
-        group: Group::Change,
+        source: Source::Diff,
         transform: Transform::Identity,
         unit: "0 to 1",
         definition: "Share of the changed lines that lies in tests.",
+        why: "That tests protect is widely believed and not taken for granted: training finds out.",
+        scenario_only: false,
         value: |m| Some(m.test_churn_share),
-        words: |v| format!("has {} of its changed lines in tests", percent(v)),
+        words: |v| say(format_args!("has {} of its changed lines in tests", percent(v))),
     },
     Feature {
         name: "fix",
-        group: Group::Change,
+        source: Source::Submission,
         transform: Transform::Identity,
         unit: "0 or 1",
         definition: "The title or the branch speaks of mending something; not known without a title.",
+        why: "Mending is another kind of work than building: FIX of Kamei et al. 2013.",
+        scenario_only: false,
         value: |m| m.fix.map(flag),
         words: |v| either(v, "is a fix by its title", "is no fix by its title"),
     },
     Feature {
         name: "bot",
-        group: Group::Change,
+        source: Source::Submission,
         transform: Transform::Identity,
         unit: "0 or 1",
         definition: "The author is a program (dependencies, translations); not known without an author.",
+        why: "Programs send small and uniform changes, which the tests were made for.",
+        scenario_only: false,
         value: |m| m.bot.map(flag),
         words: |v| either(v, "was written by a bot", "was written by a person"),
     },
     Feature {
         name: "commits",
-        group: Group::Change,
+        source: Source::Submission,
         transform: Transform::Log1p,
         unit: "commits",
         definition: "Commits in the pull request; not known of a squashed one.",
+        why: "Corrections on the way show as commits: a long series is seldom a simple change.",
+        scenario_only: false,
         value: |m| m.commits,
-        words: |v| format!("consists of {}", count(v, "commit", "commits")),
+        words: |v| say(format_args!("consists of {}", count(v, "commit", "commits"))),
     },
     Feature {
         name: "lead_hours",
-        group: Group::Change,
+        source: Source::Submission,
         transform: Transform::Log1p,
         unit: "hours",
         definition: "From the first commit, or the opening of the pull request, to the deployment.",
+        why: "What was long in the making was difficult, or has drifted from the main line.",
+        scenario_only: false,
         value: |m| m.lead_hours,
-        words: |v| format!("was {} in the making", hours(v)),
+        words: |v| say(format_args!("was {} in the making", hours(v))),
     },
     Feature {
         name: "lines_before",
-        group: Group::History,
+        source: Source::History,
         transform: Transform::Log1p,
         unit: "lines",
         definition: "Lines of the touched files before the change, summed.",
+        why: "Large files are harder to change safely: LT of Kamei et al. 2013.",
+        scenario_only: false,
         value: |m| m.history.lines_before,
-        words: |v| format!("touches files of {} in all", count(v, "line", "lines")),
+        words: |v| say(format_args!("touches files of {} in all", count(v, "line", "lines"))),
     },
     Feature {
         name: "relative_churn",
-        group: Group::History,
+        source: Source::History,
         transform: Transform::Log1p,
         unit: "percent",
         definition: "Lines added and deleted, per hundred lines of the touched files before the change (plus one line).",
+        why: "Churn tells more when it is set against the size of what it changes: Nagappan and Ball 2005.",
+        scenario_only: false,
         value: |m| Some(100.0 * m.churn() / (m.history.lines_before? + 1.0)),
-        words: |v| format!("rewrites as much as {} of the files it touches", percent(v / 100.0)),
+        words: |v| say(format_args!("rewrites as much as {} of the files it touches", percent(v / 100.0))),
     },
     Feature {
         name: "prior_authors",
-        group: Group::History,
+        source: Source::History,
         transform: Transform::Log1p,
         unit: "authors",
         definition: "Distinct earlier authors of the touched files.",
+        why: "The more people worked on a file, the fewer know all of it: NDEV of Kamei et al. 2013.",
+        scenario_only: false,
         value: |m| m.history.prior_authors,
-        words: |v| format!("touches files that {} worked on before", count(v, "author", "authors")),
+        words: |v| say(format_args!("touches files that {} worked on before", count(v, "author", "authors"))),
     },
     Feature {
         name: "file_age_days",
-        group: Group::History,
+        source: Source::History,
         transform: Transform::Log1p,
         unit: "days",
         definition: "Mean days since those of the touched files that are not new last changed; 0 when all are new.",
+        why: "What changed a short while ago has not settled: AGE of Kamei et al. 2013.",
+        scenario_only: false,
         value: |m| m.history.file_age_days,
-        words: |v| format!("touches files that last changed {} ago", hours(v * 24.0)),
+        words: |v| say(format_args!("touches files that last changed {} ago", hours(v * 24.0))),
     },
     Feature {
         name: "author_recent_changes",
-        group: Group::History,
+        source: Source::History,
         transform: Transform::Log1p,
         unit: "changes",
         definition: "The author's earlier changes, each weighted by 1/(age in years + 1).",
+        why: "Who knows the present state of the code errs less: REXP of Kamei et al. 2013.",
+        scenario_only: false,
         value: |m| m.history.author_recent_changes,
-        words: |v| format!("has an author with {} of late", count(v.round(), "earlier change", "earlier changes")),
+        words: |v| {
+            say(format_args!("has an author with {} of late", count(v.round(), "earlier change", "earlier changes")))
+        },
     },
     Feature {
         name: "author_subsystem_changes",
-        group: Group::History,
+        source: Source::History,
         transform: Transform::Log1p,
         unit: "changes",
         definition: "The author's earlier changes in the touched top-level directories.",
+        why: "Who knows this part of the code errs less: SEXP of Kamei et al. 2013.",
+        scenario_only: false,
         value: |m| m.history.author_subsystem_changes,
-        words: |v| format!("has an author with {} in this part", count(v, "earlier change", "earlier changes")),
+        words: |v| {
+            say(format_args!("has an author with {} in this part", count(v, "earlier change", "earlier changes")))
+        },
     },
     Feature {
         name: "file_changes_max",
-        group: Group::History,
+        source: Source::History,
         transform: Transform::Log1p,
         unit: "changes",
         definition: "Most earlier changes of any touched file.",
+        why: "What is changed again and again is where the difficult things are: Graves et al. 2000.",
+        scenario_only: false,
         value: |m| m.history.file_changes_max,
-        words: |v| format!("touches a file that was changed {} before", count(v, "time", "times")),
+        words: |v| say(format_args!("touches a file that was changed {} before", count(v, "time", "times"))),
     },
     Feature {
         name: "file_reverts",
-        group: Group::History,
+        source: Source::History,
         transform: Transform::Log1p,
         unit: "changes",
         definition: "Earlier reverted changes that touched one of the files.",
+        why: "Where something failed before, something fails again: Kim et al. 2007.",
+        scenario_only: false,
         value: |m| m.history.file_reverts,
         words: |v| match v {
-            0.0 => "touches no file that was in a reverted change before".to_owned(),
-            _ => format!("touches files that were in {} before", count(v, "reverted change", "reverted changes")),
+            0.0 => Cow::Borrowed("touches no file that was in a reverted change before"),
+            _ => say(format_args!(
+                "touches files that were in {} before",
+                count(v, "reverted change", "reverted changes")
+            )),
         },
     },
     Feature {
         name: "file_revert_share",
-        group: Group::History,
+        source: Source::History,
         transform: Transform::Identity,
         unit: "0 to 1",
         definition: "file_reverts / (file_changes_max + 5).",
+        why: "Tells a file that failed often from one that was only changed often.",
+        scenario_only: false,
         value: |m| Some(m.history.file_reverts? / (m.history.file_changes_max? + 5.0)),
-        words: |v| format!("touches files of whose earlier changes {} were reverted", percent(v)),
+        words: |v| say(format_args!("touches files of whose earlier changes {} were reverted", percent(v))),
     },
     Feature {
         name: "author_revert_rate",
-        group: Group::History,
+        source: Source::History,
         transform: Transform::Identity,
         unit: "0 to 1",
         definition: "(the author's earlier reverted changes + 0.5) / (the author's earlier changes + 40).",
+        why: "It speaks of the work as much as of the person; shrunk, so that few changes say little.",
+        scenario_only: false,
         value: |m| Some((m.history.author_reverts? + 0.5) / (m.history.author_changes? + 40.0)),
-        words: |v| format!("has an author of whose earlier changes about {} were reverted", percent(v)),
+        words: |v| say(format_args!("has an author of whose earlier changes about {} were reverted", percent(v))),
     },
     Feature {
         name: "repository_revert_rate",
-        group: Group::History,
+        source: Source::History,
         transform: Transform::Ln,
         unit: "0 to 1",
         definition: "(earlier reverted deployments of the repository + 3) / (its earlier deployments + 250).",
+        why: "How readily a repository reverts is a habit of its own, on which all else rests; shrunk, so that few deployments say little.",
+        scenario_only: false,
         value: |m| Some((m.history.repository_reverts? + 3.0) / (m.history.repository_deployments? + 250.0)),
-        words: |v| format!("belongs to a repository where about {} of the deployments are reverted", percent(v)),
+        words: |v| {
+            say(format_args!("belongs to a repository where about {} of the deployments are reverted", percent(v)))
+        },
     },
     Feature {
         name: "repository_reverts_14d",
-        group: Group::History,
+        source: Source::History,
         transform: Transform::Log1p,
         unit: "reverts",
         definition: "Reverts in the repository in the last 14 days.",
+        why: "Trouble comes in spells: what was just taken back is tried again, and its causes may still be there.",
+        scenario_only: false,
         value: |m| m.history.repository_reverts_14d,
-        words: |v| format!("comes after {} in this repository in 14 days", count(v, "revert", "reverts")),
+        words: |v| say(format_args!("comes after {} in this repository in 14 days", count(v, "revert", "reverts"))),
     },
     Feature {
         name: "repository_deployments_24h",
-        group: Group::History,
+        source: Source::History,
         transform: Transform::Log1p,
         unit: "deployments",
         definition: "Deployments of the repository in the last 24 hours.",
+        why: "A busy day may be a practised routine, or may hide which change did it: training finds out.",
+        scenario_only: false,
         value: |m| m.history.repository_deployments_24h,
-        words: |v| format!("comes after {} in 24 hours", count(v, "other deployment", "other deployments")),
+        words: |v| say(format_args!("comes after {} in 24 hours", count(v, "other deployment", "other deployments"))),
+    },
+    Feature {
+        name: "friday_afternoon",
+        source: Source::Submission,
+        transform: Transform::Identity,
+        unit: "0 or 1",
+        definition: "The deployment, or its acceptance where no time is given, is on a Friday from 12:00, in the service's time zone.",
+        why: "Folklore, and the scenario's own: in the training data it makes no difference, so nothing is learnt from it.",
+        scenario_only: true,
+        value: |m| m.friday_afternoon.map(flag),
+        words: |v| either(v, "is deployed on a Friday afternoon", "is not deployed on a Friday afternoon"),
+    },
+    Feature {
+        name: "migration_among_files",
+        source: Source::Diff,
+        transform: Transform::Identity,
+        unit: "log ratio",
+        definition: "migration * ln((1 + files_changed) / 4): how many more files than three come with a migration.",
+        why: "The scenario's own: it takes both together for worse than each apart.",
+        scenario_only: true,
+        value: |m| Some(flag(m.migration) * ((1.0 + m.files) / 4.0).ln()),
+        words: |v| match v {
+            0.0 => Cow::Borrowed("has no migration among unusually many or few files"),
+            _ => say(format_args!("has a migration among {}", count((4.0 * v.exp() - 1.0).round(), "file", "files"))),
+        },
     },
 ];
 
@@ -299,89 +399,4 @@ impl Measures {
 
 const fn flag(set: bool) -> f64 {
     if set { 1.0 } else { 0.0 }
-}
-
-fn either(value: f64, yes: &str, no: &str) -> String {
-    if value > 0.5 { yes } else { no }.to_owned()
-}
-
-/// `value` with its noun: "no file", "1 file", "2.5 files", "12,000 files".
-fn count(value: f64, one: &str, many: &str) -> String {
-    if value == 0.0 {
-        format!("no {many}")
-    } else if value == 1.0 {
-        format!("1 {one}")
-    } else if value < 10.0 && value.fract() != 0.0 {
-        format!("{value:.1} {many}")
-    } else {
-        format!("{} {many}", grouped(value.round()))
-    }
-}
-
-/// A whole number with commas between the thousands.
-pub(crate) fn grouped(value: f64) -> String {
-    let digits = format!("{value:.0}");
-    let mut text = String::with_capacity(digits.len() * 4 / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-fn percent(share: f64) -> String {
-    let hundredths = share * 100.0;
-    match hundredths {
-        0.0 => "0 %".to_owned(),
-        value if value < 10.0 => format!("{value:.1} %"),
-        value => format!("{} %", grouped(value)),
-    }
-}
-
-fn hours(value: f64) -> String {
-    if value < 1.0 {
-        format!("{:.0} min", value * 60.0)
-    } else if value < 48.0 {
-        count(value.round(), "hour", "hours")
-    } else {
-        count((value / 24.0).round(), "day", "days")
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::features::Feature;
-
-    #[track_caller]
-    fn check(name: &str, value: f64, expected: &str) {
-        let feature = &FEATURES[Feature::index_of(name).unwrap()];
-        assert_eq!(feature.in_words(value), expected);
-    }
-
-    #[test]
-    fn values_read_as_a_developer_would_say_them() {
-        check("files_changed", 1.0, "changes 1 file");
-        check("files_changed", 50.0, "changes 50 files");
-        check("lines_added", 12_000.0, "adds 12,000 lines");
-        check("lines_deleted", 0.0, "deletes no lines");
-        check("entropy", 0.0, "spreads its lines as if evenly over 1 file");
-        check("entropy", 1.5, "spreads its lines as if evenly over 2.8 files");
-        check("migration", 1.0, "contains a database migration");
-        check("migration", 0.0, "contains no database migration");
-        check("test_churn_share", 0.25, "has 25 % of its changed lines in tests");
-        check("lead_hours", 0.5, "was 30 min in the making");
-        check("lead_hours", 30.2, "was 30 hours in the making");
-        check("file_age_days", 90.4, "touches files that last changed 90 days ago");
-        check("file_reverts", 0.0, "touches no file that was in a reverted change before");
-        check("file_reverts", 3.0, "touches files that were in 3 reverted changes before");
-        check(
-            "repository_revert_rate",
-            0.0123,
-            "belongs to a repository where about 1.2 % of the deployments are reverted",
-        );
-        check("repository_deployments_24h", 1.0, "comes after 1 other deployment in 24 hours");
-    }
 }
