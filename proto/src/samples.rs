@@ -7,9 +7,9 @@ use std::time::Duration;
 use domain::{
     Analysis, Category, Cause, Change, Claim, Confidence, Contribution, Deployment, DeploymentId, DiffDigest,
     DiffReference, Draft, DraftChange, Evidence, Explanation, FileChange, FileChangeKind, Finding, Grounds, History,
-    Judgement, Missing, MissingInput, Origin, Outcome, OutcomeKind, PolicyStamp, Provenance, PullRequest, Reached,
-    Reason, Repository, Review, ReviewDecision, Revision, Risk, RiskScore, Said, Severity, Shadow, Signal, Source,
-    Verdict,
+    Judgement, Missing, MissingInput, Origin, Outcome, OutcomeKind, PolicyStamp, Provenance, PullRequest, Rank,
+    Reached, Reason, Repository, Review, ReviewDecision, Revision, Risk, RiskScore, Said, Severity, Shadow, Signal,
+    Source, Verdict,
 };
 use time::OffsetDateTime;
 use time::macros::datetime;
@@ -112,6 +112,7 @@ fn scored() -> Signal {
         grounds: None,
         lift: None,
         shadow: None,
+        rank: None,
     };
     signal(Source::MlScoring, Said::Risk(score))
 }
@@ -131,6 +132,11 @@ fn scored_with_grounds() -> Signal {
         Source::MlScoring,
         Said::Risk(RiskScore { grounds: Some(grounds), lift: Some(2.5), shadow: Some(shadow), ..score }),
     )
+}
+
+fn scored_with_rank() -> Signal {
+    let Signal { said: Said::Risk(score), .. } = scored_with_grounds() else { unreachable!("a score is a risk") };
+    signal(Source::MlScoring, Said::Risk(RiskScore { rank: Some(Rank { percentile: 0.965, among: 200 }), ..score }))
 }
 
 fn gave_up() -> Signal {
@@ -233,6 +239,7 @@ fn what_an_earlier_version_wrote_is_read() {
     check("signal-found-1.bin", &found());
     check("signal-scored-1.bin", &scored());
     check("signal-scored-2.bin", &scored_with_grounds());
+    check("signal-scored-3.bin", &scored_with_rank());
     check("signal-gave-up-1.bin", &gave_up());
     check("verdict-1.bin", &reached());
     check("explanation-model-1.bin", &explanation(Origin::Model { name: "m".to_owned(), digest: "d".to_owned() }));

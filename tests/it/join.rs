@@ -115,6 +115,7 @@ fn risk(probability: f64) -> Said {
         grounds: None,
         lift: None,
         shadow: None,
+        rank: None,
     })
 }
 

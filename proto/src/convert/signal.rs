@@ -1,6 +1,6 @@
 //! Signals, findings and scores.
 
-use domain::{Analysis, Contribution, Finding, Grounds, Risk, RiskScore, Said, Shadow, Signal, Suppression};
+use domain::{Analysis, Contribution, Finding, Grounds, Rank, Risk, RiskScore, Said, Shadow, Signal, Suppression};
 
 use super::{
     deployment_id, duration_from, duration_to, each, enums, required, required_text, required_time, timestamp,
@@ -136,6 +136,7 @@ fn score_to(score: &RiskScore) -> v1::RiskScore {
         grounds: score.grounds.as_ref().map(grounds_to),
         lift: score.lift,
         shadow: score.shadow.as_ref().map(shadow_to),
+        rank: score.rank.map(|rank| v1::Rank { percentile: rank.percentile, among: rank.among }),
     }
 }
 
@@ -149,7 +150,16 @@ fn score_from(message: v1::RiskScore) -> Result<RiskScore, Malformed> {
         grounds: message.grounds.map(grounds_from).transpose().map_err(|error| error.within("grounds"))?,
         lift: message.lift,
         shadow: message.shadow.map(shadow_from).transpose().map_err(|error| error.within("shadow"))?,
+        rank: message.rank.map(rank_from).transpose().map_err(|error| error.within("rank"))?,
     })
+}
+
+fn rank_from(message: v1::Rank) -> Result<Rank, Malformed> {
+    let percentile = message.percentile;
+    if !(0.0..=1.0).contains(&percentile) {
+        return Err(Malformed::new("percentile", format!("must be 0 to 1, not {percentile}")));
+    }
+    Ok(Rank { percentile, among: message.among })
 }
 
 fn shadow_to(shadow: &Shadow) -> v1::Shadow {

@@ -19,7 +19,7 @@ pub use identity::{DeploymentId, EventId, PullRequest, Repository, Revision};
 pub use query::{Dossier, ListQuery, Page, Place, Progress, Summary};
 pub use record::{Outcome, OutcomeKind, Review, ReviewDecision};
 pub use signal::{
-    Analysis, Category, Confidence, Contribution, Finding, Grounds, Provenance, Risk, RiskScore, Said, Severity,
+    Analysis, Category, Confidence, Contribution, Finding, Grounds, Provenance, Rank, Risk, RiskScore, Said, Severity,
     Shadow, Signal, Source, SuppressedBy, Suppression,
 };
 pub use submission::{Draft, DraftChange, FieldViolation, GitReference, Submission};

@@ -313,7 +313,8 @@ impl fmt::Display for Risk {
 pub struct RiskScore {
     /// The probability that it fails.
     pub risk: Risk,
-    /// Log-odds of the typical deployment of the training data, from which the contributions count.
+    /// Log-odds of the typical deployment, from which the contributions count: of the repository's latest deployments where there
+    /// is a rank, else of the training data.
     pub base_log_odds: f64,
     /// What each feature adds to the log-odds, the strongest first. With `base_log_odds` they sum to the log-odds of `risk`.
     pub contributions: Vec<Contribution>,
@@ -327,6 +328,8 @@ pub struct RiskScore {
     pub lift: Option<f64>,
     /// What a candidate in the model's shadow expects. It is stored to be compared later, and never used.
     pub shadow: Option<Shadow>,
+    /// Where the risk stands among those of the repository's latest deployments; `None` as long as these are few.
+    pub rank: Option<Rank>,
 }
 
 /// What a model expects that is tried beside the one that counts.
@@ -336,6 +339,15 @@ pub struct Shadow {
     pub basis: String,
     /// The probability of failure that it gives.
     pub risk: Risk,
+}
+
+/// Where a risk stands among others.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Rank {
+    /// The share of the others that are less risky, 0 to 1; those that are as risky count half.
+    pub percentile: f64,
+    /// How many others there are.
+    pub among: u32,
 }
 
 /// What a score rests on.

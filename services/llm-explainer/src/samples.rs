@@ -128,6 +128,7 @@ pub(crate) fn risk(probability: f64) -> Said {
         grounds: None,
         lift: None,
         shadow: None,
+        rank: None,
     })
 }
 

@@ -20,7 +20,8 @@ fn scores(criterion: &mut Criterion) {
         bencher.iter(|| features.iter().map(|one| model.log_odds(black_box(one))).sum::<f64>());
     });
     group.bench_function("with contributions in words", |bencher| {
-        bencher.iter(|| features.iter().map(|one| score(&model, black_box(one)).contributions.len()).sum::<usize>());
+        bencher
+            .iter(|| features.iter().map(|one| score(&model, black_box(one), None).contributions.len()).sum::<usize>());
     });
     group.finish();
 }

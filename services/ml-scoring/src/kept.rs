@@ -103,12 +103,24 @@ impl Histories {
         let _ = self.caught_up.subscribe().wait_for(|caught_up| *caught_up).await;
     }
 
-    /// The features of `deployment` with what is known of its repository now.
-    pub(crate) fn features(&self, deployment: &Deployment) -> Features {
-        match self.entry(deployment.repository.as_str()) {
-            Some(entry) => features(deployment, &read(&entry.repository), self.utc_offset),
-            None => features(deployment, &Repository::default(), self.utc_offset),
-        }
+    /// What `look` makes of `deployment`, given its features with what is known of its repository now, and those of the
+    /// repository's latest other deployments.
+    pub(crate) fn look<T>(
+        &self,
+        deployment: &Deployment,
+        look: impl FnOnce(Features, &mut dyn Iterator<Item = Features>) -> T,
+    ) -> T {
+        let Some(entry) = self.entry(deployment.repository.as_str()) else {
+            return look(features(deployment, &Repository::default(), self.utc_offset), &mut std::iter::empty());
+        };
+        let repository = read(&entry.repository);
+        let own = key(deployment);
+        let mut latest = repository
+            .changes()
+            .rev()
+            .filter(|change| change.key != own)
+            .filter_map(|change| Some(change.features.as_ref()?.features(change.reverts.is_some())));
+        look(features(deployment, &repository, self.utc_offset), &mut latest)
     }
 
     /// Takes in what happens until the process is to end.

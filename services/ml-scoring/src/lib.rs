@@ -12,6 +12,7 @@ pub mod history;
 pub mod kept;
 pub mod metrics;
 pub mod model;
+pub mod peers;
 pub mod published;
 pub mod rows;
 pub mod score;
@@ -34,6 +35,7 @@ pub use evaluation::evaluate;
 pub use features::{Features, Measures};
 use kept::Histories;
 pub use model::{Model, basis};
+use peers::Peers;
 use published::{Models, Now};
 pub use score::{risk, score};
 pub use train::{blend, train};
@@ -101,8 +103,11 @@ impl Handler for Scoring {
     async fn handle(&self, deployment: Deployment) -> Result<Vec<Outgoing>, Failure> {
         let started = Instant::now();
         let Now { champion, shadow } = self.models.now();
-        let features = self.histories.features(&deployment);
-        let mut score = score(&champion, &features);
+        let (features, mut score) = self.histories.look(&deployment, |features, latest| {
+            let peers = Peers::of(&champion, latest);
+            let score = score(&champion, &features, peers.as_ref());
+            (features, score)
+        });
         score.shadow = shadow.map(|model| Shadow { basis: model.basis().to_owned(), risk: risk(&model, &features) });
         tracing::info!(
             deployment.id = %deployment.id,
@@ -149,7 +154,7 @@ mod tests {
         let first = scoring.handle(deployment()).await.unwrap();
         let signal = only_signal(&first);
         assert_eq!((signal.source, signal.basis.as_str()), (Source::MlScoring, Model::shipped().basis()));
-        let expected = score(&Model::shipped(), &Features::of(&Measures::of(&deployment())));
+        let expected = score(&Model::shipped(), &Features::of(&Measures::of(&deployment())), None);
         assert_eq!(signal.said, Said::Risk(expected));
         let again = scoring.handle(deployment()).await.unwrap();
         assert_eq!(first[0].message_id, again[0].message_id);

@@ -1,6 +1,7 @@
 //! Scoring: what a model expects of one deployment, and what each feature adds to that.
 //!
-//! Pure. A score is told relative to the typical deployment of the training data, whose features are all at their mean.
+//! Pure. A score is told relative to the typical deployment of the repository or, as long as its deployments are few, of the
+//! training data, whose features are all at their mean.
 
 use std::borrow::Cow;
 
@@ -9,6 +10,7 @@ use domain::{Contribution, Grounds, Risk, RiskScore};
 use crate::features::{FEATURES, Features};
 use crate::metrics::logistic;
 use crate::model::Model;
+use crate::peers::Peers;
 
 /// Name of the contribution that stands for the lack of any history.
 pub const HISTORY_UNKNOWN: &str = "history";
@@ -16,21 +18,25 @@ pub const HISTORY_UNKNOWN: &str = "history";
 /// Name of the contribution that says of a revert that nothing was learnt about reverts.
 pub const REVERT: &str = "revert";
 
-/// What `model` expects of the deployment with these `features`.
+/// What `model` expects of the deployment with these `features`, among its `peers` if it has any.
 #[must_use]
-pub fn score(model: &Model, features: &Features) -> RiskScore {
+pub fn score(model: &Model, features: &Features, peers: Option<&Peers>) -> RiskScore {
     let weights = &model.file().weights;
     let line = model.calibration(features);
-    let base_log_odds = model.file().calibration.history_known.at(weights.intercept);
+    // What is typical of the repository; of what is not known of this deployment nothing is.
+    let typical = |index: usize| peers.map_or(0.0, |peers| peers.typical(index));
+    let known = weights.features.iter().enumerate().filter(|(_, weight)| features.value(weight.feature).is_some());
+    let usual: f64 = known.map(|(index, weight)| weight.coefficient * typical(index)).sum();
+    let base_log_odds = model.file().calibration.history_known.at(weights.intercept) + line.slope * usual;
     let mut contributions = Vec::with_capacity(weights.features.len() + 2);
     let mut unknown = Vec::new();
-    for weight in &weights.features {
+    for (index, weight) in weights.features.iter().enumerate() {
         let feature = &FEATURES[weight.feature];
         match features.value(weight.feature) {
             Some(value) => contributions.push(Contribution {
                 feature: Cow::Borrowed(feature.name),
                 value: Some(value),
-                log_odds: line.slope * weight.coefficient * weight.standardised(value),
+                log_odds: line.slope * weight.coefficient * (weight.standardised(value) - typical(index)),
                 words: feature.in_words(value),
             }),
             None => unknown.push(Cow::Borrowed(feature.name)),
@@ -40,7 +46,8 @@ pub fn score(model: &Model, features: &Features) -> RiskScore {
         contributions.push(Contribution {
             feature: Cow::Borrowed(HISTORY_UNKNOWN),
             value: None,
-            log_odds: line.at(weights.intercept + weights.history_unknown) - base_log_odds,
+            log_odds: line.at(weights.intercept + weights.history_unknown)
+                - model.file().calibration.history_known.at(weights.intercept),
             words: Cow::Borrowed("unknown: the history of the files, the author and the repository"),
         });
     }
@@ -66,6 +73,7 @@ pub fn score(model: &Model, features: &Features) -> RiskScore {
         grounds: Some(grounds(model, features, probability)),
         lift: features.named("repository_revert_rate").map(|rate| probability / rate),
         shadow: None,
+        rank: peers.map(|peers| peers.rank(log_odds)),
     }
 }
 
@@ -133,7 +141,29 @@ mod tests {
     }
 
     fn scored(measures: &Measures) -> RiskScore {
-        score(&Model::shipped(), &Features::of(measures))
+        score(&Model::shipped(), &Features::of(measures), None)
+    }
+
+    #[test]
+    fn among_peers_what_is_usual_in_the_repository_explains_nothing() {
+        let usual = Features::of(&Measures { files: 40.0, history: history(), ..Measures::default() });
+        let peers = Peers::of(&Model::shipped(), (0..30).map(|_| usual.clone())).unwrap();
+        let same = score(&Model::shipped(), &usual, Some(&peers));
+        assert!(same.contributions.iter().all(|c| c.log_odds.abs() < 1e-9), "{:?}", same.contributions);
+        assert_eq!(same.rank.unwrap().percentile, 0.5);
+        // Whatever it is told relative to, the risk is the same, and the parts sum to it; so they do when parts are unknown.
+        for measures in [
+            Measures { files: 90.0, migration: true, history: history(), ..Measures::default() },
+            Measures { files: 90.0, ..Measures::default() },
+        ] {
+            let features = Features::of(&measures);
+            let (alone, among) =
+                (score(&Model::shipped(), &features, None), score(&Model::shipped(), &features, Some(&peers)));
+            assert!((alone.risk.probability() - among.risk.probability()).abs() < 1e-12);
+            let sum = among.base_log_odds + among.contributions.iter().map(|c| c.log_odds).sum::<f64>();
+            assert!((logistic(sum) - among.risk.probability()).abs() < 1e-12);
+            assert!(among.rank.is_some() && alone.rank.is_none());
+        }
     }
 
     #[test]

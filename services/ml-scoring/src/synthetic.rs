@@ -139,7 +139,7 @@ mod tests {
     fn scored(files: f64, migration: bool, friday_afternoon: bool) -> RiskScore {
         let friday_afternoon = Some(friday_afternoon);
         let measures = Measures { files, migration, friday_afternoon, ..Measures::default() };
-        score(&model("demo-seed-1").unwrap(), &Features::of(&measures))
+        score(&model("demo-seed-1").unwrap(), &Features::of(&measures), None)
     }
 
     fn probability(files: f64, migration: bool, friday_afternoon: bool) -> f64 {

@@ -50,6 +50,7 @@ fn risk(probability: f64) -> Signal {
         grounds: None,
         lift: None,
         shadow: None,
+        rank: None,
     };
     signal(Source::MlScoring, Said::Risk(score))
 }

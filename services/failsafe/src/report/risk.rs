@@ -24,9 +24,20 @@ pub(super) fn print(sheet: &mut Sheet, known: &v1::GetDeploymentResponse) {
     let typical = 1.0 / (1.0 + (-score.base_log_odds).exp());
     let is_scenario = score.grounds.as_ref().is_some_and(|g| g.provenance() == v1::Provenance::SyntheticPrior);
     let (name, what) = if is_scenario { ("Scenario", "chosen, not measured") } else { ("Risk", "that it fails") };
-    let mut words = format!("{what}, where {} is typical", percent(typical));
+    let mut words = format!(
+        "{what}, where {} is typical{}",
+        percent(typical),
+        if score.rank.is_some() { " of this repository" } else { "" }
+    );
     if let Some(lift) = score.lift {
         words.push_str(&format!("; {lift:.1} times this repository's own rate"));
+    }
+    if let Some(rank) = score.rank {
+        words.push_str(&format!(
+            "; riskier than {:.0} % of this repository's latest {} deployments",
+            rank.percentile * 100.0,
+            rank.among
+        ));
     }
     sheet.item(2, (Look::Bold, &format!("{name} {}", percent(score.risk))), Look::Plain, &words);
     let matter = |contribution: &&v1::Contribution| contribution.log_odds.abs() >= LOG_ODDS_MIN;

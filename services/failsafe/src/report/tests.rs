@@ -71,6 +71,7 @@ fn blocked() -> v1::GetDeploymentResponse {
         }),
         lift: Some(1.7),
         shadow: None,
+        rank: None,
     };
     let reason = v1::Reason {
         rule: "findings.block".to_owned(),

@@ -148,8 +148,9 @@ impl Repository {
     }
 
     /// True when this revision was taken in.
+    #[cfg(test)]
     #[must_use]
-    pub fn knows(&self, deployment: DeploymentId) -> bool {
+    pub(crate) fn knows(&self, deployment: DeploymentId) -> bool {
         self.find(|change| change.deployments.contains(&deployment)).is_some()
     }
 
@@ -223,10 +224,5 @@ impl Repository {
                 self.set_failed(place, Some(by.at));
             }
         }
-    }
-
-    /// The latest `count` changes of which it is known what was known of them when they were made, the latest first.
-    pub fn latest(&self, count: usize) -> impl Iterator<Item = &Change> {
-        self.changes().rev().filter(|change| change.features.is_some()).take(count)
     }
 }

@@ -181,7 +181,7 @@ fn what_is_saved_is_read_back() {
     let asked = |repository: &Repository| asked_of(repository, 25, "ann", &modified("api/order.rs"));
     assert_eq!(asked(&read), asked(&repository));
     assert_eq!(
-        read.latest(9).next().unwrap().features.as_ref().unwrap().features(true).named("files_changed"),
+        read.changes().next_back().unwrap().features.as_ref().unwrap().features(true).named("files_changed"),
         Some(3.0)
     );
     assert_eq!(read.save(), repository.save());

@@ -134,7 +134,7 @@ mod tests {
     }
 
     fn scenario_score(model: &Model) -> f64 {
-        score(model, &Features::of(&scenario())).risk.probability()
+        score(model, &Features::of(&scenario()), None).risk.probability()
     }
 
     #[test]
