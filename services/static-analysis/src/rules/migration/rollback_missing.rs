@@ -72,7 +72,8 @@ fn hit(file: &FileDiff<'_>, side: &NewSide, missing: Missing) -> FileHit {
 
 /// Alembic keeps its migrations in a folder `versions`, and Rails knows them by their class.
 fn may_be_migration(path: &str) -> bool {
-    is_migration(path) || (paths::has_folder(path, "versions") && paths::extension(path) == "py")
+    (is_migration(path) || (paths::has_folder(path, "versions") && paths::extension(path) == "py"))
+        && !paths::is_archive(path)
 }
 
 #[cfg(test)]
@@ -103,6 +104,7 @@ mod tests {
             ("src/api/versions/list.py", "def upgrade():\n    return 1\n"),
             ("migrations/README.md", "CREATE TABLE x;\n"),
             ("migrations/__init__.py", ""),
+            ("db/old_migrations/1.up.sql", "CREATE TABLE x;\n"),
         ] {
             sample::finds_in_file(&RULE, path, text, &[]);
         }

@@ -79,7 +79,7 @@ type Reader = fn(&str, &str, &mut Script);
 fn reader(file: &FileDiff<'_>) -> Option<Reader> {
     let change = &file.change;
     let path = &change.path;
-    if change.kind == FileChangeKind::Deleted || is_down(path) {
+    if change.kind == FileChangeKind::Deleted || is_down(path) || paths::is_archive(path) {
         return None;
     }
     match paths::extension(path).to_ascii_lowercase().as_str() {
