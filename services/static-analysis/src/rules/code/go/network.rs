@@ -147,8 +147,16 @@ pub(super) fn check_literal<'t>(model: &Model<'_, 't>, node: Node<'t>, report: &
         }
         "crypto/tls.Config" => {
             let pairs = pairs(model, node);
+            let checks = ["VerifyConnection", "VerifyPeerCertificate"];
+            let own_check = |(key, value): &(&str, Node<'t>)| checks.contains(key) && model.source(*value) != "nil";
+            let checks_itself = pairs.iter().any(own_check);
             for (key, value) in &pairs {
-                tls_field(model, key, *value, node, report);
+                // The package says that the two go together.
+                if *key == "InsecureSkipVerify" && checks_itself && value.kind() == "true" {
+                    low(*value, "the program checks certificates itself", report);
+                } else {
+                    tls_field(model, key, *value, node, report);
+                }
             }
         }
         _ => {}
