@@ -78,15 +78,17 @@ pub(crate) fn laid_out(hunk: &Hunk<'_>) -> Vec<bool> {
     for group in hunk.lines.chunk_by(|a, b| (a.kind == LineKind::Context) == (b.kind == LineKind::Context)) {
         let of = |kind| group.iter().enumerate().filter(move |(_, line): &(usize, &Line<'_>)| line.kind == kind);
         if of(LineKind::Removed).next().is_some() && of(LineKind::Added).next().is_some() {
+            let all = |kind| words(of(kind).map(|(_, line)| line.text));
+            // Where lines were joined or divided, all of them together say what they said.
+            let same = all(LineKind::Removed) == all(LineKind::Added);
             let mut before: HashMap<u64, usize> = HashMap::new();
             for (_, line) in of(LineKind::Removed) {
-                *before.entry(words(line.text)).or_default() += 1;
+                *before.entry(words([line.text])).or_default() += 1;
             }
             for (at, line) in of(LineKind::Added) {
-                if let Some(left) = before.get_mut(&words(line.text)).filter(|left| **left > 0) {
-                    *left -= 1;
-                    laid_out[start + at] = true;
-                }
+                let left = before.get_mut(&words([line.text])).filter(|left| **left > 0);
+                laid_out[start + at] = same || left.is_some();
+                left.into_iter().for_each(|left| *left -= 1);
             }
         }
         start += group.len();
@@ -94,12 +96,21 @@ pub(crate) fn laid_out(hunk: &Hunk<'_>) -> Vec<bool> {
     laid_out
 }
 
-/// A line without its layout: blanks, the sort of its quotes, and a comma at its end.
-fn words(line: &str) -> u64 {
+/// Lines without their layout: blanks, commas, the sort of quotes, and which of Ruby's two signs a pair has.
+fn words<'a>(lines: impl IntoIterator<Item = &'a str>) -> u64 {
     let mut hasher = DefaultHasher::new();
-    let line = line.trim_end().trim_end_matches(',');
-    let bytes = line.bytes().filter(|byte| !byte.is_ascii_whitespace());
-    bytes.for_each(|byte| if byte == b'\'' { b'"' } else { byte }.hash(&mut hasher));
+    for line in lines {
+        let mut bytes = line.bytes().peekable();
+        while let Some(byte) = bytes.next() {
+            match byte {
+                b',' | b':' => {}
+                b'=' if bytes.peek() == Some(&b'>') => _ = bytes.next(),
+                b'\'' => b'"'.hash(&mut hasher),
+                _ if byte.is_ascii_whitespace() => {}
+                _ => byte.hash(&mut hasher),
+            }
+        }
+    }
     hasher.finish()
 }
 
@@ -129,6 +140,9 @@ mod tests {
         }
         check("-  a = 1\n+  a   = 1\n", &[false, true]);
         check("-  f('x')\n+  f(\"x\"),\n", &[false, true]);
+        check("-a(x, y)\n-b\n+a(\n+  x,\n+  y,\n+)\n+b\n", &[false, false, true, true, true, true, true]);
+        check("-f :a, :b => 1\n+f :a, b: 1\n", &[false, true]);
+        check("-a(x, y)\n+a(\n+  x,\n+  z,\n+)\n", &[false; 5]);
         check("-a\n-b\n+  b\n+  c\n+  a\n", &[false, false, true, false, true]);
         // Once for each that was there, and where it was.
         check("-a\n+ a\n+ a\n", &[false, true, false]);
