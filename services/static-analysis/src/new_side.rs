@@ -96,7 +96,7 @@ pub(crate) fn laid_out(hunk: &Hunk<'_>) -> Vec<bool> {
     laid_out
 }
 
-/// Lines without their layout: blanks, commas, the sort of quotes, and which of Ruby's two signs a pair has.
+/// Lines without their layout: blanks, commas, capitals, the sort of quotes, and which of Ruby's two signs a pair has.
 fn words<'a>(lines: impl IntoIterator<Item = &'a str>) -> u64 {
     let mut hasher = DefaultHasher::new();
     for line in lines {
@@ -107,7 +107,7 @@ fn words<'a>(lines: impl IntoIterator<Item = &'a str>) -> u64 {
                 b'=' if bytes.peek() == Some(&b'>') => _ = bytes.next(),
                 b'\'' => b'"'.hash(&mut hasher),
                 _ if byte.is_ascii_whitespace() => {}
-                _ => byte.hash(&mut hasher),
+                _ => byte.to_ascii_lowercase().hash(&mut hasher),
             }
         }
     }
@@ -141,6 +141,7 @@ mod tests {
         check("-  a = 1\n+  a   = 1\n", &[false, true]);
         check("-  f('x')\n+  f(\"x\"),\n", &[false, true]);
         check("-a(x, y)\n-b\n+a(\n+  x,\n+  y,\n+)\n+b\n", &[false, false, true, true, true, true, true]);
+        check("-select a\n+SELECT\n+  a\n", &[false, true, true]);
         check("-f :a, :b => 1\n+f :a, b: 1\n", &[false, true]);
         check("-a(x, y)\n+a(\n+  x,\n+  z,\n+)\n", &[false; 5]);
         check("-a\n-b\n+  b\n+  c\n+  a\n", &[false, false, true, false, true]);

@@ -45,7 +45,8 @@ fn check(line: &AddedLine<'_>) -> Vec<Hit> {
     for captures in HEADER.captures_iter(line.text) {
         let Some(header) = captures.get(0) else { continue };
         let rest = &line.text[header.end()..];
-        let Some(body) = body(rest).or_else(|| line.below().take(LINES_BELOW_MAX).find_map(body)) else {
+        let below = line.below().take(LINES_BELOW_MAX).take_while(|below| !below.contains("-----END "));
+        let Some(body) = body(rest).or_else(|| below.into_iter().find_map(body)) else {
             hits.extend(stand_in(line, header.range()));
             continue;
         };
@@ -147,6 +148,10 @@ mod tests {
             format!("{}\n<your key here>\n", key("")),
             format!("{}\n{}\n", key(""), "x".repeat(64)),
             format!("-----BEGIN PUBLIC KEY-----\n{BODY}\n"),
+            format!(
+                "# {}\n#  ...\n# -----END PRIVATE KEY-----\nannotationsOfTheTemplatesForCredentials: {{}}\n",
+                key("")
+            ),
         ] {
             sample::finds_in_file(&RULE, "deploy/tls.pem", &text, &[]);
         }

@@ -60,6 +60,9 @@ pub(in crate::rules::migration) fn missing(path: &str, text: &str, ways_back: &W
     let name = paths::name(path).to_ascii_lowercase();
     let statements = sql::statements(text);
     let first = statements.first()?.range().start;
+    if !statements.iter().any(does_something) {
+        return None;
+    }
     if is_liquibase(text) {
         return changeset_without_rollback(text);
     }
