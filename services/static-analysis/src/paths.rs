@@ -52,6 +52,8 @@ pub(crate) fn is_own_test(path: &str) -> bool {
         "__fixtures__",
         "mock",
         "mocks",
+        "stub",
+        "stubs",
         "example",
         "examples",
         "sample",
@@ -151,6 +153,7 @@ mod tests {
             "config/environments/test.rb",
             "src/main/resources/application-test.yml",
             "charts/exporter/ci/tls-values.yaml",
+            "session/stub/jwk.json",
         ] {
             assert!(is_test(path) && is_own_test(path), "{path}");
         }

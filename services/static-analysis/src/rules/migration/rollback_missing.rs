@@ -92,8 +92,14 @@ mod tests {
         assert_eq!(sample::scan_with(&RULE, vec![up(), other()]), missing);
         assert_eq!(sample::scan_with(&RULE, vec![up(), down()]), []);
         assert_eq!(sample::scan_with(&RULE, vec![down(), up()]), []);
+        let mysql = sample::added("migrations/0107_invoices.mysql.up.sql", "CREATE TABLE invoices (id int);\n");
+        assert_eq!(sample::scan_with(&RULE, vec![mysql, down()]), []);
         let empty = sample::added("migrations/0107_invoices.down.sql", "-- nothing to do\n");
         assert_eq!(sample::scan_with(&RULE, vec![up(), empty]), missing);
+        let rows = sample::added("migrations/0107_invoices.up.sql", "UPDATE invoices SET a = 1 WHERE a IS NULL;\n");
+        let empty = sample::added("migrations/0107_invoices.down.sql", "-- nothing to do\n");
+        let [(_, _, severity)] = sample::scan_with(&RULE, vec![rows, empty]).try_into().expect("one finding");
+        assert_eq!(severity, Severity::Medium);
     }
 
     #[test]
