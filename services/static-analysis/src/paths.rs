@@ -64,7 +64,10 @@ pub(crate) fn is_own_test(path: &str) -> bool {
     ];
     let lower = path.to_ascii_lowercase();
     let (folders, name) = lower.rsplit_once('/').unwrap_or(("", &lower));
-    if folders.split('/').any(|folder| FOLDERS.contains(&folder)) {
+    let called = |folder: &str| {
+        ["_test", "_tests", "-test", "-tests"].iter().any(|end| folder.ends_with(end)) || FOLDERS.contains(&folder)
+    };
+    if folders.split('/').any(called) {
         return true;
     }
     let (stem, extension) = name.rsplit_once('.').unwrap_or((name, ""));
@@ -154,6 +157,7 @@ mod tests {
             "src/main/resources/application-test.yml",
             "charts/exporter/ci/tls-values.yaml",
             "session/stub/jwk.json",
+            "integration_test/tls/server.key",
         ] {
             assert!(is_test(path) && is_own_test(path), "{path}");
         }

@@ -41,6 +41,12 @@ static HEAD: LazyLock<Regex> = LazyLock::new(|| {
     .expect("the pattern is tested")
 });
 
+/// A condition that leaves pull requests out where another workflow's end is what triggers.
+static GUARD: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"github\.event\.workflow_run\.event\s*(?:!=\s*'pull_request'|==\s*'(?:push|schedule|release|workflow_dispatch)')")
+        .expect("the pattern is tested")
+});
+
 /// Whether the line checks out the head of the pull request, when `on_target` says that one is what triggers.
 fn is_head(line: &str, on_target: bool) -> bool {
     HEAD.captures(line).is_some_and(|head| on_target || head.get(1).is_none())
@@ -59,6 +65,9 @@ fn check(file: &FileDiff<'_>) -> Vec<FileHit> {
         return Vec::new();
     }
     let on_target = lines().any(|(.., line)| line.text.contains("pull_request_target") && TRIGGER.is_match(line.text));
+    if !on_target && lines().any(|(.., line)| GUARD.is_match(line.text)) {
+        return Vec::new();
+    }
     let heads: Vec<_> = lines().filter(|(.., line)| is_head(line.text, on_target)).collect();
     let new_trigger = trigger.2.kind == LineKind::Added;
     let mut hits = Vec::new();
@@ -118,6 +127,8 @@ mod tests {
         check(&format!("on:\n  pull_request:\n  workflow_run:\n    workflows: [a]\n{head}"), &[]);
         let run = STEPS.replace("event.pull_request.head.sha", "event.workflow_run.head_sha");
         check(&format!("on:\n  workflow_run:\n    workflows: [a]\n{run}"), &[9]);
+        let guarded = run.replace("  a:\n", "  a:\n    if: github.event.workflow_run.event != 'pull_request'\n");
+        check(&format!("on:\n  workflow_run:\n    workflows: [a]\n{guarded}"), &[]);
         check(&format!("on: pull_request # not pull_request_target\n{STEPS}"), &[]);
         check(&format!("on: pull_request\nif: github.event_name == 'pull_request_target'\n{STEPS}"), &[]);
         sample::finds_in_file(&RULE, "ci.yml", &format!("on: pull_request_target\n{STEPS}"), &[]);

@@ -38,7 +38,9 @@ pub(in crate::rules::migration) fn missing(text: &str) -> Option<Missing> {
     }
     match (up, down) {
         (Some((at, up)), None) if !code[up.clone()].trim().is_empty() => {
-            return Some(Missing::high(at, "the migration has a method up and no method down"));
+            let missing = Missing::high(at, "the migration has a method up and no method down");
+            let kept = !shapes(&text[up.clone()]) && !takes_rows(&text[up]);
+            return Some(if kept { Missing { severity: Severity::Medium, ..missing } } else { missing });
         }
         (Some((_, up)), Some((at, down))) if !code[up.clone()].trim().is_empty() => {
             let down = code[down].trim();
@@ -69,6 +71,12 @@ fn shapes(body: &str) -> bool {
     let moves_data = |word: &str| ["insert", "update"].iter().any(|verb| word.eq_ignore_ascii_case(verb));
     SHAPE.is_match(body)
         || SQL.captures_iter(body).any(|call| !call.get(1).is_some_and(|word| moves_data(word.as_str())))
+}
+
+/// Whether the body takes rows away, or may.
+fn takes_rows(body: &str) -> bool {
+    let lower = body.to_ascii_lowercase();
+    ["delete", "destroy", "remove", "purge"].iter().any(|word| lower.contains(word))
 }
 
 /// From behind the method's first line to the `end` below it at its indentation.
@@ -225,6 +233,13 @@ mod tests {
         check("add_column :notes, :a, :integer", Severity::High);
         check("execute <<~SQL\n      ALTER TABLE notes ADD a int\n    SQL", Severity::High);
         check("execute SCRIPT", Severity::High);
+        let alone = |up: &str, severity| {
+            let text = format!("class X < ActiveRecord::Migration[7.1]\n  def up\n    {up}\n  end\nend\n");
+            sample::finds_in_file(&RULE, "db/migrate/20260101120000_x.rb", &text, &[(2, severity)]);
+        };
+        alone("Note.where(a: nil).update_all(a: 1)", Severity::Medium);
+        alone("Note.where(a: nil).delete_all", Severity::High);
+        alone("add_column :notes, :a, :integer", Severity::High);
     }
 
     #[test]
