@@ -1,7 +1,39 @@
 //! What a path says about a file, by its folders and its name alone.
 
-/// True for a file known as a test, a fixture or an example: what is found there weighs less, and is not hidden.
+/// True for a file known as a test, a fixture or an example, and for one that others wrote: what is found there weighs less,
+/// and is not hidden.
 pub(crate) fn is_test(path: &str) -> bool {
+    is_own_test(path) || is_vendored(path)
+}
+
+/// True for a copy of somebody else's program.
+pub(crate) fn is_vendored(path: &str) -> bool {
+    const FOLDERS: &[&str] = &[
+        "vendor",
+        "node_modules",
+        "bower_components",
+        "third_party",
+        "third-party",
+        "thirdparty",
+        ".yarn",
+        "jspm_packages",
+    ];
+    let name = name(path).to_ascii_lowercase();
+    FOLDERS.iter().any(|folder| has_folder(path, folder))
+        || [".min.js", ".min.mjs", ".min.css"].iter().any(|end| name.ends_with(end))
+}
+
+/// True for a folder where migrations are put that no longer run.
+pub(crate) fn is_archive(path: &str) -> bool {
+    const AGES: &[&str] = &["old", "archive", "archived", "obsolete", "deprecated", "squashed"];
+    folder(path).split('/').any(|folder| {
+        let folder = folder.to_ascii_lowercase();
+        folder.split(['_', '-', '.']).any(|word| AGES.contains(&word))
+    })
+}
+
+/// True for a file known as a test, a fixture or an example.
+pub(crate) fn is_own_test(path: &str) -> bool {
     const FOLDERS: &[&str] = &[
         "test",
         "tests",
@@ -20,6 +52,8 @@ pub(crate) fn is_test(path: &str) -> bool {
         "__fixtures__",
         "mock",
         "mocks",
+        "stub",
+        "stubs",
         "example",
         "examples",
         "sample",
@@ -30,7 +64,10 @@ pub(crate) fn is_test(path: &str) -> bool {
     ];
     let lower = path.to_ascii_lowercase();
     let (folders, name) = lower.rsplit_once('/').unwrap_or(("", &lower));
-    if folders.split('/').any(|folder| FOLDERS.contains(&folder)) {
+    let called = |folder: &str| {
+        ["_test", "_tests", "-test", "-tests"].iter().any(|end| folder.ends_with(end)) || FOLDERS.contains(&folder)
+    };
+    if folders.split('/').any(called) {
         return true;
     }
     let (stem, extension) = name.rsplit_once('.').unwrap_or((name, ""));
@@ -38,9 +75,13 @@ pub(crate) fn is_test(path: &str) -> bool {
         || name.starts_with(".env.test")
         || [".example", ".sample", ".template", ".dist"].iter().any(|word| name.contains(word))
         || name == "conftest.py"
+        // The settings of an environment are called after it.
+        || matches!(stem, "test" | "tests" | "testing")
+        // The values with which a chart is tried: https://github.com/helm/chart-testing
+        || name.ends_with("values.yaml") && has_folder(path, "ci")
         // Migrations begin with a number, and are no tests whatever they are called.
         || !name.starts_with(|c: char| c.is_ascii_digit())
-            && [".test", ".tests", ".spec", "_test", "_tests", "_spec", "_example", "-example", "_sample", "-sample"].iter().any(|end| stem.ends_with(end))
+            && [".test", ".tests", ".spec", "_test", "-test", "-tests", "_tests", "_spec", "_example", "-example", "_sample", "-sample"].iter().any(|end| stem.ends_with(end))
         || (matches!(extension, "java" | "kt" | "cs" | "swift" | "php")
             && (stem.ends_with("test") || stem.ends_with("tests")))
 }
@@ -111,12 +152,29 @@ mod tests {
             "spec/models/user_spec.rb",
             "old/acme/acme_example.json",
             "web/__snapshots__/a.snap",
+            "shop/settings/test.py",
+            "config/environments/test.rb",
+            "src/main/resources/application-test.yml",
+            "charts/exporter/ci/tls-values.yaml",
+            "session/stub/jwk.json",
+            "integration_test/tls/server.key",
         ] {
-            assert!(is_test(path), "{path}");
+            assert!(is_test(path) && is_own_test(path), "{path}");
         }
-        for path in
-            ["src/latest.rs", "contest/main.go", "src/attestation/a.rs", "db/migrate/1_add_test.rb", "src/protest.rs"]
+        for path in ["vendor/github.com/a/b.go", "web/node_modules/a/b.js", ".yarn/releases/yarn-4.cjs", "js/a.min.js"]
         {
+            assert!(is_test(path) && !is_own_test(path), "{path}");
+        }
+        for path in [
+            "src/latest.rs",
+            "contest/main.go",
+            "src/attestation/a.rs",
+            "db/migrate/1_add_test.rb",
+            "src/protest.rs",
+            "ci/deploy.yaml",
+            "src/vendors/a.rb",
+            "charts/a/values.yaml",
+        ] {
             assert!(!is_test(path), "{path}");
         }
     }
@@ -128,6 +186,8 @@ mod tests {
             ("a/b", "c.up.sql", "sql")
         );
         assert_eq!((folder("Makefile"), name("Makefile"), extension("Makefile")), ("", "Makefile", ""));
+        assert!(is_archive("db/old_migrations/1.rb") && is_archive("db/archive/1.sql"));
+        assert!(!is_archive("db/migrations/drop_old.sql") && !is_archive("gold/migrations/1.py"));
         assert!(has_folder("db/Migrations/1.sql", "migrations") && !has_folder("db/migrations", "migrations"));
     }
 }

@@ -237,7 +237,8 @@ impl Pattern {
             let place = Place { secret: secret.as_str(), found: whole.as_str(), line: text, path };
             let own = matches!(self.kind, Kind::Own { .. });
             let accepted = self.allows(place)
-                && (own || stands_alone(text, &secret.range()) && !secret::is_stand_in(secret.as_str()));
+                && (own || stands_alone(text, &secret.range()) && !secret::is_stand_in(secret.as_str()))
+                && (own || !is_piece(text, &secret.range()));
             if accepted {
                 found.push(secret.range());
             }
@@ -264,6 +265,17 @@ impl Pattern {
     pub(crate) const fn is_token(&self) -> bool {
         matches!(self.kind, Kind::Token)
     }
+}
+
+/// Bytes of base64 around a value from which on it is a piece out of something else: a picture, a font, a certificate.
+const BASE64_BYTES: usize = 200;
+
+/// True for a piece out of the middle of a long run of base64, where any form comes about by chance.
+fn is_piece(text: &str, value: &Range<usize>) -> bool {
+    let base64 = |byte: &&u8| byte.is_ascii_alphanumeric() || b"+/".contains(byte);
+    let before = text.as_bytes()[..value.start].iter().rev().take(BASE64_BYTES).take_while(base64).count();
+    let after = text.as_bytes()[value.end..].iter().take(BASE64_BYTES).take_while(base64).count();
+    before + after >= BASE64_BYTES
 }
 
 /// True when no letter, digit or underscore touches the value, but for the letter of an escape such as `\n`.

@@ -51,7 +51,7 @@ fn check(line: &AddedLine<'_>) -> Vec<Hit> {
     let pattern = match syntax {
         Syntax::Python => &PYTHON,
         Syntax::JavaScript => &JAVASCRIPT,
-        Syntax::Ruby if !crate::paths::is_test(line.path()) => return Vec::new(),
+        Syntax::Ruby if !crate::paths::is_own_test(line.path()) => return Vec::new(),
         Syntax::Ruby => &RUBY,
         Syntax::Braces => &BRACES,
         Syntax::Hcl => return Vec::new(),

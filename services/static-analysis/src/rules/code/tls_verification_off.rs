@@ -2,6 +2,7 @@
 
 use std::sync::LazyLock;
 
+use domain::diff::LineKind;
 use domain::{Category, Confidence, Severity};
 use regex::Regex;
 
@@ -80,10 +81,25 @@ fn check(line: &AddedLine<'_>) -> Vec<Hit> {
     };
     let Some(captures) = pattern.captures(text) else { return Vec::new() };
     let range = captures.iter().skip(1).flatten().next().map_or(0..0, |found| found.range());
-    vec![Hit::at(
-        range,
-        "the client takes any certificate, so that anybody between it and the server can read and change what they say",
-    )]
+    let above = line.hunk.lines[..line.index].iter().rev().filter(|line| line.kind != LineKind::Removed);
+    let hit = Hit::at(range, MESSAGE);
+    vec![if above.take(ABOVE_LINES).any(|line| asks(line.text)) { hit.severity(Severity::Medium) } else { hit }]
+}
+
+/// What is wrong.
+pub(super) const MESSAGE: &str =
+    "the client takes any certificate, so that anybody between it and the server can read and change what they say";
+/// Lines above, in which a condition is looked for.
+const ABOVE_LINES: usize = 5;
+
+/// True for a condition by which whoever runs the program asks for this: `if (skipSslValidation)`. Theirs to answer for, but
+/// worth a look.
+pub(super) fn asks(condition: &str) -> bool {
+    static CONDITION: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(r"(?i)\b(?:if|unless|case|when|elsif)\b.*(?:insecure|accept_?invalid|(?:skip|ignore|no|disable)_?-?(?:ssl|tls|cert|verif))")
+            .expect("the pattern is tested")
+    });
+    CONDITION.is_match(&condition[..condition.floor_char_boundary(300)])
 }
 
 /// True when the line or one near it speaks of HTTP or TLS.
@@ -131,6 +147,18 @@ mod tests {
         sample::finds(&RULE, "pay.php", &[("curl_setopt($ch, CURLOPT_SSL_VERIFYPEER, false);", high)]);
         sample::finds(&RULE, "pay.rb", &[("http.verify_mode = OpenSSL::SSL::VERIFY_NONE", high)]);
         sample::finds(&RULE, "pay_test.go", &[("c := tls.Config{InsecureSkipVerify: true}", Severity::Low)]);
+    }
+
+    #[test]
+    fn what_the_operator_asks_for_is_worth_a_look() {
+        let hunk = "+if (skipSslValidation) {\n+  builder.verifier(new NoopHostnameVerifier());\n+}\n";
+        sample::finds_in_hunk(&RULE, "src/A.java", hunk, &[(11, Severity::Medium)]);
+        let hunk = "+case \"accept_invalid_certs\":\n+  return { rejectUnauthorized: false };\n";
+        sample::finds_in_hunk(&RULE, "src/a.ts", hunk, &[(11, Severity::Medium)]);
+        let hunk = "+if (retries > 3) {\n+  return { rejectUnauthorized: false };\n";
+        sample::finds_in_hunk(&RULE, "src/a.ts", hunk, &[(11, Severity::High)]);
+        let go = "package main\nimport \"crypto/tls\"\nfunc f(insecure bool) {\n\tif insecure {\n\t\tc = &tls.Config{InsecureSkipVerify: true}\n\t}\n}\n";
+        sample::finds_in_file(&RULE, "a.go", go, &[(5, Severity::Medium)]);
     }
 
     #[test]

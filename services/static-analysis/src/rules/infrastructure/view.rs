@@ -9,6 +9,7 @@ use domain::diff::{FileDiff, Hunk, LineKind};
 
 use super::yaml::{self, Document, Templates};
 use crate::engine::is_whole;
+use crate::new_side::laid_out;
 use crate::paths;
 use crate::rules::FileHit;
 
@@ -19,7 +20,7 @@ const UNSEEN: &str = "__unseen__";
 pub(super) struct View<'f> {
     file: &'f FileDiff<'f>,
     hunk: usize,
-    /// Of each line after the change: its number in the hunk, and whether it was added.
+    /// Of each line after the change: its number in the hunk, and whether it was added and not only laid out anew.
     lines: Vec<(usize, bool)>,
     /// The documents in it.
     pub(super) documents: Vec<Seen>,
@@ -47,9 +48,10 @@ impl<'f> View<'f> {
         let hunk = &file.hunks[number];
         let mut text = String::new();
         let mut lines = Vec::new();
+        let laid_out = laid_out(hunk);
         for (index, line) in hunk.lines.iter().enumerate() {
             if line.kind != LineKind::Removed {
-                lines.push((index, line.kind == LineKind::Added));
+                lines.push((index, line.kind == LineKind::Added && !laid_out[index]));
                 text.push_str(line.text.trim_end_matches('\r'));
                 text.push('\n');
             }

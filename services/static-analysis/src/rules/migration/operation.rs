@@ -241,6 +241,8 @@ pub struct Script {
     proofs: HashMap<(String, String), usize>,
     /// Old names that new tables took.
     replaced: HashSet<String>,
+    /// Names that were made and given up again: nothing of use was under them before.
+    passing: HashSet<String>,
     /// What old tables are called now.
     moved: HashMap<String, String>,
     /// What they were called.
@@ -294,6 +296,7 @@ impl Script {
             // What a table is called from now on was never there before.
             Operation::RenameTable { table, to } if self.created.contains_key(table) => {
                 self.replaced.insert(to.clone());
+                self.passing.insert(table.clone());
                 self.created.entry(to.clone()).or_insert(number);
             }
             Operation::RenameTable { table, to } => {
@@ -364,7 +367,9 @@ impl Script {
     /// True for a table that another takes the place of: SQLite cannot alter much, so that a table is made anew, filled, and
     /// renamed to the old name, or the old one is renamed out of the way first.
     pub(crate) fn is_rebuilt(&self, table: &str) -> bool {
-        self.replaced.contains(table) || self.moved.contains_key(table) && self.created.contains_key(table)
+        self.replaced.contains(table)
+            || self.passing.contains(table)
+            || self.moved.contains_key(table) && self.created.contains_key(table)
     }
 
     /// True for a table that was renamed out of the way of the one made in its place.

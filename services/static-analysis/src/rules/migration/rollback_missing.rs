@@ -72,7 +72,8 @@ fn hit(file: &FileDiff<'_>, side: &NewSide, missing: Missing) -> FileHit {
 
 /// Alembic keeps its migrations in a folder `versions`, and Rails knows them by their class.
 fn may_be_migration(path: &str) -> bool {
-    is_migration(path) || (paths::has_folder(path, "versions") && paths::extension(path) == "py")
+    (is_migration(path) || (paths::has_folder(path, "versions") && paths::extension(path) == "py"))
+        && !paths::is_archive(path)
 }
 
 #[cfg(test)]
@@ -91,8 +92,14 @@ mod tests {
         assert_eq!(sample::scan_with(&RULE, vec![up(), other()]), missing);
         assert_eq!(sample::scan_with(&RULE, vec![up(), down()]), []);
         assert_eq!(sample::scan_with(&RULE, vec![down(), up()]), []);
+        let mysql = sample::added("migrations/0107_invoices.mysql.up.sql", "CREATE TABLE invoices (id int);\n");
+        assert_eq!(sample::scan_with(&RULE, vec![mysql, down()]), []);
         let empty = sample::added("migrations/0107_invoices.down.sql", "-- nothing to do\n");
         assert_eq!(sample::scan_with(&RULE, vec![up(), empty]), missing);
+        let rows = sample::added("migrations/0107_invoices.up.sql", "UPDATE invoices SET a = 1 WHERE a IS NULL;\n");
+        let empty = sample::added("migrations/0107_invoices.down.sql", "-- nothing to do\n");
+        let [(_, _, severity)] = sample::scan_with(&RULE, vec![rows, empty]).try_into().expect("one finding");
+        assert_eq!(severity, Severity::Medium);
     }
 
     #[test]
@@ -103,6 +110,7 @@ mod tests {
             ("src/api/versions/list.py", "def upgrade():\n    return 1\n"),
             ("migrations/README.md", "CREATE TABLE x;\n"),
             ("migrations/__init__.py", ""),
+            ("db/old_migrations/1.up.sql", "CREATE TABLE x;\n"),
         ] {
             sample::finds_in_file(&RULE, path, text, &[]);
         }

@@ -137,6 +137,10 @@ impl Named {
 fn accepts(text: &str, name: &Range<usize>, value: &Range<usize>, judge: &Judge<'_>) -> Option<bool> {
     let gap = &text[name.end..value.start];
     let before = text[name.start..value.start].to_ascii_lowercase();
+    // A call, and no literal.
+    if text[value.end..].starts_with('(') {
+        return None;
+    }
     let value = &text[value.clone()];
     if secret::is_named_otherwise(&before) || secret::is_stand_in(value) || !(judge.allows)(value) {
         return None;

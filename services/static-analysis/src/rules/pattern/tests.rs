@@ -90,6 +90,9 @@ fn a_token_stands_alone_and_is_no_placeholder() {
     {
         assert!(!finds(rule, text), "{text}");
     }
+    let hex = load("id = 'secret.a.b'\ntokens = ['akc[0-9a-f]{16}']\nkeywords = ['akc']").rule;
+    let picture = format!("{}+akc0f1e2d3c4b5a6978/{}", "iVBORw0KGgo".repeat(10), "AAANSUhEUgA".repeat(10));
+    assert!(!finds(hex, &picture) && finds(hex, "a+akc0f1e2d3c4b5a6978/b"));
 }
 
 #[test]

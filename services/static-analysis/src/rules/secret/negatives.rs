@@ -46,6 +46,8 @@ const LINES: &[&str] = &[
     "GOOGLE_APPLICATION_CREDENTIALS=/secrets/gcp-sa-key-1.json",
     "apiKey: process.env.STRIPE_API_KEY_2",
     "token = \"token\"",
+    "mixpanelKey: mixpanelKeysByProject1.getOrDefault(project),",
+    "\"auth\": \"Authentication\",",
     "password = \"********\"",
     "password = \"xxxxxxxxxxxxxxxx\"",
     "client_secret = \"REDACTED\"",

@@ -2,11 +2,12 @@
 
 use std::sync::LazyLock;
 
+use domain::diff::LineKind;
 use domain::{Category, Confidence, Severity};
 use regex::Regex;
 
 use super::{base64, entropy, is_placeholder};
-use crate::paths::is_documentation;
+use crate::paths::{is_documentation, is_test};
 use crate::rules::{AddedLine, Check, Hit, Rule};
 
 /// The rule.
@@ -45,7 +46,8 @@ fn check(line: &AddedLine<'_>) -> Vec<Hit> {
     for captures in HEADER.captures_iter(line.text) {
         let Some(header) = captures.get(0) else { continue };
         let rest = &line.text[header.end()..];
-        let Some(body) = body(rest).or_else(|| line.below().take(LINES_BELOW_MAX).find_map(body)) else {
+        let below = line.below().take(LINES_BELOW_MAX).take_while(|below| !below.contains("-----END "));
+        let Some(body) = body(rest).or_else(|| below.into_iter().find_map(body)) else {
             hits.extend(stand_in(line, header.range()));
             continue;
         };
@@ -57,8 +59,9 @@ fn check(line: &AddedLine<'_>) -> Vec<Hit> {
             content: Some(body.to_owned()),
             ..Hit::at(header.range(), "a private key is in the code")
         };
-        // In a text it is mostly there to be looked at, and worth a look for that.
-        let hit = if is_documentation(line.path()) { hit.severity(Severity::Medium) } else { hit };
+        // In a text it is mostly there to be looked at, and worth a look for that; and so is what is called an example.
+        let hit =
+            if is_documentation(line.path()) || is_called_example(line) { hit.severity(Severity::Medium) } else { hit };
         hits.push(if encrypted {
             Hit { message: "a private key, encrypted, is in the code".into(), ..hit.severity(Severity::Medium) }
         } else {
@@ -69,7 +72,24 @@ fn check(line: &AddedLine<'_>) -> Vec<Hit> {
     }
     let lowered = |hit: Hit| if is_documentation(line.path()) { hit.severity(Severity::Medium) } else { hit };
     hits.extend(in_base64(line.text).map(lowered));
-    hits
+    // Tests of TLS and signatures cannot do without: a note there, not a question.
+    let noted = |hit: Hit| if hit.severity.is_none() { hit.severity(Severity::High) } else { hit };
+    if is_test(line.path()) { hits.into_iter().map(noted).collect() } else { hits }
+}
+
+/// Whether the lines above, or the line itself, give the key a name such as `exampleKey`.
+fn is_called_example(line: &AddedLine<'_>) -> bool {
+    const LINES_ABOVE: usize = 2;
+    let above = &line.hunk.lines[line.index.saturating_sub(LINES_ABOVE)..=line.index];
+    above.iter().filter(|line| line.kind != LineKind::Removed).any(|line| {
+        let lower = line.text[..line.text.floor_char_boundary(200)].to_ascii_lowercase();
+        ["fake", "example", "sample", "dummy"].iter().any(|word| {
+            // An example's domain is no word about the key.
+            lower
+                .match_indices(word)
+                .any(|(at, _)| !lower[at..].starts_with("example.") && !lower[..at].ends_with("//"))
+        })
+    })
 }
 
 /// A key in base64, header and all.
@@ -124,6 +144,19 @@ mod tests {
             ),
         ] {
             sample::finds_in_file(&RULE, "deploy/tls.pem", &text, &[(1, severity)]);
+            sample::finds_in_file(&RULE, "tests/tls.pem", &text, &[(1, Severity::Low)]);
+        }
+    }
+
+    #[test]
+    fn a_key_that_is_called_an_example_is_worth_a_look() {
+        for (above, severity) in [
+            ("exampleKey:\n  key: |", Severity::Medium),
+            ("# sample-ssh-key: |\n#", Severity::Medium),
+            ("host: www.example.com\nkey: |", Severity::Critical),
+        ] {
+            let text = format!("{above}\n{}\n{BODY}\n", key("RSA "));
+            sample::finds_in_file(&RULE, "deploy/values.yaml", &text, &[(3, severity)]);
         }
     }
 
@@ -144,6 +177,10 @@ mod tests {
             format!("{}\n<your key here>\n", key("")),
             format!("{}\n{}\n", key(""), "x".repeat(64)),
             format!("-----BEGIN PUBLIC KEY-----\n{BODY}\n"),
+            format!(
+                "# {}\n#  ...\n# -----END PRIVATE KEY-----\nannotationsOfTheTemplatesForCredentials: {{}}\n",
+                key("")
+            ),
         ] {
             sample::finds_in_file(&RULE, "deploy/tls.pem", &text, &[]);
         }

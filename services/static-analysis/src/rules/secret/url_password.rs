@@ -139,8 +139,11 @@ fn is_no_secret(user: &str, password: &str) -> bool {
     let words = || lower.split(['-', '_', '.']);
     let spelled_out =
         words().all(|word| word.bytes().all(|b| b.is_ascii_alphabetic())) && words().any(|word| WEAK.contains(&word));
+    // No server makes or takes so short a word.
+    let short = password.len() < 6 && password.bytes().all(|b| b.is_ascii_lowercase());
     is_format(password)
         || spelled_out
+        || short
         || lower == user.to_ascii_lowercase()
         || WEAK.contains(&lower.as_str())
         || is_placeholder(password)

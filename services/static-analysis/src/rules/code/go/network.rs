@@ -147,8 +147,16 @@ pub(super) fn check_literal<'t>(model: &Model<'_, 't>, node: Node<'t>, report: &
         }
         "crypto/tls.Config" => {
             let pairs = pairs(model, node);
+            let checks = ["VerifyConnection", "VerifyPeerCertificate"];
+            let own_check = |(key, value): &(&str, Node<'t>)| checks.contains(key) && model.source(*value) != "nil";
+            let checks_itself = pairs.iter().any(own_check);
             for (key, value) in &pairs {
-                tls_field(model, key, *value, node, report);
+                // The package says that the two go together.
+                if *key == "InsecureSkipVerify" && checks_itself && value.kind() == "true" {
+                    low(*value, "the program checks certificates itself", report);
+                } else {
+                    tls_field(model, key, *value, node, report);
+                }
             }
         }
         _ => {}
@@ -188,12 +196,20 @@ fn tls_field<'t>(model: &Model<'_, 't>, key: &str, value: Node<'t>, whole: Node<
     match key {
         "InsecureSkipVerify" => match boolean(model, value, 0) {
             Some(true) if value.kind() == "true" => {
-                let message = "the client takes any certificate, so that anybody between it and the server can read and change what they say";
                 let at = model
                     .parent(value)
                     .and_then(|element| model.parent(element))
                     .filter(|pair| pair.kind() == "keyed_element");
-                report.at(&tls_verification_off::RULE, at.unwrap_or(whole), message);
+                let asked = model.ancestors(value).any(|around| {
+                    around.kind() == "if_statement"
+                        && around.child_by_field_name("condition").is_some_and(|condition| {
+                            tls_verification_off::asks(&format!("if {}", model.source(condition)))
+                        })
+                });
+                report.hit(&tls_verification_off::RULE, at.unwrap_or(whole).byte_range(), |range| {
+                    let hit = Hit::at(range, tls_verification_off::MESSAGE);
+                    if asked { hit.severity(Severity::Medium) } else { hit }
+                });
             }
             Some(true) => report.at(&TLS_SETTINGS, value, "the client takes any certificate"),
             None => low(value, "whether certificates are checked is decided elsewhere", report),

@@ -73,6 +73,8 @@ fn the_network_is_found_with_its_settings() {
     );
     let tls = "_ = tls.Config{InsecureSkipVerify: true}\n_ = tls.Config{MinVersion: tls.VersionTLS10}\n_ = tls.Config{MinVersion: tls.VersionTLS13}";
     check(&program(&["crypto/tls"], "func f()", tls), &[("tls.verification-off", 2), ("tls-settings", 3)]);
+    let own = "_ = tls.Config{\nInsecureSkipVerify: true,\nVerifyConnection: v,\n}\n_ = tls.Config{InsecureSkipVerify: true, VerifyConnection: nil}";
+    check(&program(&["crypto/tls"], "func f()", own), &[("tls-settings", 3), ("tls.verification-off", 6)]);
     let cookie =
         "_ = http.Cookie{Name: n}\n_ = http.Cookie{Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode}";
     check(&program(&["net/http"], "func f()", cookie), &[("insecure-cookie", 2)]);

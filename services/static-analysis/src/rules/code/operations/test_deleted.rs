@@ -31,18 +31,26 @@ fn check(diff: &Diff<'_>) -> Vec<(usize, FileHit)> {
     let changed = diff
         .files
         .iter()
-        .any(|file| is_code(&file.change.path) && !paths::is_test(&file.change.path) && changes(file.change.kind));
+        .any(|file| is_code(&file.change.path) && !paths::is_own_test(&file.change.path) && changes(file.change.kind));
     // Tests that only move are deleted in one file and added in another; and code that goes takes its tests along.
-    let added: u32 =
-        diff.files.iter().filter(|file| paths::is_test(&file.change.path)).map(|file| file.change.lines_added).sum();
+    let added: u32 = diff
+        .files
+        .iter()
+        .filter(|file| paths::is_own_test(&file.change.path))
+        .map(|file| file.change.lines_added)
+        .sum();
     let code_gone = diff.files.iter().any(|file| {
-        file.change.kind == FileChangeKind::Deleted && is_code(&file.change.path) && !paths::is_test(&file.change.path)
+        file.change.kind == FileChangeKind::Deleted
+            && is_code(&file.change.path)
+            && !paths::is_own_test(&file.change.path)
     });
     if !changed || code_gone {
         return Vec::new();
     }
     let deleted = diff.files.iter().enumerate().filter(|(_, file)| {
-        file.change.kind == FileChangeKind::Deleted && paths::is_test(&file.change.path) && is_code(&file.change.path)
+        file.change.kind == FileChangeKind::Deleted
+            && paths::is_own_test(&file.change.path)
+            && is_code(&file.change.path)
     });
     let gone = deleted.filter(|(_, file)| file.change.lines_deleted > added);
     gone.map(|(index, _)| {

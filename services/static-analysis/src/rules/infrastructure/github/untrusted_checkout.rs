@@ -32,13 +32,25 @@ static TRIGGER: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"^\s*(?:-\s*)?(?:on\s*:\s*)?\[?[^#\x22'$]*\b(?:pull_request_target|workflow_run)\b\s*(?:[:,\]#]|$)")
         .expect("the pattern is tested")
 });
-/// The head of the pull request, in the three ways that GitHub's contexts name it.
+/// The head of the pull request, in the ways that GitHub's contexts name it: first those that are empty when another
+/// workflow's end is what triggers.
 static HEAD: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(
-        r"^\s*(?:-\s*)?(?:ref|repository)\s*:[^#]*(?:github\.event\.pull_request\.head\.|github\.head_ref|github\.event\.workflow_run\.head_|refs/pull/)",
+        r"^\s*(?:-\s*)?(?:ref|repository)\s*:[^#]*(?:(github\.event\.pull_request\.head\.|github\.head_ref)|github\.event\.workflow_run\.head_|refs/pull/)",
     )
     .expect("the pattern is tested")
 });
+
+/// A condition that leaves pull requests out where another workflow's end is what triggers.
+static GUARD: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"github\.event\.workflow_run\.event\s*(?:!=\s*'pull_request'|==\s*'(?:push|schedule|release|workflow_dispatch)')")
+        .expect("the pattern is tested")
+});
+
+/// Whether the line checks out the head of the pull request, when `on_target` says that one is what triggers.
+fn is_head(line: &str, on_target: bool) -> bool {
+    HEAD.captures(line).is_some_and(|head| on_target || head.get(1).is_none())
+}
 
 fn check(file: &FileDiff<'_>) -> Vec<FileHit> {
     let lines = || {
@@ -52,7 +64,11 @@ fn check(file: &FileDiff<'_>) -> Vec<FileHit> {
     if !lines().any(|(.., line)| line.text.contains("actions/checkout")) {
         return Vec::new();
     }
-    let heads: Vec<_> = lines().filter(|(.., line)| HEAD.is_match(line.text)).collect();
+    let on_target = lines().any(|(.., line)| line.text.contains("pull_request_target") && TRIGGER.is_match(line.text));
+    if !on_target && lines().any(|(.., line)| GUARD.is_match(line.text)) {
+        return Vec::new();
+    }
+    let heads: Vec<_> = lines().filter(|(.., line)| is_head(line.text, on_target)).collect();
     let new_trigger = trigger.2.kind == LineKind::Added;
     let mut hits = Vec::new();
     for (hunk, line, text) in &heads {
@@ -106,6 +122,13 @@ mod tests {
             "on: pull_request_target\njobs:\n  a:\n    steps:\n      - uses: actions/checkout@v4\n      - uses: actions/labeler@v5\n",
             &[],
         );
+        // Empty when another workflow has ended, and a pull request's own run has no secrets.
+        let head = STEPS.replace("event.pull_request.head.sha", "head_ref");
+        check(&format!("on:\n  pull_request:\n  workflow_run:\n    workflows: [a]\n{head}"), &[]);
+        let run = STEPS.replace("event.pull_request.head.sha", "event.workflow_run.head_sha");
+        check(&format!("on:\n  workflow_run:\n    workflows: [a]\n{run}"), &[9]);
+        let guarded = run.replace("  a:\n", "  a:\n    if: github.event.workflow_run.event != 'pull_request'\n");
+        check(&format!("on:\n  workflow_run:\n    workflows: [a]\n{guarded}"), &[]);
         check(&format!("on: pull_request # not pull_request_target\n{STEPS}"), &[]);
         check(&format!("on: pull_request\nif: github.event_name == 'pull_request_target'\n{STEPS}"), &[]);
         sample::finds_in_file(&RULE, "ci.yml", &format!("on: pull_request_target\n{STEPS}"), &[]);

@@ -84,7 +84,7 @@ fn find(text: &str, range: Range<usize>) -> Option<(Range<usize>, bool)> {
     let mut first = None;
     for captures in SECRET.captures_iter(part) {
         let found = ["a", "b", "c", "d"].iter().find_map(|name| captures.name(name))?;
-        if found.as_str().contains("${") || found.as_str().starts_with("var.") {
+        if found.as_str().contains("${") || is_reference(found.as_str()) {
             continue;
         }
         let at = range.start + found.start()..range.start + found.end();
@@ -116,6 +116,14 @@ fn environment(block: &Block, text: &str, hits: &mut Vec<Hit>) {
             hits.push(worth(Hit::at(ENVIRONMENT, range, message), is_real));
         }
     }
+}
+
+/// True for the way to a value that is elsewhere: `local.token`, `random_password.db.result`.
+fn is_reference(value: &str) -> bool {
+    const ROOTS: [&str; 7] = ["var", "local", "data", "module", "each", "self", "path"];
+    let plain =
+        |name: &str| name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
+    value.split_once('.').is_some_and(|(root, _)| ROOTS.contains(&root) || root.contains('_') && plain(root))
 }
 
 fn is_secret(value: &str) -> bool {

@@ -257,6 +257,10 @@ fn secrets_in_the_configuration_are_found_and_not_shown() {
         "resource \"aws_lambda_function\" \"a\" {{\n  environment {{\n    variables = {{\n      key = \"{key}\"\n    }}\n  }}\n}}\n"
     );
     check_file("terraform.secret-in-environment", &function, &[(4, High)]);
+    for reference in ["local.scim_endpoint_access_token", "random_password.database_of_users.result"] {
+        let function = function.replace(&format!("key = \"{key}\""), &format!("ACCESS_TOKEN = {reference}"));
+        check_file("terraform.secret-in-environment", &function, &[]);
+    }
 }
 
 #[test]

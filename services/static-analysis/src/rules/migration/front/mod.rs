@@ -1,8 +1,9 @@
 //! The front ends: each reads what a migration does from what it is written in.
 
+use std::collections::HashSet;
 use std::ops::Range;
 
-use domain::diff::FileDiff;
+use domain::diff::{FileDiff, LineKind};
 use domain::{Confidence, FileChange, FileChangeKind};
 
 use super::operation::{Dialect, Language, Note, Script, Wrapped};
@@ -27,6 +28,8 @@ pub(crate) struct Sheet {
     hunk: usize,
     side: NewSide,
     script: Script,
+    /// The steps that the file had before the change too, whatever they looked like.
+    kept: Vec<bool>,
 }
 
 /// What the migration in `file` does, hunk by hunk; nothing when it is none, or only goes down.
@@ -34,15 +37,30 @@ pub(crate) fn read(file: &FileDiff<'_>) -> Vec<Sheet> {
     let Some(reader) = reader(file) else { return Vec::new() };
     let path = &file.change.path;
     let mut sheets = Vec::new();
+    let before = before(file, reader);
     for (hunk, lines) in file.hunks.iter().enumerate() {
         let side = NewSide::of(lines);
         let mut script = if is_whole(file) { Script::of_whole_file() } else { Script::default() };
         reader(path, &side.text, &mut script);
         if !script.steps.is_empty() {
-            sheets.push(Sheet { hunk, side, script });
+            let kept = script.steps.iter().map(|step| before.contains(&format!("{:?}", step.what))).collect();
+            sheets.push(Sheet { hunk, side, script, kept });
         }
     }
     sheets
+}
+
+/// What the hunks of a changed file did before the change: an edit of an old migration is to blame for what it adds alone.
+fn before(file: &FileDiff<'_>, reader: Reader) -> HashSet<String> {
+    let mut before = HashSet::new();
+    for hunk in file.hunks.iter().filter(|hunk| hunk.lines.iter().any(|line| line.kind == LineKind::Removed)) {
+        let lines = hunk.lines.iter().filter(|line| line.kind != LineKind::Added);
+        let text: String = lines.flat_map(|line| [line.text, "\n"]).collect();
+        let mut script = Script::default();
+        reader(&file.change.path, &text, &mut script);
+        before.extend(script.steps.iter().map(|step| format!("{:?}", step.what)));
+    }
+    before
 }
 
 /// What a rule says about these sheets, on the lines that were added.
@@ -51,7 +69,7 @@ pub(crate) fn hits(file: &FileDiff<'_>, sheets: &[Sheet], check: fn(&Script) -> 
     for sheet in sheets {
         for note in check(&sheet.script) {
             let Some(step) = sheet.script.steps.get(note.step) else { continue };
-            if sheet.side.first_added(step.own.clone()).is_none() {
+            if sheet.kept.get(note.step) == Some(&true) || sheet.side.first_added(step.own.clone()).is_none() {
                 continue;
             }
             let Some(line) = sheet.side.first_added(step.at.clone()) else { continue };
@@ -79,7 +97,7 @@ type Reader = fn(&str, &str, &mut Script);
 fn reader(file: &FileDiff<'_>) -> Option<Reader> {
     let change = &file.change;
     let path = &change.path;
-    if change.kind == FileChangeKind::Deleted || is_down(path) {
+    if change.kind == FileChangeKind::Deleted || is_down(path) || paths::is_archive(path) {
         return None;
     }
     match paths::extension(path).to_ascii_lowercase().as_str() {

@@ -161,6 +161,11 @@ mod tests {
             "ALTER TABLE \"t\" RENAME TO \"t__old\";\nCREATE TABLE \"t\" (a int);\nDROP TABLE \"t__old\";\n",
             &[],
         );
+        sql(
+            &DROP_TABLE,
+            "DROP TABLE IF EXISTS t_temp;\nCREATE TABLE t_temp (a int);\nINSERT INTO t_temp SELECT a FROM t;\nDROP TABLE t;\nALTER TABLE t_temp RENAME TO t;\n",
+            &[],
+        );
         file(&DROP_TABLE, "migrations/2_a.down.sql", "DROP TABLE users;\n", &[]);
         file(&DROP_TABLE, "migrations/2_a.sql", "-- +goose Up\nSELECT 1;\n-- +goose Down\nDROP TABLE a;\n", &[]);
         file(&DROP_TABLE, "src/queries.sql", "DROP TABLE users;\n", &[]);
@@ -202,6 +207,14 @@ mod tests {
         assert_eq!(got(" ALTER TABLE t\n+  DROP COLUMN a,\n   ADD b int;\n"), 1);
         assert_eq!(got(" ALTER TABLE t\n   DROP COLUMN a,\n+  ADD b int;\n"), 0);
         assert_eq!(got("-ALTER TABLE t DROP COLUMN a;\n+SELECT 1;\n"), 0);
+        // It was dropped before.
+        assert_eq!(
+            got(
+                "-alter table t drop column a, drop column b;\n+ALTER TABLE t DROP COLUMN IF EXISTS a;\n+ALTER TABLE t DROP COLUMN b;\n"
+            ),
+            0
+        );
+        assert_eq!(got("-alter table t drop column a;\n+ALTER TABLE t DROP COLUMN c;\n"), 1);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::sync::LazyLock;
 
+use domain::Severity;
 use regex::Regex;
 
 use super::Missing;
@@ -14,11 +15,11 @@ pub(in crate::rules::migration) fn missing(path: &str, text: &str) -> Option<Mis
     static XML_SET: LazyLock<Regex> =
         LazyLock::new(|| Regex::new(r"<(/?)changeSet\b[^>]*>").expect("the pattern is tested"));
     static XML_CHANGE: LazyLock<Regex> =
-        LazyLock::new(|| Regex::new(&format!(r"<(?:{ONE_WAY})\b")).expect("the pattern is tested"));
+        LazyLock::new(|| Regex::new(&format!(r"<({ONE_WAY})\b")).expect("the pattern is tested"));
     static KEY_SET: LazyLock<Regex> =
         LazyLock::new(|| Regex::new(r#"(?m)^[ \t-]*"?\bchangeSet"?[ \t]*:"#).expect("the pattern is tested"));
     static KEY_CHANGE: LazyLock<Regex> = LazyLock::new(|| {
-        Regex::new(&format!(r#"(?m)(?:^[ \t]*-[ \t]+|")(?:{ONE_WAY})"?[ \t]*:"#)).expect("the pattern is tested")
+        Regex::new(&format!(r#"(?m)(?:^[ \t]*-[ \t]+|")({ONE_WAY})"?[ \t]*:"#)).expect("the pattern is tested")
     });
     if !text.contains("databaseChangeLog") {
         return None;
@@ -33,14 +34,23 @@ pub(in crate::rules::migration) fn missing(path: &str, text: &str) -> Option<Mis
         .filter_map(|found| found.get(0))
         .map(|found| found.start())
         .collect();
+    let mut rows_only = None;
     let ends = starts.iter().skip(1).copied().chain([text.len()]);
     for (start, end) in starts.iter().copied().zip(ends) {
         let body = &text[start..end];
-        if !body.contains(back) && change.is_match(body) {
-            return Some(Missing::high(start, "the change set has no rollback, and Liquibase cannot make one for it"));
+        let mut changes = change.captures_iter(body).filter_map(|found| found.get(1)).peekable();
+        if body.contains(back) || changes.peek().is_none() {
+            continue;
+        }
+        let missing = Missing::high(start, "the change set has no rollback, and Liquibase cannot make one for it");
+        // Rows that stay behind hurt nobody; the program before did without them.
+        if changes.all(|change| matches!(change.as_str(), "insert" | "loadData")) {
+            rows_only = rows_only.or(Some(Missing { severity: Severity::Medium, ..missing }));
+        } else {
+            return Some(missing);
         }
     }
-    None
+    rows_only
 }
 
 /// The text with blanks for what is in XML comments; of the same length.
@@ -71,6 +81,9 @@ mod tests {
         };
         let path = "db/changelog/2.xml";
         check(path, &xml("<addColumn tableName=\"a\"/>"), None);
+        let insert = "<insert tableName=\"a\"><column name=\"b\"/></insert>";
+        sample::finds_in_file(&RULE, path, &xml(insert), &[(5, Severity::Medium)]);
+        check(path, &xml(&format!("{insert}<delete tableName=\"a\"/>")), Some(5));
         check(path, &xml("<sql>UPDATE a SET b = 1</sql>"), Some(5));
         check(path, &xml("<sql>UPDATE a SET b = 1</sql>\n<rollback/>"), None);
         check(path, &xml("<dropColumn tableName=\"a\" columnName=\"b\"/>"), Some(5));

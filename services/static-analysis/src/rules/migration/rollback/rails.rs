@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::sync::LazyLock;
 
+use domain::Severity;
 use regex::Regex;
 
 use super::Missing;
@@ -37,12 +38,17 @@ pub(in crate::rules::migration) fn missing(text: &str) -> Option<Missing> {
     }
     match (up, down) {
         (Some((at, up)), None) if !code[up.clone()].trim().is_empty() => {
-            return Some(Missing::high(at, "the migration has a method up and no method down"));
+            let missing = Missing::high(at, "the migration has a method up and no method down");
+            let kept = !shapes(&text[up.clone()]) && !takes_rows(&text[up]);
+            return Some(if kept { Missing { severity: Severity::Medium, ..missing } } else { missing });
         }
         (Some((_, up)), Some((at, down))) if !code[up.clone()].trim().is_empty() => {
             let down = code[down].trim();
             if down.is_empty() || matches!(down, "nil" | "true" | "return") {
-                return Some(Missing::high(at, "the migration's method down does nothing"));
+                let missing = Missing::high(at, "the migration's method down does nothing");
+                // Of a change of data alone, the author may mean to let it stay.
+                let severity = if shapes(&text[up]) { missing.severity } else { Severity::Medium };
+                return Some(Missing { severity, ..missing });
             }
             if down.starts_with("raise") {
                 return Some(Missing::high(at, "the migration says of itself that it cannot be taken back"));
@@ -51,6 +57,26 @@ pub(in crate::rules::migration) fn missing(text: &str) -> Option<Missing> {
         _ => {}
     }
     irreversible(&code, change?)
+}
+
+/// Whether the body changes what tables look like, or may: by Rails' methods or by SQL.
+fn shapes(body: &str) -> bool {
+    static SHAPE: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(r"(?i)\b(?:(?:create|drop|add|remove|rename|change|enable|disable|validate)_[a-z_]+|(?:create|drop|alter|truncate)\s+[a-z]+)\b")
+            .expect("the pattern is tested")
+    });
+    static SQL: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(r#"\bexecute\b[\s(]*(?:<<[~-]?["']?\w+["']?[^\n]*\n|["'])?\s*(\w*)"#).expect("the pattern is tested")
+    });
+    let moves_data = |word: &str| ["insert", "update"].iter().any(|verb| word.eq_ignore_ascii_case(verb));
+    SHAPE.is_match(body)
+        || SQL.captures_iter(body).any(|call| !call.get(1).is_some_and(|word| moves_data(word.as_str())))
+}
+
+/// Whether the body takes rows away, or may.
+fn takes_rows(body: &str) -> bool {
+    let lower = body.to_ascii_lowercase();
+    ["delete", "destroy", "remove", "purge"].iter().any(|word| lower.contains(word))
 }
 
 /// From behind the method's first line to the `end` below it at its indentation.
@@ -192,6 +218,28 @@ mod tests {
             Some(5),
         );
         check("  def up\n  end\n", None);
+    }
+
+    #[test]
+    fn that_data_stays_may_be_meant() {
+        let check = |up: &str, severity| {
+            let head = "class X < ActiveRecord::Migration[7.1]\n  def down\n  end\n  def up\n";
+            let text = format!("{head}    {up}\n  end\nend\n");
+            sample::finds_in_file(&RULE, "db/migrate/20260101120000_x.rb", &text, &[(2, severity)]);
+        };
+        check("Note.where(a: nil).update_all(a: 1)", Severity::Medium);
+        check("execute \"UPDATE notes SET a = 1\"", Severity::Medium);
+        check("execute(<<~SQL)\n      insert into notes (a) values (1)\n    SQL", Severity::Medium);
+        check("add_column :notes, :a, :integer", Severity::High);
+        check("execute <<~SQL\n      ALTER TABLE notes ADD a int\n    SQL", Severity::High);
+        check("execute SCRIPT", Severity::High);
+        let alone = |up: &str, severity| {
+            let text = format!("class X < ActiveRecord::Migration[7.1]\n  def up\n    {up}\n  end\nend\n");
+            sample::finds_in_file(&RULE, "db/migrate/20260101120000_x.rb", &text, &[(2, severity)]);
+        };
+        alone("Note.where(a: nil).update_all(a: 1)", Severity::Medium);
+        alone("Note.where(a: nil).delete_all", Severity::High);
+        alone("add_column :notes, :a, :integer", Severity::High);
     }
 
     #[test]

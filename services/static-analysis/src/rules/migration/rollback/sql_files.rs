@@ -15,22 +15,37 @@ use crate::rules::migration::sql::{self, Reader, Statement};
 use crate::rules::migration::{Part, is_down, part_at, parts};
 
 /// The files of a change that take a migration back, by the migration they belong to.
-pub(in crate::rules::migration) struct WaysBack(HashSet<String>);
+pub(in crate::rules::migration) struct WaysBack {
+    work: HashSet<String>,
+    /// Those with nothing in them: somebody thought of the way back, and let it be.
+    empty: HashSet<String>,
+}
 
 impl WaysBack {
     pub(in crate::rules::migration) fn of(diff: &Diff<'_>) -> Self {
-        let takes_back = |file: &&domain::diff::FileDiff<'_>| {
-            let is_file = paths::extension(&file.change.path).eq_ignore_ascii_case("sql") && is_down(&file.change.path);
-            // An empty one takes nothing back. One that moved or changed shows only a part, and is taken at its word.
-            let is_new = file.change.kind == FileChangeKind::Added;
+        let mut ways_back = Self { work: HashSet::new(), empty: HashSet::new() };
+        for file in &diff.files {
+            let (path, kind) = (&file.change.path, file.change.kind);
+            if kind == FileChangeKind::Deleted || !paths::extension(path).eq_ignore_ascii_case("sql") || !is_down(path)
+            {
+                continue;
+            }
+            // One that moved or changed shows only a part, and is taken at its word.
             let works = |hunk| sql::statements(&NewSide::of(hunk).text).iter().any(does_something);
-            is_file && file.change.kind != FileChangeKind::Deleted && (!is_new || file.hunks.iter().any(works))
-        };
-        Self(diff.files.iter().filter(takes_back).map(|file| stem(&file.change.path)).collect())
+            let works = kind != FileChangeKind::Added || file.hunks.iter().any(works);
+            if works { &mut ways_back.work } else { &mut ways_back.empty }.insert(stem(path));
+        }
+        ways_back
     }
 
+    /// Of a migration for one database, the way back may be the same for all.
     fn has(&self, path: &str) -> bool {
-        self.0.contains(&stem(path))
+        static DATABASE: LazyLock<Regex> = LazyLock::new(|| {
+            Regex::new(r"\.(?:mysql|mariadb|postgres|postgresql|sqlite3?|cockroach|mssql)(?:\.autocommit)?$")
+                .expect("the pattern is tested")
+        });
+        let stem = stem(path);
+        self.work.contains(&stem) || self.work.contains(DATABASE.replace(&stem, "").as_ref())
     }
 }
 
@@ -60,6 +75,9 @@ pub(in crate::rules::migration) fn missing(path: &str, text: &str, ways_back: &W
     let name = paths::name(path).to_ascii_lowercase();
     let statements = sql::statements(text);
     let first = statements.first()?.range().start;
+    if !statements.iter().any(does_something) {
+        return None;
+    }
     if is_liquibase(text) {
         return changeset_without_rollback(text);
     }
@@ -73,7 +91,10 @@ pub(in crate::rules::migration) fn missing(path: &str, text: &str, ways_back: &W
         return None;
     }
     if name.ends_with(".up.sql") || name == "up.sql" || paths::has_folder(path, "up") {
-        return Some(Missing::high(first, "the migration's down file is missing from the change, or is empty"));
+        let missing = Missing::high(first, "the migration's down file is missing from the change, or is empty");
+        // Of a change of rows alone, the author may mean to let it stay.
+        let meant = ways_back.empty.contains(&stem(path)) && statements.iter().all(writes_rows);
+        return Some(if meant { Missing { severity: Severity::Medium, ..missing } } else { missing });
     }
     if !is_numbered(path) {
         return None;
@@ -107,6 +128,11 @@ pub(in crate::rules::migration) fn missing(path: &str, text: &str, ways_back: &W
 /// False for a query without a call, such as goose writes into a new file to be replaced.
 fn does_something(statement: &Statement<'_>) -> bool {
     !statement.read().take(&["select"]) || statement.tokens.iter().any(|token| token.text == "(")
+}
+
+/// True for a statement that writes rows, and takes none away.
+fn writes_rows(statement: &Statement<'_>) -> bool {
+    ["insert", "update", "select"].iter().any(|verb| statement.read().take(&[verb]))
 }
 
 /// True when the file's name, or its folder's, begins with a number or Flyway's version.
