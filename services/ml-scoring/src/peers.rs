@@ -64,13 +64,15 @@ mod tests {
     use super::*;
     use crate::features::Measures;
 
-    fn of_files(files: f64) -> Features {
-        Features::of(&Measures { files, ..Measures::default() })
+    /// The more reverts its files have seen, the riskier a deployment is.
+    fn of_reverts(reverts: f64) -> Features {
+        let history = domain::History { file_reverts: Some(reverts), ..domain::History::default() };
+        Features::of(&Measures { files: 3.0, history, ..Measures::default() })
     }
 
     #[test]
     fn a_few_deployments_are_no_peers() {
-        let of = |count: usize| Peers::of(&Model::shipped(), (0..count).map(|_| of_files(3.0)));
+        let of = |count: usize| Peers::of(&Model::shipped(), (0..count).map(|_| of_reverts(3.0)));
         assert!(of(PEERS_MIN - 1).is_none());
         assert_eq!(of(PEERS_MIN).unwrap().rank(0.0).among, PEERS_MIN as u32);
         assert_eq!(of(PEERS_MAX + 5).unwrap().rank(0.0).among, PEERS_MAX as u32);
@@ -79,8 +81,8 @@ mod tests {
     #[test]
     fn the_rank_is_the_share_of_safer_deployments() {
         let model = Model::shipped();
-        let peers = Peers::of(&model, (1..=100).map(|files| of_files(f64::from(files)))).unwrap();
-        let rank = |files: f64| peers.rank(model.log_odds(&of_files(files))).percentile;
+        let peers = Peers::of(&model, (1..=100).map(|reverts| of_reverts(f64::from(reverts)))).unwrap();
+        let rank = |reverts: f64| peers.rank(model.log_odds(&of_reverts(reverts))).percentile;
         assert!((rank(50.0) - 0.495).abs() < 1e-9, "{}", rank(50.0));
         assert!(rank(0.5) == 0.0 && rank(101.0) == 1.0);
     }

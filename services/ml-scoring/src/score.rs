@@ -73,7 +73,8 @@ pub fn score(model: &Model, features: &Features, peers: Option<&Peers>) -> RiskS
         grounds: Some(grounds(model, features, probability)),
         lift: features.named("repository_revert_rate").map(|rate| probability / rate),
         shadow: None,
-        rank: peers.map(|peers| peers.rank(log_odds)),
+        // By the same sum as theirs, whose last bits depend on its order.
+        rank: peers.map(|peers| peers.rank(model.log_odds(features))),
     }
 }
 
