@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::super::operation::{Column, Operation, Type, Value};
+use super::super::operation::{Column, Generated, Operation, Type, Value};
 use super::super::sql::{self, Kind, Statement};
 use super::tree;
 
@@ -39,11 +39,14 @@ fn postgres_quotes(text: &str) -> String {
 /// True for an ALTER TABLE that drops or adds what only MySQL or ClickHouse has there: the grammar would take the word for a column.
 fn is_foreign(statement: &Statement<'_>) -> bool {
     let Some((_, actions)) = statement.altered_table() else { return false };
+    if statement.read().holds_anywhere("auto_increment") {
+        return true;
+    }
     actions.into_iter().any(|mut action| {
         let kinds: &[&str] = if action.take(&["drop"]) {
-            &["index", "key", "foreign", "primary", "check", "projection"]
+            &["index", "key", "foreign", "primary", "check", "partition", "projection"]
         } else if action.take(&["add"]) {
-            &["index", "key", "fulltext", "spatial", "projection"]
+            &["index", "key", "fulltext", "spatial", "partition", "projection"]
         } else {
             return false;
         };
@@ -53,11 +56,15 @@ fn is_foreign(statement: &Statement<'_>) -> bool {
     })
 }
 
-/// What only MySQL says: `CHANGE a b type`, `MODIFY a type`, `DROP FOREIGN KEY a`.
+/// What only MySQL says: `CHANGE a b type`, `MODIFY a type`, `RENAME a`, `RENAME AS a`.
 fn foreign_actions(statement: &Statement<'_>) -> Vec<Operation> {
     let Some((table, actions)) = statement.altered_table() else { return Vec::new() };
     let mut operations = Vec::new();
     for mut action in actions {
+        if let Some(to) = new_table_name(action.clone()) {
+            operations.push(Operation::RenameTable { table: table.clone(), to });
+            continue;
+        }
         let changes = action.take(&["change"]);
         if !changes && !action.take(&["modify"]) {
             continue;
@@ -75,6 +82,15 @@ fn foreign_actions(statement: &Statement<'_>) -> Vec<Operation> {
         operations.push(Operation::ChangeType { table: table.clone(), column, to, from: None });
     }
     operations
+}
+
+/// The name that MySQL's `RENAME a` gives the table: in PostgreSQL, another name follows.
+fn new_table_name(mut action: sql::Reader<'_, '_>) -> Option<String> {
+    if !action.take(&["rename"]) || action.clone().take(&["to"]) {
+        return None;
+    }
+    let says = action.take(&["as"]) || action.take_sign("=");
+    action.name().filter(|_| says || action.tokens.is_empty())
 }
 
 /// What can be told of an ALTER TABLE that the grammar does not know, or that is too long for it.
@@ -98,12 +114,10 @@ fn fallback_actions(statement: &Statement<'_>) -> Vec<Operation> {
             action.take(&["column"]);
             action.take(&["if", "not", "exists"]);
             let Some(name) = action.name() else { continue };
-            let default = if action.holds("default") || action.holds("identity") || action.holds("auto_increment") {
-                Value::Same
-            } else {
-                Value::None
-            };
-            let column = Column { name, not_null: action.holds("not"), default, ..Column::default() };
+            let default = if action.holds("default") { Value::Same } else { Value::None };
+            let counts = action.holds("identity") || action.holds("auto_increment");
+            let generated = if counts { Generated::Identity } else { Generated::No };
+            let column = Column { name, not_null: action.holds("not"), default, generated, ..Column::default() };
             operations.push(Operation::AddColumn { table: table.clone(), column });
         } else {
             operations.push(Operation::Unknown { schema: true });

@@ -2,7 +2,7 @@
 
 use domain::{Category, Confidence, Severity};
 
-use super::operation::{Deed, Note, Script, Step};
+use super::operation::{Deed, Note, Operation, Script, Step};
 use crate::rules::{Check, Rule};
 
 pub(super) mod breaking;
@@ -32,6 +32,7 @@ const RULE: Rule = Rule {
 
 const ALTER_TABLE: &str = "https://www.postgresql.org/docs/current/sql-altertable.html";
 const CREATE_INDEX: &str = "https://www.postgresql.org/docs/current/sql-createindex.html#SQL-CREATEINDEX-CONCURRENTLY";
+const MYSQL_ONLINE: &str = "https://dev.mysql.com/doc/refman/8.4/en/innodb-online-ddl-operations.html";
 const LOCKING: &str = "https://www.postgresql.org/docs/current/explicit-locking.html";
 
 /// A note on every step that does this to a table that was there before.
@@ -49,6 +50,38 @@ fn postgres_deeds(script: &Script, wanted: &[Deed], message: &'static str) -> Ve
 /// What `judge` says about what is done to tables that were there before, where the database is PostgreSQL.
 fn postgres_old(script: &Script, judge: impl Fn(usize, &Step) -> Option<Note>) -> Vec<Note> {
     if script.is_postgres() { script.each_on_old_table(judge) } else { Vec::new() }
+}
+
+/// True for what takes a lock on something that was there before, that nobody else gets past until the transaction ends.
+fn locks_out(script: &Script, number: usize, step: &Step) -> bool {
+    let locks = match &step.what {
+        Operation::CreateTable { .. }
+        | Operation::CreateIndex { .. }
+        | Operation::DropIndex { concurrently: true, .. }
+        | Operation::ValidateConstraint { .. }
+        | Operation::FillTable { .. }
+        | Operation::Begin
+        | Operation::Commit
+        | Operation::LockTimeout(_)
+        | Operation::StatementTimeout(_)
+        | Operation::Unknown { .. } => false,
+        Operation::Other { deed, .. } => matches!(
+            deed,
+            Deed::Cluster
+                | Deed::DetachPartition
+                | Deed::DropTrigger
+                | Deed::LockTable
+                | Deed::MoveSchema
+                | Deed::MoveTablespace
+                | Deed::RefreshView
+                | Deed::Reindex
+                | Deed::RewriteLogged
+                | Deed::Truncate
+                | Deed::TruncateCascade
+        ),
+        _ => true,
+    };
+    locks && !step.what.table().is_some_and(|table| script.is_new(table, number))
 }
 
 #[cfg(test)]
