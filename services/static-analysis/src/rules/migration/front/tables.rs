@@ -79,7 +79,10 @@ fn foreign_actions(statement: &Statement<'_>) -> Vec<Operation> {
             }
         }
         let to = action.clone().name().map(|name| Type::of(&name)).unwrap_or_default();
-        operations.push(Operation::ChangeType { table: table.clone(), column, to, from: None });
+        operations.push(Operation::ChangeType { table: table.clone(), column: column.clone(), to, from: None });
+        if action.holds("not") && !action.holds("default") {
+            operations.push(Operation::SetNotNull { table: table.clone(), column });
+        }
     }
     operations
 }

@@ -125,7 +125,9 @@ fn required_columns(script: &Script) -> Vec<Note> {
             }
             Operation::SetNotNull { table, column } => {
                 let message = "the release that is still running cannot insert rows without the column any more";
-                let note = Note::new(number, message).severity(Severity::Low).confidence(Confidence::Medium);
+                // MySQL's MODIFY says NOT NULL again where the column refused nulls before.
+                let confidence = if script.is_postgres() { Confidence::Medium } else { Confidence::Low };
+                let note = Note::new(number, message).severity(Severity::Low).confidence(confidence);
                 required.entry((table, column)).or_insert(note);
             }
             Operation::DropNotNull { table, column } => {
@@ -390,6 +392,11 @@ mod tests {
             &[],
         );
         sql(&REQUIRED_COLUMN, "ALTER TABLE a ALTER b SET DEFAULT 1;\nALTER TABLE a ALTER b SET NOT NULL;\n", &[]);
+        sql(
+            &REQUIRED_COLUMN,
+            "ALTER TABLE `a` MODIFY `b` int NOT NULL;\nALTER TABLE `a` MODIFY `c` int NULL;\nALTER TABLE `a` MODIFY `d` int NOT NULL DEFAULT 1;\n",
+            &[1],
+        );
         sql(&REQUIRED_COLUMN, "CREATE TABLE a (b int NOT NULL);\nALTER TABLE a ADD c int NOT NULL;\n", &[]);
         let rebuilt = |values: &str| {
             format!(

@@ -205,14 +205,6 @@ fn index_option(table: &str, arguments: &Arguments<'_>, unless_said: &str) -> Op
 fn on_table(table: &str, method: &str, arguments: &Arguments<'_>, first: usize) -> Vec<Operation> {
     let table = table.to_owned();
     let place = |number: usize| arguments.place(first + number).unwrap_or("").to_owned();
-    let constraint = |kind, name: String, validated| Constraint {
-        name,
-        kind,
-        validated,
-        from_index: arguments.named("using_index").is_some(),
-    };
-    let validated = !arguments.says("validate", "false");
-    let name = arguments.named("name").map(literal).unwrap_or("").to_owned();
     match method {
         "add_column" => vec![Operation::AddColumn { table, column: new_column(&place(0), arguments, first + 1) }],
         // A helper of online_migrations, which sets the default afterwards.
@@ -276,30 +268,32 @@ fn on_table(table: &str, method: &str, arguments: &Arguments<'_>, first: usize) 
             }]
         }
         "add_reference" | "add_belongs_to" => added_reference(&table, &place(0), arguments),
-        "add_foreign_key" => vec![Operation::AddConstraint {
-            table,
-            constraint: constraint(ConstraintKind::ForeignKey, name, validated),
-        }],
-        "add_check_constraint" => {
-            let kind = values::not_null_column(&place(0)).map_or(ConstraintKind::Check, ConstraintKind::NotNull);
-            vec![Operation::AddConstraint { table, constraint: constraint(kind, name, validated) }]
+        "remove_check_constraint" => {
+            let name = arguments.named("name").map(literal).unwrap_or("").to_owned();
+            vec![Operation::DropConstraint { table, name }]
         }
-        "remove_check_constraint" => vec![Operation::DropConstraint { table, name }],
-        "add_not_null_constraint" => vec![Operation::AddConstraint {
-            table,
-            constraint: constraint(ConstraintKind::NotNull(place(0)), name, validated),
-        }],
-        "add_text_limit_constraint" => {
-            vec![Operation::AddConstraint { table, constraint: constraint(ConstraintKind::Check, name, validated) }]
-        }
-        "add_exclusion_constraint" => {
-            vec![Operation::AddConstraint { table, constraint: constraint(ConstraintKind::Exclusion, name, true) }]
-        }
-        "add_unique_constraint" => {
-            vec![Operation::AddConstraint { table, constraint: constraint(ConstraintKind::Unique, name, true) }]
-        }
-        _ => Vec::new(),
+        _ => added_constraint(table, method, arguments, first).into_iter().collect(),
     }
+}
+
+fn added_constraint(table: String, method: &str, arguments: &Arguments<'_>, first: usize) -> Option<Operation> {
+    let what = arguments.place(first).unwrap_or("");
+    let kind = match method {
+        "add_foreign_key" => ConstraintKind::ForeignKey,
+        "add_check_constraint" => values::not_null_column(what).map_or(ConstraintKind::Check, ConstraintKind::NotNull),
+        "add_not_null_constraint" => ConstraintKind::NotNull(what.to_owned()),
+        "add_text_limit_constraint" => ConstraintKind::Check,
+        "add_exclusion_constraint" => ConstraintKind::Exclusion,
+        "add_unique_constraint" => ConstraintKind::Unique,
+        _ => return None,
+    };
+    let constraint = Constraint {
+        name: arguments.named("name").map(literal).unwrap_or("").to_owned(),
+        kind,
+        validated: !arguments.says("validate", "false"),
+        from_index: arguments.named("using_index").is_some(),
+    };
+    Some(Operation::AddConstraint { table, constraint })
 }
 
 /// True when the index is built or dropped beside the traffic, the options in brackets of their own or not.
