@@ -118,6 +118,15 @@ impl Walk<'_, '_, '_> {
         }
         if OPENS.is_match(trimmed) {
             let closed = trimmed.ends_with(" end") || trimmed.ends_with(";end");
+            // `def up = remove_column(:a, :b)`
+            static ENDLESS: LazyLock<Regex> =
+                LazyLock::new(|| Regex::new(r"^def (?:self\.)?([a-z_]+) = ").expect("the pattern is tested"));
+            if let Some(endless) = ENDLESS.captures(trimmed) {
+                if &endless[1] == "down" {
+                    return start;
+                }
+                return self.statement(start + indentation + endless[0].len(), indentation, &mut Vec::new());
+            }
             if !closed {
                 let meaning = match DEF.captures(trimmed) {
                     Some(def) if &def[1] == "down" => Meaning::Down,

@@ -321,7 +321,7 @@ fn created(mut read: Reader<'_, '_>, statement: &Statement<'_>) -> Vec<Operation
         read.take(&[word]);
     }
     if read.take(&["index"]) {
-        return created_index(read, unique).into_iter().collect();
+        return created_index(read, unique, copies(statement)).into_iter().collect();
     }
     if read.take(&["domain"]) {
         let mut constrained = statement.read();
@@ -356,7 +356,17 @@ fn created(mut read: Reader<'_, '_>, statement: &Statement<'_>) -> Vec<Operation
     vec![Operation::Unknown { schema: false }]
 }
 
-fn created_index(mut read: Reader<'_, '_>, unique: bool) -> Option<Operation> {
+/// True for a statement of MySQL that asks for what it need not do: to copy the table, or to lock it.
+pub(super) fn copies(statement: &Statement<'_>) -> bool {
+    let asked = |option: &str, values: &[&str]| {
+        let at = statement.tokens.iter().position(|token| token.text.eq_ignore_ascii_case(option));
+        let value = at.and_then(|at| statement.tokens[at + 1..].iter().find(|token| token.text != "="));
+        value.is_some_and(|value| values.iter().any(|wanted| value.text.eq_ignore_ascii_case(wanted)))
+    };
+    asked("algorithm", &["copy"]) || asked("lock", &["shared", "exclusive"])
+}
+
+fn created_index(mut read: Reader<'_, '_>, unique: bool, blocks: bool) -> Option<Operation> {
     let concurrently = read.take(&["concurrently"]);
     let guarded = read.take(&["if", "not", "exists"]);
     if !read.take(&["on"]) {
@@ -371,7 +381,7 @@ fn created_index(mut read: Reader<'_, '_>, unique: bool) -> Option<Operation> {
         read.name();
     }
     let columns = if read.take_sign("(") { read.parts() } else { 0 };
-    Some(Operation::CreateIndex { table, index: Index { unique, concurrently, guarded, columns, blocks: false } })
+    Some(Operation::CreateIndex { table, index: Index { unique, concurrently, guarded, columns, blocks } })
 }
 
 fn altered(mut read: Reader<'_, '_>, statement: &Statement<'_>) -> Vec<Operation> {

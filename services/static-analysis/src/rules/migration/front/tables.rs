@@ -2,8 +2,9 @@
 
 use std::ops::Range;
 
-use super::super::operation::{Column, Generated, Operation, Type, Value};
+use super::super::operation::{Column, Generated, Index, Operation, Type, Value};
 use super::super::sql::{self, Kind, Statement};
+use super::sql::copies;
 use super::tree;
 
 /// ALTER TABLE and CREATE TABLE. The grammar is PostgreSQL's, so that what only other databases say is read beside it.
@@ -108,6 +109,10 @@ fn fallback_actions(statement: &Statement<'_>) -> Vec<Operation> {
         } else if sql::drops_column(action.clone()) {
             operations.push(Operation::DropColumn { table: table.clone(), column: String::new() });
         } else if action.take(&["add"]) {
+            if (action.clone().take(&["index"]) || action.clone().take(&["key"])) && copies(statement) {
+                let index = Index { columns: 1, blocks: true, ..Index::default() };
+                operations.push(Operation::CreateIndex { table: table.clone(), index });
+            }
             if ["constraint", "index", "key", "unique", "primary", "foreign", "check", "fulltext"]
                 .iter()
                 .any(|word| action.take(&[word]))
@@ -116,6 +121,8 @@ fn fallback_actions(statement: &Statement<'_>) -> Vec<Operation> {
             }
             action.take(&["column"]);
             action.take(&["if", "not", "exists"]);
+            // Of `ADD (a int, b int)` the first is read.
+            action.take_sign("(");
             let Some(name) = action.name() else { continue };
             let default = if action.holds("default") { Value::Same } else { Value::None };
             let counts = action.holds("identity") || action.holds("auto_increment");

@@ -258,11 +258,9 @@ static EXCLUSION_CONSTRAINT: Rule = Rule {
     aliases: &["E8", "add-constraint-exclude", "add_exclusion_constraint"],
     check: Check::Script(|script| {
         let message = "the constraint's index is built under a lock that makes every read and write wait";
-        postgres_old(script, |number, step| match &step.what {
-            Operation::AddConstraint { constraint, .. } if constraint.kind == ConstraintKind::Exclusion => {
-                Some(Note::new(number, message))
-            }
-            _ => None,
+        postgres_old(script, message, |what| match what {
+            Operation::AddConstraint { constraint, .. } => constraint.kind == ConstraintKind::Exclusion,
+            _ => false,
         })
     }),
     ..RULE

@@ -250,16 +250,7 @@ fn on_table(table: &str, method: &str, arguments: &Arguments<'_>, first: usize) 
         "change_column_default" => vec![Operation::SetDefault { table, column: place(0) }],
         "change_column_null" if place(1) == "false" => vec![Operation::SetNotNull { table, column: place(0) }],
         "change_column_null" => vec![Operation::DropNotNull { table, column: place(0) }],
-        "add_index" => {
-            let index = Index {
-                unique: arguments.says("unique", "true"),
-                concurrently: is_concurrent(arguments),
-                guarded: arguments.says("if_not_exists", "true"),
-                columns: arguments.places.get(first).map_or(1, |columns| count(columns.text)),
-                blocks: blocks(arguments),
-            };
-            vec![Operation::CreateIndex { table, index }]
-        }
+        "add_index" => vec![Operation::CreateIndex { table, index: added_index(arguments, first) }],
         "remove_index" => {
             vec![Operation::DropIndex {
                 table: Some(table),
@@ -294,6 +285,16 @@ fn added_constraint(table: String, method: &str, arguments: &Arguments<'_>, firs
         from_index: arguments.named("using_index").is_some(),
     };
     Some(Operation::AddConstraint { table, constraint })
+}
+
+fn added_index(arguments: &Arguments<'_>, first: usize) -> Index {
+    Index {
+        unique: arguments.says("unique", "true"),
+        concurrently: is_concurrent(arguments),
+        guarded: arguments.says("if_not_exists", "true"),
+        columns: arguments.places.get(first).map_or(1, |columns| count(columns.text)),
+        blocks: blocks(arguments),
+    }
 }
 
 /// True when the index is built or dropped beside the traffic, the options in brackets of their own or not.

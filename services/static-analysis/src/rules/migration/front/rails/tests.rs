@@ -47,6 +47,7 @@ fn what_goes_down_and_what_is_answered_for_is_left_out() {
     assert_eq!(change("revert do\n      create_table :a\n    end"), []);
     assert_eq!(steps("  def up; end\n  def down\n    drop_table :a\n  end"), []);
     assert_eq!(steps("  def down; end\n  def up\n    drop_table :a\n  end").len(), 1);
+    assert_eq!(steps("  def up = drop_table(:a)\n  def down = drop_table(:b)").len(), 1);
 }
 
 #[test]

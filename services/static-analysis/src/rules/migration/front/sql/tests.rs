@@ -175,6 +175,10 @@ fn what_only_mysql_says_is_read_from_its_words() {
     }
     assert!(matches!(first("ALTER TABLE a RENAME b TO c"), Operation::RenameColumn { .. }));
     assert!(!matches!(first("ALTER TABLE a DROP PARTITION p"), Operation::DropColumn { .. }));
+    let blocks = |text: &str| matches!(first(text), Operation::CreateIndex { index, .. } if index.blocks);
+    assert!(blocks("CREATE INDEX `i` ON `a` (`b`) ALGORITHM=COPY") && blocks("CREATE INDEX i ON a (b) LOCK = SHARED"));
+    assert!(blocks("ALTER TABLE `a` ADD INDEX `i` (`b`), ALGORITHM=COPY"));
+    assert!(!blocks("CREATE INDEX `i` ON `a` (`b`) ALGORITHM=INPLACE LOCK=NONE"));
     assert!(
         matches!(first("ALTER TABLE a ADD b int NOT NULL AUTO_INCREMENT"), Operation::AddColumn { column, .. } if column.generated == Generated::Identity)
     );
