@@ -130,10 +130,15 @@ static TYPE_CHANGE: Rule = Rule {
 fn type_change(script: &Script, number: usize, to: &Type, from: Option<&Type>) -> Option<Note> {
     let message = "the table is written anew under a lock that makes every read and write wait, and the release before may not know the type";
     let note = Note::new(number, message);
+    let framework = script.language == Language::Framework;
+    if framework && to.name.is_empty() {
+        let message =
+            "if the type is another one, the table is written anew under a lock that makes every read and write wait";
+        return Some(Note::new(number, message).severity(Severity::Low).confidence(Confidence::Low));
+    }
     if !script.is_postgres() {
         return Some(note);
     }
-    let framework = script.language == Language::Framework;
     // From a shorter text or number to any nothing is rewritten, and that is most of these.
     let maybe = from.is_none()
         && to.arguments.is_empty()

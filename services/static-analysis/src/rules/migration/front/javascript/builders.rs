@@ -1,5 +1,5 @@
-//! What the builders of Knex (`t.string('a').notNullable()`), and the calls of Sequelize and TypeORM that take an object, do to
-//! a table. Where nothing says that the database is PostgreSQL, only what every database minds.
+//! What the builders of Knex (`t.string('a').notNullable()`), and the calls of Sequelize and TypeORM that take an object,
+//! do to a table. Where nothing says that the database is PostgreSQL, only what every database minds.
 
 use std::ops::Range;
 use std::sync::LazyLock;
@@ -110,7 +110,7 @@ fn chain<'t>(program: &Program<'t>, code: &str, method: &str, open: usize) -> Op
 
 fn links(table: &str, chain: &[Link<'_>], database: Database) -> Vec<Operation> {
     let Some((method, arguments)) = chain.first() else { return Vec::new() };
-    let says = |names: &[&str]| chain.iter().find(|(method, _)| names.contains(&method.as_str()));
+    let says = |name: &str| chain.iter().find(|(method, _)| method == name).map(|(_, arguments)| arguments);
     let table = table.to_owned();
     let column = arguments.place(0).unwrap_or("").to_owned();
     let add = |kind| Operation::AddConstraint {
@@ -136,40 +136,56 @@ fn links(table: &str, chain: &[Link<'_>], database: Database) -> Vec<Operation> 
         "foreign" => in_postgres(add(ConstraintKind::ForeignKey)),
         "check" => in_postgres(add(ConstraintKind::Check)),
         ty if TYPES.contains(&ty) => {
-            let not_null = says(&["notNullable", "notNull"]).is_some();
             let ty = column_type(ty, arguments);
-            if let Some((_, options)) = says(&["alter"]) {
-                let retyped =
-                    !options.places.iter().any(|value| value.text.replace(' ', "").contains("alterType:false"));
-                let change = Operation::ChangeType { table: table.clone(), column: column.clone(), to: ty, from: None };
-                let refuses = not_null && database == Database::Postgres;
-                return retyped
-                    .then_some(change)
-                    .into_iter()
-                    .chain(refuses.then_some(Operation::SetNotNull { table, column }))
-                    .collect();
+            match says("alter") {
+                Some(options) => altered_column(table, column, ty, options, says("notNullable").is_some(), database),
+                None => {
+                    let indexed = says("index").map(|_| in_postgres(index(false)));
+                    let added =
+                        Operation::AddColumn { table: table.clone(), column: added_column(column, ty, says, database) };
+                    std::iter::once(added).chain(indexed.into_iter().flatten()).collect()
+                }
             }
-            let postgres = database == Database::Postgres;
-            let default = says(&["defaultTo"]).and_then(|(_, value)| value.places.first());
-            let column = Column {
-                name: column,
-                default: if ty.is_serial() {
-                    Value::Same
-                } else {
-                    default.map_or(Value::None, |value| default_value(value.text))
-                },
-                ty: if postgres || !ty.is_serial() { ty } else { Type::default() },
-                not_null,
-                unique: postgres && says(&["unique"]).is_some(),
-                references: says(&["references"]).filter(|_| postgres).map(|_| String::new()),
-                ..Column::default()
-            };
-            let indexed = postgres && says(&["index"]).is_some();
-            let indexed = indexed.then(|| index(false));
-            std::iter::once(Operation::AddColumn { table: table.clone(), column }).chain(indexed).collect()
         }
         _ => Vec::new(),
     }
+}
+
+fn added_column<'c, 't: 'c>(
+    name: String,
+    ty: Type,
+    says: impl Fn(&str) -> Option<&'c Arguments<'t>>,
+    database: Database,
+) -> Column {
+    let postgres = database == Database::Postgres;
+    let default = says("defaultTo").and_then(|value| value.places.first());
+    let default = default.map_or(Value::None, |value| default_value(value.text));
+    // What only PostgreSQL minds is not said of another database.
+    let counts = ty.is_serial();
+    Column {
+        name,
+        default: if counts { Value::Same } else { default },
+        ty: if postgres || !counts { ty } else { Type::default() },
+        not_null: says("notNullable").is_some(),
+        unique: postgres && says("unique").is_some(),
+        references: says("references").filter(|_| postgres).map(|_| String::new()),
+        ..Column::default()
+    }
+}
+
+fn altered_column(
+    table: String,
+    column: String,
+    ty: Type,
+    options: &Arguments<'_>,
+    not_null: bool,
+    database: Database,
+) -> Vec<Operation> {
+    let retyped = !options.places.iter().any(|value| value.text.replace(' ', "").contains("alterType:false"));
+    let change = Operation::ChangeType { table: table.clone(), column: column.clone(), to: restated(ty), from: None };
+    let refuses = not_null && database == Database::Postgres;
+    let refused = refuses.then_some(Operation::SetNotNull { table, column });
+    retyped.then_some(change).into_iter().chain(refused).collect()
 }
 
 fn column_type(method: &str, arguments: &Arguments<'_>) -> Type {
@@ -185,6 +201,12 @@ fn column_type(method: &str, arguments: &Arguments<'_>) -> Type {
         },
         other => Type::of(other),
     }
+}
+
+/// The type that a change says, where it is one that a text may be widened to. Other types are mostly said again because only
+/// the default or the nulls change, so that nobody knows whether they are new.
+fn restated(ty: Type) -> Type {
+    if matches!(ty.name.as_str(), "text" | "varchar") { ty } else { Type::default() }
 }
 
 /// `knex.raw('gen_random_uuid()')`, `Sequelize.literal('now()')`, `'a'`, `() => 'now()'`
@@ -235,7 +257,7 @@ pub(super) fn by_object(
         }
         "changeColumn" => {
             let to = Type::of(object.named("type").and_then(|ty| ty.rsplit('.').next()).unwrap_or("unknown"));
-            vec![Operation::ChangeType { table, column: place(1), to, from: None }]
+            vec![Operation::ChangeType { table, column: place(1), to: restated(to), from: None }]
         }
         "removeConstraint" => vec![Operation::DropConstraint { table, name: place(1) }],
         "addConstraint" if postgres => {
@@ -322,7 +344,7 @@ mod tests {
             "addColumn('a', 'b', { type: Sequelize.UUID, defaultValue: Sequelize.literal('gen_random_uuid()') })";
         assert_eq!(added(volatile).default, Value::Volatile);
         assert!(
-            matches!(sequelize("changeColumn('a', 'b', { type: Sequelize.BIGINT })").as_slice(), [Operation::ChangeType { to, .. }] if to.name == "bigint")
+            matches!(sequelize("changeColumn('a', 'b', { type: Sequelize.BIGINT })").as_slice(), [Operation::ChangeType { to, .. }] if to.name.is_empty())
         );
         assert_eq!(sequelize("addIndex('a', ['b'])"), []);
         assert!(
