@@ -75,7 +75,6 @@ pub(crate) enum Deed {
     DeleteAll,
     DetachPartition,
     DisableRowSecurity,
-    DisableTrigger,
     DropDatabase,
     DropObject,
     DropSchema,
@@ -92,6 +91,7 @@ pub(crate) enum Deed {
     ReplicaIdentity,
     Revert,
     RewriteLogged,
+    SwitchTrigger,
     Truncate,
     TruncateCascade,
     UpdateAll,
@@ -125,6 +125,8 @@ pub(crate) enum Value {
     Volatile,
     /// A function that nobody knows, which PostgreSQL takes for volatile unless told otherwise.
     Unknown,
+    /// An expression in brackets, as MySQL asks for; the same for all rows.
+    Bracketed,
     /// The framework fills the rows that are there, and leaves no default behind.
     Passing,
 }

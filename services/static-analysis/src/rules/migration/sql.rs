@@ -260,6 +260,20 @@ impl Reader<'_, '_> {
         self.tokens = self.tokens.split_first().map_or(&[], |(_, rest)| rest);
     }
 
+    /// Passes what comes before the next of these words (in small letters) outside brackets.
+    pub(crate) fn skip_to(&mut self, words: &[&str]) {
+        let mut depth = 0_i32;
+        while let Some(token) = self.tokens.first() {
+            match (token.kind, token.text) {
+                (Kind::Sign, "(") => depth += 1,
+                (Kind::Sign, ")") => depth -= 1,
+                (Kind::Word, text) if depth == 0 && words.iter().any(|word| text.eq_ignore_ascii_case(word)) => return,
+                _ => {}
+            }
+            self.skip();
+        }
+    }
+
     /// Passes what comes before the next comma outside brackets, or before FROM.
     pub(crate) fn skip_part(&mut self) {
         let mut depth = 0_i32;

@@ -12,11 +12,17 @@ use super::calls::{Arguments, Program, literal, sql_text, strings};
 use super::sql;
 use crate::source::{Syntax, closing};
 
+mod builders;
+
 /// Most builders in one another that are looked into.
 const BUILDERS_MAX: usize = 4;
 /// How far behind a bracket the end of its statement is looked for, in bytes.
 const STATEMENT_BYTES_MAX: usize = 4_096;
 
+/// What Sequelize and TypeORM are told by an object, and what they hand to a migration for that.
+const BY_OBJECT: &[&str] =
+    &["addColumn", "changeColumn", "addConstraint", "removeConstraint", "addIndex", "removeIndex"];
+const RECEIVERS: &[&str] = &["queryInterface", "queryRunner", "context"];
 /// What each of the frameworks hands to a migration.
 const FRAMEWORKS: &[&str] = &["knex", "queryInterface", "queryRunner", "Kysely", "pgm", "MigrationBuilder", "addSql"];
 
@@ -24,7 +30,7 @@ const FRAMEWORKS: &[&str] = &["knex", "queryInterface", "queryRunner", "Kysely",
 pub(super) fn read(text: &str, script: &mut Script) {
     static CALL: LazyLock<Regex> = LazyLock::new(|| {
         Regex::new(
-            r"(?:([A-Za-z_$][\w$]*)\s*)?(?:\?\.|\.)\s*(query|raw|sql|addSql|executeQuery|dropTable|dropTableIfExists|dropTableCascade|renameTable|dropColumn|dropColumns|removeColumn|renameColumn|alterTable|table|addIndex|createIndex|dropIndex|withSchema)\s*\(",
+            r"(?:([A-Za-z_$][\w$]*)\s*)?(?:\?\.|\.)\s*(query|raw|sql|addSql|executeQuery|dropTable|dropTableIfExists|dropTableCascade|renameTable|dropColumn|dropColumns|removeColumn|renameColumn|alterTable|table|addIndex|createIndex|dropIndex|withSchema|createTable|addColumn|changeColumn|addConstraint|removeConstraint|removeIndex)\s*\(",
         )
         .expect("the pattern is tested")
     });
@@ -35,6 +41,7 @@ pub(super) fn read(text: &str, script: &mut Script) {
     let Some(up) = way_up(&program.code) else { return };
     script.language = Language::Framework;
     script.dialect = if text.contains("pgm") { Dialect::Postgres } else { sql::dialect(&sql_of(&program, &up, &CALL)) };
+    let database = builders::database(text);
     // The table of the builder that the calls inside belong to, and where its brackets close.
     let mut builders: Vec<(String, usize)> = Vec::new();
     let mut behind = 0;
@@ -65,8 +72,19 @@ pub(super) fn read(text: &str, script: &mut Script) {
             }
             "alterTable" | "table" => {
                 // Kysely goes on behind the bracket, the others inside it.
+                if let Some(builder) = arguments.places.get(1) {
+                    let within = builder.start..builder.start + builder.text.len();
+                    for (at, operation) in builders::built(&program, within, &first, database) {
+                        script.push(operation, at.clone(), at);
+                    }
+                }
                 let end = if arguments.places.len() > 1 { close } else { statement_end(&program.code, close) };
                 builders.push((first, end));
+            }
+            name if BY_OBJECT.contains(&name) && RECEIVERS.contains(&receiver) => {
+                for operation in builders::by_object(&program, name, &arguments, database) {
+                    script.push(operation, at.clone(), at.clone());
+                }
             }
             name => {
                 let builder = builders.last().map(|(table, _)| table.clone());
@@ -126,6 +144,10 @@ fn operations(method: &str, receiver: &str, arguments: &Arguments<'_>, builder: 
     let at = usize::from(outside);
     match method {
         "dropTable" | "dropTableIfExists" => vec![Operation::DropTable { table: place(0) }],
+        "createTable" => {
+            let table = arguments.places.first().map_or(String::new(), |value| name(value.text));
+            vec![Operation::CreateTable { table, columns: vec![], references: vec![], replaces: false }]
+        }
         "renameTable" => vec![Operation::RenameTable { table: place(0), to: place(1) }],
         "dropColumn" | "dropColumns" | "removeColumn" => {
             let names = arguments.places.get(at).map_or(String::new(), |value| name(value.text));
@@ -159,7 +181,7 @@ fn name(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn steps(text: &str) -> Vec<Operation> {
+    pub(super) fn steps(text: &str) -> Vec<Operation> {
         let mut script = Script::of_whole_file();
         read(text, &mut script);
         script.steps.into_iter().map(|step| step.what).collect()
@@ -176,7 +198,6 @@ mod tests {
         assert_eq!(knex("knex.schema.alterTable('a', (t) => { t.dropColumn('b'); })"), std::slice::from_ref(&drop));
         assert_eq!(knex("knex.schema.dropTableIfExists('a')"), [Operation::DropTable { table: "a".into() }]);
         assert_eq!(knex("knex.raw('ALTER TABLE a DROP COLUMN b')"), std::slice::from_ref(&drop));
-        assert_eq!(knex("knex.schema.createTable('a', (t) => { t.increments(); })"), []);
         let typeorm = "export class A1 implements MigrationInterface {\n  public async up(queryRunner: QueryRunner): Promise<void> {\n    await queryRunner.query(`ALTER TABLE \"a\" DROP COLUMN \"b\"`);\n  }\n  public async down(queryRunner: QueryRunner): Promise<void> {\n    await queryRunner.query(`DROP TABLE x`);\n  }\n}\n";
         assert_eq!(steps(typeorm), std::slice::from_ref(&drop));
         let sequelize = "module.exports = {\n  up: async (queryInterface) => {\n    await queryInterface.removeColumn('a', 'b');\n  },\n  down: async (queryInterface) => {},\n};\n";

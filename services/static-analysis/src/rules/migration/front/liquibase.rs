@@ -1,4 +1,4 @@
-//! Changelogs of Liquibase in XML in operations: what is dropped, renamed, retyped or said in SQL, outside of rollbacks. For
+//! Changelogs of Liquibase in XML in operations: what is added, dropped, renamed, retyped or said in SQL, outside of rollbacks. For
 //! which database is seldom said, so what only PostgreSQL minds is read from SQL alone.
 
 use std::ops::Range;
@@ -6,14 +6,14 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::super::operation::{Language, Operation, Script, Type};
+use super::super::operation::{Column, Language, Operation, Script, Type, Value};
 use super::sql;
 
 /// Adds what the change sets do, if the text is a changelog.
 pub(super) fn read(text: &str, script: &mut Script) {
     static TAG: LazyLock<Regex> = LazyLock::new(|| {
         Regex::new(
-            r"<(/?)(rollback|dropTable|dropColumn|renameTable|renameColumn|modifyDataType|dropForeignKeyConstraint|dropUniqueConstraint|sql|column)\b([^<>]*)>",
+            r"<(/?)(rollback|createTable|addColumn|dropTable|dropColumn|renameTable|renameColumn|modifyDataType|dropForeignKeyConstraint|dropUniqueConstraint|sql|column|constraints)\b([^<>]*)>",
         )
         .expect("the pattern is tested")
     });
@@ -25,8 +25,7 @@ pub(super) fn read(text: &str, script: &mut Script) {
     let comments = comments(text);
     let mut rollback = false;
     let mut behind = 0;
-    // The table whose columns a `dropColumn` lists.
-    let mut dropping: Option<String> = None;
+    let mut open = Open::default();
     for found in TAG.captures_iter(text) {
         let (Some(all), Some(name)) = (found.get(0), found.get(2)) else { continue };
         if all.start() < behind {
@@ -41,7 +40,14 @@ pub(super) fn read(text: &str, script: &mut Script) {
         match name.as_str() {
             "rollback" => rollback = !closes && !alone,
             _ if rollback => {}
-            "dropColumn" if closes => dropping = None,
+            "dropColumn" if closes => open.dropping = None,
+            "addColumn" => open.adding = (!closes && !alone).then(|| attribute(&found[3], "tableName")),
+            "column" => open.column(&found[3], closes, at, script),
+            "constraints" => {
+                if let Some((column, _)) = &mut open.column {
+                    column.not_null |= attribute(&found[3], "nullable") == "false";
+                }
+            }
             "sql" if !closes && !alone => {
                 // What is cut off is not read.
                 let Some(end) = text[at.end..].find("</sql>").map(|end| at.end + end) else { break };
@@ -51,17 +57,11 @@ pub(super) fn read(text: &str, script: &mut Script) {
                 sql::read(&text[start..end], start, script);
             }
             _ if closes => {}
-            "column" => {
-                let column = attribute(&found[3], "name");
-                if let Some(table) = dropping.clone() {
-                    script.push(Operation::DropColumn { table, column }, at.clone(), at);
-                }
-            }
             change => {
                 script.statement();
                 let table = attribute(&found[3], "tableName");
                 if change == "dropColumn" && !alone && !found[3].contains("columnName") {
-                    dropping = Some(table);
+                    open.dropping = Some(table);
                     continue;
                 }
                 if let Some(operation) = operation(change, table, &found[3]) {
@@ -72,9 +72,41 @@ pub(super) fn read(text: &str, script: &mut Script) {
     }
 }
 
+/// The tags that are open: the table whose columns are listed, and the column that is added now.
+#[derive(Default)]
+struct Open {
+    dropping: Option<String>,
+    adding: Option<String>,
+    column: Option<(Column, Range<usize>)>,
+}
+
+impl Open {
+    /// A column is listed: one that is added waits for its end, as its constraints stand before that.
+    fn column(&mut self, attributes: &str, closes: bool, at: Range<usize>, script: &mut Script) {
+        let name = attribute(attributes, "name");
+        if let Some(table) = self.dropping.clone().filter(|_| !closes) {
+            script.push(Operation::DropColumn { table, column: name }, at.clone(), at);
+            return;
+        }
+        if !closes && self.adding.is_some() {
+            // Whatever the default is, every row has a value.
+            let filled =
+                ["defaultValue", "valueComputed", "autoIncrement"].iter().any(|word| attributes.contains(word));
+            let default = if filled { Value::Same } else { Value::None };
+            self.column = Some((Column { name, default, ..Column::default() }, at));
+        }
+        if (closes || attributes.ends_with('/'))
+            && let Some(((column, at), table)) = self.column.take().zip(self.adding.clone())
+        {
+            script.push(Operation::AddColumn { table, column }, at.clone(), at);
+        }
+    }
+}
+
 fn operation(change: &str, table: String, attributes: &str) -> Option<Operation> {
     let column = attribute(attributes, "columnName");
     Some(match change {
+        "createTable" => Operation::CreateTable { table, columns: vec![], references: vec![], replaces: false },
         "dropTable" => Operation::DropTable { table },
         "dropColumn" => Operation::DropColumn { table, column },
         "renameTable" => Operation::RenameTable {
@@ -124,7 +156,18 @@ mod tests {
             steps("<dropColumn tableName=\"a\"><column name=\"b\"/><column name=\"c\"/></dropColumn>"),
             [drop("b"), drop("c")]
         );
-        assert_eq!(steps("<createTable tableName=\"a\"><column name=\"b\"/></createTable>"), []);
+        let new = steps(
+            "<createTable tableName=\"a\"><column name=\"b\"><constraints nullable=\"false\"/></column></createTable>",
+        );
+        assert!(matches!(new.as_slice(), [Operation::CreateTable { .. }]));
+        let added = |column: &str| match steps(&format!("<addColumn tableName=\"a\">{column}</addColumn>")).remove(0) {
+            Operation::AddColumn { column, .. } => (column.not_null, column.default),
+            other => panic!("{column}: {other:?}"),
+        };
+        let refuses = "<constraints nullable=\"false\"/></column>";
+        assert_eq!(added(&format!("<column name=\"b\" type=\"int\">{refuses}")), (true, Value::None));
+        assert_eq!(added(&format!("<column name=\"b\" defaultValueNumeric=\"0\">{refuses}")), (true, Value::Same));
+        assert_eq!(added("<column name=\"b\" type=\"int\"/>"), (false, Value::None));
         assert_eq!(steps("<sql><![CDATA[ALTER TABLE a DROP COLUMN b]]></sql>")[0], drop("b"));
         assert_eq!(
             steps("<rollback><dropTable tableName=\"a\"/></rollback>\n<!-- <dropTable tableName=\"a\"/> -->"),

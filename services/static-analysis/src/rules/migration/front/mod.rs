@@ -87,7 +87,7 @@ pub(crate) fn hits(file: &FileDiff<'_>, sheets: &[Sheet], check: fn(&Script) -> 
 
 /// True for a file that may be a migration, by its path alone.
 pub(super) fn is_read(change: &FileChange) -> bool {
-    const ENDINGS: [&str; 9] = ["sql", "rb", "py", "js", "ts", "mjs", "cjs", "mts", "cts"];
+    const ENDINGS: [&str; 10] = ["sql", "rb", "py", "js", "ts", "mjs", "cjs", "mts", "cts", "xml"];
     ENDINGS.iter().any(|ending| paths::extension(&change.path).eq_ignore_ascii_case(ending))
 }
 

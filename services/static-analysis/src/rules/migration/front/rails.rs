@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::super::operation::{Dialect, Language, Operation, Script, Type};
+use super::super::operation::{Deed, Dialect, Language, Operation, Script, Type};
 use super::calls::{Arguments, Program, sql_text, strings};
 use super::sql;
 use crate::source::Syntax;
@@ -118,6 +118,15 @@ impl Walk<'_, '_, '_> {
         }
         if OPENS.is_match(trimmed) {
             let closed = trimmed.ends_with(" end") || trimmed.ends_with(";end");
+            // `def up = remove_column(:a, :b)`
+            static ENDLESS: LazyLock<Regex> =
+                LazyLock::new(|| Regex::new(r"^def (?:self\.)?([a-z_]+) = ").expect("the pattern is tested"));
+            if let Some(endless) = ENDLESS.captures(trimmed) {
+                if &endless[1] == "down" {
+                    return start;
+                }
+                return self.statement(start + indentation + endless[0].len(), indentation, &mut Vec::new());
+            }
             if !closed {
                 let meaning = match DEF.captures(trimmed) {
                     Some(def) if &def[1] == "down" => Meaning::Down,
@@ -133,7 +142,8 @@ impl Walk<'_, '_, '_> {
     /// Reads the statement at `at`; `inline` are the one-line blocks it is in.
     fn statement(&mut self, at: usize, indentation: usize, inline: &mut Vec<Meaning>) -> usize {
         static CALL: LazyLock<Regex> = LazyLock::new(|| {
-            Regex::new(r"^(?:([a-z_]+(?:\.[a-z_]+)*)\.)?([a-z_]+[!?]?)").expect("the pattern is tested")
+            Regex::new(r"^(?:((?:[A-Z]\w*(?:::[A-Z]\w*)*|[a-z_]+)(?:\.[a-z_]+)*)\.)?([a-z_]+[!?]?)")
+                .expect("the pattern is tested")
         });
         static BLOCK: LazyLock<Regex> = LazyLock::new(|| {
             Regex::new(r"^[ \t]*(?:(do|\{)[ \t]*(?:\|([^|\n]*)\|)?)[ \t]*").expect("the pattern is tested")
@@ -201,6 +211,15 @@ impl Walk<'_, '_, '_> {
             self.embedded(&at);
             return;
         }
+        let rows = match method {
+            "update_all" => Some(Deed::UpdateAll),
+            "delete_all" | "destroy_all" => Some(Deed::DeleteAll),
+            _ => None,
+        };
+        if let Some((deed, table)) = rows.zip(table_of_model(receiver)) {
+            self.script.push(Operation::Other { deed, table }, at.clone(), at);
+            return;
+        }
         let operations = match table {
             Some((table, true)) => {
                 self.script.refer(&table, in_new_table(method, arguments));
@@ -214,11 +233,24 @@ impl Walk<'_, '_, '_> {
         }
     }
 
-    /// The SQL of an `execute`: in its quotes, or in the here-document that begins there.
+    /// The SQL of an `execute`: in its quotes, in `%q(…)`, or in the here-document that begins there.
     fn embedded(&mut self, at: &Range<usize>) {
         let text = self.program.text;
         let line_end = text[at.end..].find('\n').map_or(text.len(), |end| at.end + end);
+        static PERCENT: LazyLock<Regex> =
+            LazyLock::new(|| Regex::new(r"[ (]%[qQ]?([(\[{|])").expect("the pattern is tested"));
         let mut found = strings(self.program, at.clone());
+        if let Some(open) = PERCENT.captures(&text[at.start..line_end]).and_then(|percent| percent.get(1)) {
+            let start = at.start + open.end();
+            let sign = match open.as_str() {
+                "(" => ')',
+                "[" => ']',
+                "{" => '}',
+                _ => '|',
+            };
+            let end = text[start..].find(sign).map_or(text.len(), |end| start + end);
+            found = std::iter::once(start..end).collect();
+        }
         if let Some(tag) = text[at.clone()].find("<<") {
             let sign = text[at.start + tag + 2..].trim_start_matches(['~', '-', '\'', '"']);
             let tag: String = sign.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
@@ -237,6 +269,23 @@ impl Walk<'_, '_, '_> {
             sql::read(&sql_text(&text[range.clone()]), range.start, self.script);
         }
     }
+}
+
+/// The table of a model as Rails names it, where the call is on the model itself: all its rows are meant.
+fn table_of_model(receiver: &str) -> Option<String> {
+    let mut parts = receiver.split('.');
+    let model = parts.next()?.rsplit("::").next()?;
+    if !model.starts_with(|c: char| c.is_uppercase()) || parts.any(|scope| !matches!(scope, "unscoped" | "all")) {
+        return None;
+    }
+    let mut table = String::new();
+    for (at, c) in model.char_indices() {
+        if at > 0 && c.is_uppercase() {
+            table.push('_');
+        }
+        table.extend(c.to_lowercase());
+    }
+    Some(table + "s")
 }
 
 fn is_word_at(text: &str, word: &str) -> bool {

@@ -90,16 +90,10 @@ fn read_block(text: &str, offset: usize, statement: &Statement<'_>, script: &mut
 fn simple(statement: &Statement<'_>, open: bool, body: Body) -> Vec<Operation> {
     let mut read = statement.read();
     let other = |deed, table: Option<String>| vec![Operation::Other { deed, table: table.unwrap_or_default() }];
-    if body == Body::Script {
-        if read.clone().take(&["begin"]) || read.clone().take(&["start", "transaction"]) {
-            return vec![Operation::Begin];
-        }
-        let back = read.clone().take(&["rollback"]) && !statement.read().holds("to");
-        // The end of a function's body in SQL looks like the end of a transaction.
-        let end = open && read.clone().take(&["end"]);
-        if back || end || read.clone().take(&["commit"]) || read.clone().take(&["abort"]) {
-            return vec![Operation::Commit];
-        }
+    if body == Body::Script
+        && let Some(operations) = transaction(statement, open)
+    {
+        return operations;
     }
     if read.take(&["drop"]) {
         return dropped(read);
@@ -110,7 +104,7 @@ fn simple(statement: &Statement<'_>, open: bool, body: Body) -> Vec<Operation> {
     if read.take(&["alter"]) {
         return altered(read, statement);
     }
-    if read.take(&["set"]) || read.clone().take(&["select", "set_config"]) {
+    if ["set", "reset", "discard"].iter().any(|word| read.clone().take(&[word])) || read.holds_anywhere("set_config") {
         return setting(statement);
     }
     if read.take(&["truncate"]) {
@@ -124,14 +118,14 @@ fn simple(statement: &Statement<'_>, open: bool, body: Body) -> Vec<Operation> {
         return vec![Operation::RenameTable { table, to }];
     }
     if read.take(&["vacuum"]) {
-        let full = statement.read().holds_anywhere("full");
+        let full = is_on(statement, "full");
         return if full { other(Deed::VacuumFull, None) } else { vec![Operation::Unknown { schema: false }] };
     }
     if read.take(&["cluster"]) {
         return other(Deed::Cluster, read.name());
     }
     if read.take(&["reindex"]) {
-        let concurrently = statement.read().holds_anywhere("concurrently");
+        let concurrently = is_on(statement, "concurrently");
         return other(if concurrently { Deed::ConcurrentWork } else { Deed::Reindex }, None);
     }
     if read.take(&["refresh", "materialized", "view"]) {
@@ -150,9 +144,41 @@ fn simple(statement: &Statement<'_>, open: bool, body: Body) -> Vec<Operation> {
     rows(statement)
 }
 
+/// What begins or ends a transaction.
+fn transaction(statement: &Statement<'_>, open: bool) -> Option<Vec<Operation>> {
+    let read = statement.read();
+    let begins = |words: &[&str]| read.clone().take(words);
+    if begins(&["begin"]) || begins(&["start", "transaction"]) {
+        return Some(vec![Operation::Begin]);
+    }
+    let back = begins(&["rollback"]) && !read.holds("to");
+    // The end of a function's body in SQL looks like the end of a transaction.
+    let end = open && begins(&["end"]);
+    let ends = back || end || begins(&["commit"]) || begins(&["abort"]) || begins(&["prepare", "transaction"]);
+    // Of two phases, the second ends a transaction of somebody else.
+    if !ends || read.holds("prepared") {
+        return None;
+    }
+    let chained = read.holds("chain") && !read.holds("no");
+    Some(std::iter::once(Operation::Commit).chain(chained.then_some(Operation::Begin)).collect())
+}
+
+/// True when the statement has this option, and does not switch it off: `(FULL)`, `(CONCURRENTLY false)`.
+fn is_on(statement: &Statement<'_>, option: &str) -> bool {
+    let said = statement.tokens.iter().position(|token| token.text.eq_ignore_ascii_case(option));
+    let off = |at: usize| {
+        let value = statement.tokens.get(at + 1).map_or("", |token| token.text);
+        ["false", "off", "0"].iter().any(|off| value.eq_ignore_ascii_case(off))
+    };
+    said.is_some_and(|at| !off(at))
+}
+
 /// What is done to rows.
 fn rows(statement: &Statement<'_>) -> Vec<Operation> {
     let mut read = statement.read();
+    if read.take(&["with"]) {
+        read.skip_to(&["select", "insert", "update", "delete", "merge"]);
+    }
     let other = |deed, table: Option<String>| vec![Operation::Other { deed, table: table.unwrap_or_default() }];
     let deletes = read.take(&["delete", "from"]);
     if deletes || read.take(&["update"]) {
@@ -168,7 +194,7 @@ fn rows(statement: &Statement<'_>) -> Vec<Operation> {
     if read.take(&["insert", "into"]) {
         return filled(&read).map_or_else(|| other(Deed::WriteRows, read.clone().name()), |operation| vec![operation]);
     }
-    if read.take(&["select"]) || read.take(&["with"]) {
+    if read.take(&["select"]) {
         return other(Deed::Query, None);
     }
     vec![Operation::Unknown { schema: false }]
@@ -213,7 +239,8 @@ fn restricts(statement: &Statement<'_>) -> bool {
             (Kind::Sign, "(") => depth += 1,
             (Kind::Sign, ")") => depth -= 1,
             (Kind::Word, word) if depth == 0 && word.eq_ignore_ascii_case("where") => {
-                let rest: Vec<_> = statement.tokens[at + 1..].iter().map(|token| token.text).collect();
+                let rest = statement.tokens[at + 1..].iter().map(|token| token.text);
+                let rest: Vec<_> = rest.take_while(|text| !text.eq_ignore_ascii_case("returning")).collect();
                 return !matches!(rest.as_slice(), [word] if word.eq_ignore_ascii_case("true"))
                     && !matches!(rest.as_slice(), [left, "=", right] if left == right);
             }
@@ -294,7 +321,7 @@ fn created(mut read: Reader<'_, '_>, statement: &Statement<'_>) -> Vec<Operation
         read.take(&[word]);
     }
     if read.take(&["index"]) {
-        return created_index(read, unique).into_iter().collect();
+        return created_index(read, unique, copies(statement)).into_iter().collect();
     }
     if read.take(&["domain"]) {
         let mut constrained = statement.read();
@@ -314,6 +341,11 @@ fn created(mut read: Reader<'_, '_>, statement: &Statement<'_>) -> Vec<Operation
             vec![Operation::Unknown { schema: false }]
         };
     }
+    if read.take(&["materialized", "view"]) {
+        read.take(&["if", "not", "exists"]);
+        let create = |table| Operation::CreateTable { table, columns: vec![], references: vec![], replaces: false };
+        return read.name().map(create).into_iter().collect();
+    }
     read.take(&["constraint"]);
     if read.take(&["trigger"]) {
         while !read.tokens.is_empty() && !read.take(&["on"]) {
@@ -324,7 +356,17 @@ fn created(mut read: Reader<'_, '_>, statement: &Statement<'_>) -> Vec<Operation
     vec![Operation::Unknown { schema: false }]
 }
 
-fn created_index(mut read: Reader<'_, '_>, unique: bool) -> Option<Operation> {
+/// True for a statement of MySQL that asks for what it need not do: to copy the table, or to lock it.
+pub(super) fn copies(statement: &Statement<'_>) -> bool {
+    let asked = |option: &str, values: &[&str]| {
+        let at = statement.tokens.iter().position(|token| token.text.eq_ignore_ascii_case(option));
+        let value = at.and_then(|at| statement.tokens[at + 1..].iter().find(|token| token.text != "="));
+        value.is_some_and(|value| values.iter().any(|wanted| value.text.eq_ignore_ascii_case(wanted)))
+    };
+    asked("algorithm", &["copy"]) || asked("lock", &["shared", "exclusive"])
+}
+
+fn created_index(mut read: Reader<'_, '_>, unique: bool, blocks: bool) -> Option<Operation> {
     let concurrently = read.take(&["concurrently"]);
     let guarded = read.take(&["if", "not", "exists"]);
     if !read.take(&["on"]) {
@@ -339,11 +381,15 @@ fn created_index(mut read: Reader<'_, '_>, unique: bool) -> Option<Operation> {
         read.name();
     }
     let columns = if read.take_sign("(") { read.parts() } else { 0 };
-    Some(Operation::CreateIndex { table, index: Index { unique, concurrently, guarded, columns, blocks: false } })
+    Some(Operation::CreateIndex { table, index: Index { unique, concurrently, guarded, columns, blocks } })
 }
 
 fn altered(mut read: Reader<'_, '_>, statement: &Statement<'_>) -> Vec<Operation> {
     let other = |deed| vec![Operation::Other { deed, table: String::new() }];
+    // These have settings and rights, and no rows that somebody waits for.
+    if ["system", "role", "user", "group", "database", "default"].iter().any(|object| read.clone().take(&[object])) {
+        return vec![Operation::Unknown { schema: false }];
+    }
     let renames = statement.read().holds_anywhere("rename");
     if read.take(&["domain"]) {
         read.name();
@@ -385,19 +431,24 @@ fn altered(mut read: Reader<'_, '_>, statement: &Statement<'_>) -> Vec<Operation
     vec![Operation::Unknown { schema: true }]
 }
 
-/// `SET lock_timeout = '2s'`, `SELECT set_config('lock_timeout', '2s', true)`.
+/// `SET lock_timeout = '2s'`, `SELECT set_config('lock_timeout', '2s', true)`, `RESET ALL`.
 fn setting(statement: &Statement<'_>) -> Vec<Operation> {
     let words: Vec<_> = statement.tokens.iter().filter(|token| token.kind != Kind::Sign).collect();
     let named = |name: &str| words.iter().position(|token| token.text.eq_ignore_ascii_case(name));
+    let first = |word: &str| words.first().is_some_and(|token| token.text.eq_ignore_ascii_case(word));
+    if (first("reset") || first("discard")) && named("all").is_some() {
+        return vec![Operation::LockTimeout(false), Operation::StatementTimeout(false)];
+    }
     // `SET a.lock_timeout` is a setting of somebody else.
-    let foreign = statement.tokens.iter().any(|token| token.kind == Kind::Sign && token.text == ".");
+    let dotted = statement.tokens.iter().any(|token| token.kind == Kind::Sign && token.text == ".");
+    if dotted && first("set") {
+        return vec![Operation::Unknown { schema: false }];
+    }
+    // RESET names no value, as if it were none.
     let off = |at: usize| {
         let value = words[at + 1..].iter().find(|token| !token.text.eq_ignore_ascii_case("to"));
         value.is_none_or(|value| ["0", "default", "0s", "0ms"].iter().any(|off| value.text.eq_ignore_ascii_case(off)))
     };
-    if foreign {
-        return vec![Operation::Unknown { schema: false }];
-    }
     if let Some(at) = named("lock_timeout") {
         return vec![Operation::LockTimeout(!off(at))];
     }

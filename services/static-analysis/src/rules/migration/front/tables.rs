@@ -2,8 +2,9 @@
 
 use std::ops::Range;
 
-use super::super::operation::{Column, Operation, Type, Value};
+use super::super::operation::{Column, Generated, Index, Operation, Type, Value};
 use super::super::sql::{self, Kind, Statement};
+use super::sql::copies;
 use super::tree;
 
 /// ALTER TABLE and CREATE TABLE. The grammar is PostgreSQL's, so that what only other databases say is read beside it.
@@ -39,11 +40,14 @@ fn postgres_quotes(text: &str) -> String {
 /// True for an ALTER TABLE that drops or adds what only MySQL or ClickHouse has there: the grammar would take the word for a column.
 fn is_foreign(statement: &Statement<'_>) -> bool {
     let Some((_, actions)) = statement.altered_table() else { return false };
+    if statement.read().holds_anywhere("auto_increment") {
+        return true;
+    }
     actions.into_iter().any(|mut action| {
         let kinds: &[&str] = if action.take(&["drop"]) {
-            &["index", "key", "foreign", "primary", "check", "projection"]
+            &["index", "key", "foreign", "primary", "check", "partition", "projection"]
         } else if action.take(&["add"]) {
-            &["index", "key", "fulltext", "spatial", "projection"]
+            &["index", "key", "fulltext", "spatial", "partition", "projection"]
         } else {
             return false;
         };
@@ -53,11 +57,15 @@ fn is_foreign(statement: &Statement<'_>) -> bool {
     })
 }
 
-/// What only MySQL says: `CHANGE a b type`, `MODIFY a type`, `DROP FOREIGN KEY a`.
+/// What only MySQL says: `CHANGE a b type`, `MODIFY a type`, `RENAME a`, `RENAME AS a`.
 fn foreign_actions(statement: &Statement<'_>) -> Vec<Operation> {
     let Some((table, actions)) = statement.altered_table() else { return Vec::new() };
     let mut operations = Vec::new();
     for mut action in actions {
+        if let Some(to) = new_table_name(action.clone()) {
+            operations.push(Operation::RenameTable { table: table.clone(), to });
+            continue;
+        }
         let changes = action.take(&["change"]);
         if !changes && !action.take(&["modify"]) {
             continue;
@@ -72,9 +80,21 @@ fn foreign_actions(statement: &Statement<'_>) -> Vec<Operation> {
             }
         }
         let to = action.clone().name().map(|name| Type::of(&name)).unwrap_or_default();
-        operations.push(Operation::ChangeType { table: table.clone(), column, to, from: None });
+        operations.push(Operation::ChangeType { table: table.clone(), column: column.clone(), to, from: None });
+        if action.holds("not") && !action.holds("default") {
+            operations.push(Operation::SetNotNull { table: table.clone(), column });
+        }
     }
     operations
+}
+
+/// The name that MySQL's `RENAME a` gives the table: in PostgreSQL, another name follows.
+fn new_table_name(mut action: sql::Reader<'_, '_>) -> Option<String> {
+    if !action.take(&["rename"]) || action.clone().take(&["to"]) {
+        return None;
+    }
+    let says = action.take(&["as"]) || action.take_sign("=");
+    action.name().filter(|_| says || action.tokens.is_empty())
 }
 
 /// What can be told of an ALTER TABLE that the grammar does not know, or that is too long for it.
@@ -89,6 +109,10 @@ fn fallback_actions(statement: &Statement<'_>) -> Vec<Operation> {
         } else if sql::drops_column(action.clone()) {
             operations.push(Operation::DropColumn { table: table.clone(), column: String::new() });
         } else if action.take(&["add"]) {
+            if (action.clone().take(&["index"]) || action.clone().take(&["key"])) && copies(statement) {
+                let index = Index { columns: 1, blocks: true, ..Index::default() };
+                operations.push(Operation::CreateIndex { table: table.clone(), index });
+            }
             if ["constraint", "index", "key", "unique", "primary", "foreign", "check", "fulltext"]
                 .iter()
                 .any(|word| action.take(&[word]))
@@ -97,13 +121,13 @@ fn fallback_actions(statement: &Statement<'_>) -> Vec<Operation> {
             }
             action.take(&["column"]);
             action.take(&["if", "not", "exists"]);
+            // Of `ADD (a int, b int)` the first is read.
+            action.take_sign("(");
             let Some(name) = action.name() else { continue };
-            let default = if action.holds("default") || action.holds("identity") || action.holds("auto_increment") {
-                Value::Same
-            } else {
-                Value::None
-            };
-            let column = Column { name, not_null: action.holds("not"), default, ..Column::default() };
+            let default = if action.holds("default") { Value::Same } else { Value::None };
+            let counts = action.holds("identity") || action.holds("auto_increment");
+            let generated = if counts { Generated::Identity } else { Generated::No };
+            let column = Column { name, not_null: action.holds("not"), default, generated, ..Column::default() };
             operations.push(Operation::AddColumn { table: table.clone(), column });
         } else {
             operations.push(Operation::Unknown { schema: true });

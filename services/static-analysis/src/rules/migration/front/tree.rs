@@ -137,7 +137,10 @@ fn alter_action(table: &str, action: &ast::AlterTableAction) -> Vec<Operation> {
         Action::SetSchema(_) => deed(Deed::MoveSchema),
         Action::DisableRls(_) | Action::NoForceRls(_) => deed(Deed::DisableRowSecurity),
         Action::EnableRls(_) | Action::ForceRls(_) => deed(Deed::EnableRowSecurity),
-        Action::DisableTrigger(_) | Action::EnableReplicaTrigger(_) => deed(Deed::DisableTrigger),
+        Action::DisableTrigger(_)
+        | Action::EnableTrigger(_)
+        | Action::EnableReplicaTrigger(_)
+        | Action::EnableAlwaysTrigger(_) => deed(Deed::SwitchTrigger),
         Action::ReplicaIdentity(_) => deed(Deed::ReplicaIdentity),
         Action::RenameConstraint(_) => deed(Deed::RenameObject),
         _ => vec![Operation::Unknown { schema: true }],
@@ -253,7 +256,9 @@ fn table_constraint(constraint: &ast::Constraint) -> Option<Constraint> {
         _ => return None,
     };
     let name = constraint.constraint_name().map(|node| name(&node)).unwrap_or_default();
-    Some(Constraint { name, kind, validated: !constraint.is_not_valid(), from_index })
+    // What is never checked is not checked now either.
+    let ignored = words(constraint).to_ascii_lowercase().ends_with("not enforced");
+    Some(Constraint { name, kind, validated: !constraint.is_not_valid() && !ignored, from_index })
 }
 
 /// `CHECK (a IS NOT NULL)` is a NOT NULL that may be checked later.

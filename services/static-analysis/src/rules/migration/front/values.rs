@@ -4,126 +4,9 @@
 use super::super::operation::Value;
 use super::super::sql::{self, Kind, Token};
 
-/// Functions of PostgreSQL whose value is the same all through a statement (`provolatile` other than `v` in its catalogue),
-/// as far as defaults use them.
-const STEADY: &[&str] = &[
-    "abs",
-    "age",
-    "any",
-    "array",
-    "array_append",
-    "array_cat",
-    "array_fill",
-    "array_remove",
-    "array_to_string",
-    "array_upper",
-    "btrim",
-    "cast",
-    "ceil",
-    "ceiling",
-    "char_length",
-    "chr",
-    "coalesce",
-    "concat",
-    "concat_ws",
-    "current_database",
-    "current_schema",
-    "current_schemas",
-    "current_setting",
-    "current_timestamp",
-    "date",
-    "date_bin",
-    "date_part",
-    "date_trunc",
-    "daterange",
-    "decode",
-    "encode",
-    "exists",
-    "extract",
-    "floor",
-    "format",
-    "greatest",
-    "hstore",
-    "in",
-    "inet_client_addr",
-    "initcap",
-    "int4range",
-    "int8range",
-    "interval",
-    "json_build_array",
-    "json_build_object",
-    "json_object",
-    "jsonb_build_array",
-    "jsonb_build_object",
-    "jsonb_object",
-    "jsonb_set",
-    "least",
-    "left",
-    "length",
-    "localtime",
-    "localtimestamp",
-    "lower",
-    "lpad",
-    "ltrim",
-    "make_date",
-    "make_interval",
-    "make_time",
-    "make_timestamp",
-    "make_timestamptz",
-    "md5",
-    "mod",
-    "now",
-    "nullif",
-    "numeric",
-    "numrange",
-    "overlay",
-    "pg_backend_pid",
-    "point",
-    "position",
-    "power",
-    "quote_literal",
-    "repeat",
-    "replace",
-    "reverse",
-    "right",
-    "round",
-    "row",
-    "row_to_json",
-    "rpad",
-    "rtrim",
-    "sha256",
-    "sign",
-    "split_part",
-    "sqrt",
-    "statement_timestamp",
-    "string_to_array",
-    "strpos",
-    "substr",
-    "substring",
-    "time",
-    "timestamp",
-    "timestamptz",
-    "timezone",
-    "to_char",
-    "to_date",
-    "to_hex",
-    "to_json",
-    "to_jsonb",
-    "to_number",
-    "to_timestamp",
-    "to_tsvector",
-    "transaction_timestamp",
-    "translate",
-    "trim",
-    "trunc",
-    "tsrange",
-    "tstzrange",
-    "txid_current",
-    "unistr",
-    "upper",
-    "varchar",
-    "version",
-];
+/// Functions of PostgreSQL and its usual extensions whose value is the same all through a statement (`provolatile` other
+/// than `v` in its catalogue), as far as a default may call them.
+const STEADY: &str = include_str!("steady.txt");
 
 /// Functions of PostgreSQL and its usual extensions that are called anew for every row.
 const VOLATILE: &[&str] = &[
@@ -155,18 +38,20 @@ pub(super) fn of_sql(expression: &str) -> Value {
         Some(first) if is_word(first, "null") => Value::None,
         _ => Value::Same,
     };
-    for (name, open) in tokens.iter().zip(tokens.iter().skip(1)) {
+    for (at, (name, open)) in tokens.iter().zip(tokens.iter().skip(1)).enumerate() {
         let calls = open.kind == Kind::Sign && open.text == "(" && matches!(name.kind, Kind::Word | Kind::Quoted);
-        if !calls {
+        // `a::numeric(10, 2)` only looks like a call.
+        let is_type = at > 0 && tokens[at - 1].kind == Kind::Sign && tokens[at - 1].text == ":";
+        if !calls || is_type {
             continue;
         }
         let name = name.text.to_lowercase();
         if VOLATILE.contains(&name.as_str()) {
             return Value::Volatile;
         }
-        // `numeric(10, 2)` in a cast looks like a call, and so do operators in words.
+        // So do types in other casts, and operators in words.
         let type_or_word = ["varchar", "char", "bit", "decimal", "and", "or", "not", "is", "like", "values", "select"];
-        if !STEADY.contains(&name.as_str()) && !type_or_word.contains(&name.as_str()) {
+        if !STEADY.split_whitespace().any(|steady| steady == name) && !type_or_word.contains(&name.as_str()) {
             value = Value::Unknown;
         }
     }
@@ -214,6 +99,9 @@ mod tests {
             ("md5(random()::text)", Value::Volatile),
             ("public.gen_random_uuid()", Value::Volatile),
             ("nextval('s')", Value::Volatile),
+            ("'POINT(0 0)'::geometry(Point, 4326)", Value::Same),
+            ("uuid_nil()", Value::Same),
+            ("regexp_replace('a', 'b', 'c')", Value::Same),
             ("my_function()", Value::Unknown),
         ] {
             assert_eq!(of_sql(text), expected, "{text}");

@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 use domain::{Confidence, Severity};
 
 use super::super::operation::{Deed, Generated, Language, Note, Operation, Script, Value};
-use super::{ALTER_TABLE, RULE, deeds};
+use super::{ALTER_TABLE, RULE, deeds, old};
 use crate::rules::{Check, Rule};
 
 /// The rules.
@@ -34,12 +34,10 @@ static RENAME_TABLE: Rule = Rule {
     references: &[ALTER_TABLE],
     aliases: &["renaming-table", "rename-table", "RENAME_TABLE", "rename_table"],
     check: Check::Script(|script| {
-        script.each_on_old_table(|number, step| {
-            let message = "the release that is still running asks for the table by its old name";
-            match &step.what {
-                Operation::RenameTable { table, .. } if !script.is_rebuilt(table) => Some(Note::new(number, message)),
-                _ => None,
-            }
+        let message = "the release that is still running asks for the table by its old name";
+        old(script, message, |_, what| match what {
+            Operation::RenameTable { table, .. } => !script.is_rebuilt(table),
+            _ => false,
         })
     }),
     ..RULE
@@ -53,11 +51,10 @@ static RENAME_COLUMN: Rule = Rule {
     references: &[ALTER_TABLE],
     aliases: &["renaming-column", "rename-column", "RENAME_COLUMN", "rename_column"],
     check: Check::Script(|script| {
-        script.each_on_old_table(|number, step| match &step.what {
-            Operation::RenameColumn { table, column } if !script.is_new_column(table, column, number) => {
-                Some(Note::new(number, "the release that is still running asks for the column by its old name"))
-            }
-            _ => None,
+        let message = "the release that is still running asks for the column by its old name";
+        old(script, message, |number, what| match what {
+            Operation::RenameColumn { table, column } => !script.is_new_column(table, column, number),
+            _ => false,
         })
     }),
     ..RULE
@@ -125,7 +122,9 @@ fn required_columns(script: &Script) -> Vec<Note> {
             }
             Operation::SetNotNull { table, column } => {
                 let message = "the release that is still running cannot insert rows without the column any more";
-                let note = Note::new(number, message).severity(Severity::Low).confidence(Confidence::Medium);
+                // MySQL's MODIFY says NOT NULL again where the column refused nulls before.
+                let confidence = if script.is_postgres() { Confidence::Medium } else { Confidence::Low };
+                let note = Note::new(number, message).severity(Severity::Low).confidence(confidence);
                 required.entry((table, column)).or_insert(note);
             }
             Operation::DropNotNull { table, column } => {
@@ -180,13 +179,11 @@ static DROP_CONSTRAINT: Rule = Rule {
     aliases: &["ban-drop-constraint", "drop-constraint"],
     check: Check::Script(|script| {
         let sets_not_null = script.steps.iter().any(|step| matches!(step.what, Operation::SetNotNull { .. }));
-        script.each_on_old_table(|number, step| match &step.what {
+        old(script, "what the constraint guaranteed does not hold any more", |number, what| match what {
             // The check that made SET NOT NULL cheap has done its work.
-            Operation::DropConstraint { name, .. } if sets_not_null && super::locks::says_not_null(name) => None,
-            Operation::DropConstraint { table, name } if !script.is_proof(table, name, number) => {
-                Some(Note::new(number, "what the constraint guaranteed does not hold any more"))
-            }
-            _ => None,
+            Operation::DropConstraint { name, .. } if sets_not_null && super::locks::says_not_null(name) => false,
+            Operation::DropConstraint { table, name } => !script.is_proof(table, name, number),
+            _ => false,
         })
     }),
     ..RULE
@@ -201,13 +198,12 @@ static DEFAULT_CHANGE: Rule = Rule {
     references: &["https://www.postgresql.org/docs/current/ddl-default.html"],
     aliases: &["ban-drop-default", "ban-set-default", "change_column_default"],
     check: Check::Script(|script| {
-        script.each_on_old_table(|number, step| match &step.what {
-            Operation::SetDefault { table, column } | Operation::DropDefault { table, column }
-                if !script.is_new_column(table, column, number) =>
-            {
-                Some(Note::new(number, "the release that is still running gets another value where it says none"))
+        let message = "the release that is still running gets another value where it says none";
+        old(script, message, |number, what| match what {
+            Operation::SetDefault { table, column } | Operation::DropDefault { table, column } => {
+                !script.is_new_column(table, column, number)
             }
-            _ => None,
+            _ => false,
         })
     }),
     ..RULE
@@ -222,11 +218,10 @@ static DROP_NOT_NULL: Rule = Rule {
     references: &[ALTER_TABLE],
     aliases: &["ban-drop-not-null", "alter-column-drop-not-null"],
     check: Check::Script(|script| {
-        script.each_on_old_table(|number, step| match &step.what {
-            Operation::DropNotNull { table, column } if !script.is_new_column(table, column, number) => {
-                Some(Note::new(number, "a release that does not expect nulls in the column may fail on one"))
-            }
-            _ => None,
+        let message = "a release that does not expect nulls in the column may fail on one";
+        old(script, message, |number, what| match what {
+            Operation::DropNotNull { table, column } => !script.is_new_column(table, column, number),
+            _ => false,
         })
     }),
     ..RULE
@@ -332,11 +327,9 @@ static INHERITANCE_COLUMN: Rule = Rule {
         if script.language != Language::Framework {
             return Vec::new();
         }
-        script.each_on_old_table(|number, step| match &step.what {
-            Operation::AddColumn { column, .. } if column.name == "type" && column.default == Value::Same => {
-                Some(Note::new(number, message))
-            }
-            _ => None,
+        old(script, message, |_, what| match what {
+            Operation::AddColumn { column, .. } => column.name == "type" && column.default == Value::Same,
+            _ => false,
         })
     }),
     ..RULE
@@ -390,6 +383,11 @@ mod tests {
             &[],
         );
         sql(&REQUIRED_COLUMN, "ALTER TABLE a ALTER b SET DEFAULT 1;\nALTER TABLE a ALTER b SET NOT NULL;\n", &[]);
+        sql(
+            &REQUIRED_COLUMN,
+            "ALTER TABLE `a` MODIFY `b` int NOT NULL;\nALTER TABLE `a` MODIFY `c` int NULL;\nALTER TABLE `a` MODIFY `d` int NOT NULL DEFAULT 1;\n",
+            &[1],
+        );
         sql(&REQUIRED_COLUMN, "CREATE TABLE a (b int NOT NULL);\nALTER TABLE a ADD c int NOT NULL;\n", &[]);
         let rebuilt = |values: &str| {
             format!(

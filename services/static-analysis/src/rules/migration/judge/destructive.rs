@@ -3,7 +3,7 @@
 use domain::Severity;
 
 use super::super::operation::{Deed, Note, Operation};
-use super::{ALTER_TABLE, RULE, deeds};
+use super::{ALTER_TABLE, RULE, deeds, old};
 use crate::rules::{Check, Rule};
 
 /// The rules.
@@ -20,11 +20,9 @@ pub(in crate::rules::migration) static DROP_TABLE: Rule = Rule {
     references: &["https://www.postgresql.org/docs/current/sql-droptable.html"],
     aliases: &["ban-drop-table", "drop-table", "DROP_TABLE"],
     check: Check::Script(|script| {
-        script.each_on_old_table(|number, step| match &step.what {
-            Operation::DropTable { table } if !script.is_rebuilt(table) && !script.is_left_over(table) => {
-                Some(Note::new(number, "the migration drops a table, and all its rows with it"))
-            }
-            _ => None,
+        old(script, "the migration drops a table, and all its rows with it", |_, what| match what {
+            Operation::DropTable { table } => !script.is_rebuilt(table) && !script.is_left_over(table),
+            _ => false,
         })
     }),
     ..RULE
@@ -40,11 +38,9 @@ pub(in crate::rules::migration) static DROP_COLUMN: Rule = Rule {
     references: &[ALTER_TABLE],
     aliases: &["ban-drop-column", "drop-column", "DROP_COLUMN", "remove_column"],
     check: Check::Script(|script| {
-        script.each_on_old_table(|number, step| match &step.what {
-            Operation::DropColumn { table, column } if !script.is_new_column(table, column, number) => {
-                Some(Note::new(number, "the migration drops a column, and all its values with it"))
-            }
-            _ => None,
+        old(script, "the migration drops a column, and all its values with it", |number, what| match what {
+            Operation::DropColumn { table, column } => !script.is_new_column(table, column, number),
+            _ => false,
         })
     }),
     ..RULE

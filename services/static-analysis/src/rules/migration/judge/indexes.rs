@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use domain::{Confidence, Severity};
 
 use super::super::operation::{ConstraintKind, Deed, Note, Operation};
-use super::{ALTER_TABLE, CREATE_INDEX, RULE, postgres_deeds, postgres_old};
+use super::{ALTER_TABLE, CREATE_INDEX, RULE, old, postgres_deeds, postgres_old};
 use crate::rules::{Check, Rule};
 
 /// The rules.
@@ -29,12 +29,10 @@ static INDEX_CREATE: Rule = Rule {
     ],
     check: Check::Script(|script| {
         let message = "the index is built under a lock that makes every write to the table wait";
-        script.each_on_old_table(|number, step| match &step.what {
-            Operation::CreateIndex { index, .. } => {
-                let blocks = if script.is_postgres() { !index.concurrently } else { index.blocks };
-                blocks.then(|| Note::new(number, message))
-            }
-            _ => None,
+        old(script, message, |_, what| match what {
+            Operation::CreateIndex { index, .. } if script.is_postgres() => !index.concurrently,
+            Operation::CreateIndex { index, .. } => index.blocks,
+            _ => false,
         })
     }),
     ..RULE
@@ -56,15 +54,12 @@ static UNIQUE_CONSTRAINT: Rule = Rule {
     ],
     check: Check::Script(|script| {
         let message = "the constraint's index is built under a lock that makes every read and write of the table wait";
-        postgres_old(script, |number, step| match &step.what {
+        postgres_old(script, message, |what| match what {
             Operation::AddConstraint { constraint, .. } => {
-                let unique = matches!(constraint.kind, ConstraintKind::Unique | ConstraintKind::Primary);
-                (unique && !constraint.from_index).then(|| Note::new(number, message))
+                matches!(constraint.kind, ConstraintKind::Unique | ConstraintKind::Primary) && !constraint.from_index
             }
-            Operation::AddColumn { column, .. } => {
-                (column.unique || column.primary).then(|| Note::new(number, message))
-            }
-            _ => None,
+            Operation::AddColumn { column, .. } => column.unique || column.primary,
+            _ => false,
         })
     }),
     ..RULE
@@ -80,9 +75,7 @@ static INDEX_DROP: Rule = Rule {
     aliases: &["require-concurrent-index-deletion", "drop-index-not-concurrent", "DROP_INDEX", "remove_index"],
     check: Check::Script(|script| {
         let message = "the index is dropped under a lock that makes every read and write of its table wait";
-        postgres_old(script, |number, step| {
-            matches!(step.what, Operation::DropIndex { concurrently: false, .. }).then(|| Note::new(number, message))
-        })
+        postgres_old(script, message, |what| matches!(what, Operation::DropIndex { concurrently: false, .. }))
     }),
     ..RULE
 };

@@ -5,8 +5,8 @@ use std::collections::{HashMap, HashSet};
 
 use domain::{Confidence, Severity};
 
-use super::super::operation::{ConstraintKind, Deed, Note, Operation, Script, Step};
-use super::{ALTER_TABLE, LOCKING, RULE, deeds, postgres_deeds, postgres_old};
+use super::super::operation::{Constraint, ConstraintKind, Deed, Dialect, Note, Operation, Script, Step};
+use super::{ALTER_TABLE, LOCKING, MYSQL_ONLINE, RULE, deeds, locks_out, postgres_deeds, postgres_old};
 use crate::rules::{Check, Rule};
 
 /// The rules.
@@ -30,7 +30,7 @@ static CONSTRAINT_VALIDATED: Rule = Rule {
     title: "Constraint checked on all rows while everything waits",
     hazard: "lock.constraint_validate",
     remediation: "Add the constraint as NOT VALID, and VALIDATE it in a later transaction, which lets reads and writes go on.",
-    references: &[ALTER_TABLE],
+    references: &[ALTER_TABLE, MYSQL_ONLINE],
     aliases: &[
         "constraint-missing-not-valid",
         "adding-foreign-key-constraint",
@@ -40,12 +40,15 @@ static CONSTRAINT_VALIDATED: Rule = Rule {
         "add_foreign_key",
         "add_check_constraint",
     ],
-    check: Check::Script(|script| postgres_old(script, validated)),
+    check: Check::Script(|script| script.each_on_old_table(|number, step| validated(script, number, step))),
     ..RULE
 };
 
-fn validated(number: usize, step: &Step) -> Option<Note> {
+fn validated(script: &Script, number: usize, step: &Step) -> Option<Note> {
     match &step.what {
+        Operation::AddConstraint { constraint, .. } if script.dialect != Dialect::Postgres => {
+            validated_elsewhere(script.dialect, number, constraint)
+        }
         Operation::AddConstraint { constraint, .. } if constraint.validated && !constraint.from_index => {
             match constraint.kind {
                 ConstraintKind::ForeignKey => {
@@ -55,19 +58,34 @@ fn validated(number: usize, step: &Step) -> Option<Note> {
                     Some(Note::new(number, "all rows are checked under a lock that makes every read and write wait"))
                 }
                 ConstraintKind::Unique | ConstraintKind::Primary => {
-                    let message = "the migration fails if a row that is there violates the constraint";
-                    Some(Note::new(number, message).severity(Severity::Low))
+                    Some(Note::new(number, FAILS_ON_OLD_ROWS).severity(Severity::Low))
                 }
                 ConstraintKind::Exclusion => None,
             }
         }
-        Operation::AddColumn { column, .. } if column.references.is_some() || column.check => {
+        Operation::AddColumn { column, .. }
+            if script.is_postgres() && (column.references.is_some() || column.check) =>
+        {
             let message = "the new column's constraint is checked under a lock that makes writes wait";
             Some(Note::new(number, message).severity(Severity::Low))
         }
         _ => None,
     }
 }
+
+/// MySQL copies the table to add a foreign key or a check; a unique constraint fails on old rows in every database.
+fn validated_elsewhere(dialect: Dialect, number: usize, constraint: &Constraint) -> Option<Note> {
+    let message = match constraint.kind {
+        ConstraintKind::ForeignKey | ConstraintKind::Check if dialect == Dialect::Mysql => {
+            "all rows are checked, and the table may be copied, while writes to it wait"
+        }
+        ConstraintKind::Unique | ConstraintKind::Primary if !constraint.from_index => FAILS_ON_OLD_ROWS,
+        _ => return None,
+    };
+    Some(Note::new(number, message).severity(Severity::Low))
+}
+
+const FAILS_ON_OLD_ROWS: &str = "the migration fails if a row that is there violates the constraint";
 
 static VALIDATED_AT_ONCE: Rule = Rule {
     id: "migration.lock.validated-at-once",
@@ -86,31 +104,31 @@ static VALIDATED_AT_ONCE: Rule = Rule {
         if !script.is_postgres() {
             return Vec::new();
         }
-        // Tables with an ALTER TABLE before, in which transaction and statement.
-        let mut locked: HashSet<(String, Option<u32>, Option<usize>)> = HashSet::new();
+        // The last step whose lock makes writes wait, to whatever table.
+        let mut locked: Option<&Step> = None;
         let mut notes = Vec::new();
         for (number, step) in script.steps.iter().enumerate() {
-            match &step.what {
-                Operation::ValidateConstraint { table, .. } => {
-                    let together =
-                        step.transaction.is_some() && locked.contains(&(table.clone(), step.transaction, None));
-                    if together || locked.contains(&(table.clone(), None, Some(step.statement))) {
-                        notes.push(Note::new(number, message));
-                    }
+            if matches!(step.what, Operation::ValidateConstraint { .. }) {
+                let held = locked.is_some_and(|earlier| {
+                    earlier.statement == step.statement
+                        || step.transaction.is_some() && earlier.transaction == step.transaction
+                });
+                if held {
+                    notes.push(Note::new(number, message));
                 }
-                Operation::AddConstraint { table, .. } | Operation::AddColumn { table, .. }
-                    if !script.is_new(table, number) =>
-                {
-                    locked.insert((table.clone(), step.transaction, None));
-                    locked.insert((table.clone(), None, Some(step.statement)));
-                }
-                _ => {}
+            } else if locks_out(script, number, step) || builds_index(script, number, step) {
+                locked = Some(step);
             }
         }
         notes
     }),
     ..RULE
 };
+
+/// True for an index that is built on a table that was there before, while writes to it wait.
+fn builds_index(script: &Script, number: usize, step: &Step) -> bool {
+    matches!(&step.what, Operation::CreateIndex { table, index } if !index.concurrently && !script.is_new(table, number))
+}
 
 static MANY_REFERENCES: Rule = Rule {
     id: "migration.lock.many-references",
@@ -240,11 +258,9 @@ static EXCLUSION_CONSTRAINT: Rule = Rule {
     aliases: &["E8", "add-constraint-exclude", "add_exclusion_constraint"],
     check: Check::Script(|script| {
         let message = "the constraint's index is built under a lock that makes every read and write wait";
-        postgres_old(script, |number, step| match &step.what {
-            Operation::AddConstraint { constraint, .. } if constraint.kind == ConstraintKind::Exclusion => {
-                Some(Note::new(number, message))
-            }
-            _ => None,
+        postgres_old(script, message, |what| match what {
+            Operation::AddConstraint { constraint, .. } => constraint.kind == ConstraintKind::Exclusion,
+            _ => false,
         })
     }),
     ..RULE
@@ -310,7 +326,7 @@ static TABLE_LOCK: Rule = Rule {
 
 static TRIGGER: Rule = Rule {
     id: "migration.lock.trigger",
-    title: "Trigger created, dropped or disabled",
+    title: "Trigger created, dropped or switched",
     severity: Severity::Info,
     hazard: "lock.trigger",
     remediation: "Set a lock_timeout, and think of what the trigger does to each write from now on.",
@@ -318,7 +334,7 @@ static TRIGGER: Rule = Rule {
     aliases: &["create-trigger", "drop-trigger", "enable-disable-trigger", "ban-drop-trigger", "ban-disable-trigger"],
     check: Check::Script(|script| {
         let message = "a trigger changes under a lock that makes writes wait, and with it what each write does";
-        postgres_deeds(script, &[Deed::CreateTrigger, Deed::DropTrigger, Deed::DisableTrigger], message)
+        postgres_deeds(script, &[Deed::CreateTrigger, Deed::DropTrigger, Deed::SwitchTrigger], message)
     }),
     ..RULE
 };
@@ -385,6 +401,10 @@ mod tests {
         let calls =
             "add_check_constraint :a, 'b > 0', name: 'c', validate: false\n    validate_check_constraint :a, name: 'c'";
         rails(&VALIDATED_AT_ONCE, calls, true);
+        // Whatever else is locked waits as long.
+        rails(&VALIDATED_AT_ONCE, "add_column :a, :b, :string\n    validate_foreign_key :c, :d", true);
+        rails(&VALIDATED_AT_ONCE, "add_index :a, :b\n    validate_check_constraint :c, name: 'd'", true);
+        rails(&VALIDATED_AT_ONCE, "validate_foreign_key :c, :d\n    add_column :a, :b, :string", false);
         rails(&VALIDATED_AT_ONCE, &format!("{calls}\n  end\n  disable_ddl_transaction!\n  def helper"), false);
     }
 

@@ -2,7 +2,7 @@
 
 use domain::{Category, Confidence, Severity};
 
-use super::operation::{Deed, Note, Script, Step};
+use super::operation::{Deed, Note, Operation, Script, Step};
 use crate::rules::{Check, Rule};
 
 pub(super) mod breaking;
@@ -32,13 +32,22 @@ const RULE: Rule = Rule {
 
 const ALTER_TABLE: &str = "https://www.postgresql.org/docs/current/sql-altertable.html";
 const CREATE_INDEX: &str = "https://www.postgresql.org/docs/current/sql-createindex.html#SQL-CREATEINDEX-CONCURRENTLY";
+const MYSQL_ONLINE: &str = "https://dev.mysql.com/doc/refman/8.4/en/innodb-online-ddl-operations.html";
 const LOCKING: &str = "https://www.postgresql.org/docs/current/explicit-locking.html";
 
-/// A note on every step that does this to a table that was there before.
+/// A note on every step of which `holds` is true, and that is done to a table that was there before.
+fn old(script: &Script, message: &'static str, holds: impl Fn(usize, &Operation) -> bool) -> Vec<Note> {
+    script.each_on_old_table(|number, step| holds(number, &step.what).then(|| Note::new(number, message)))
+}
+
+/// The same, where only PostgreSQL is like that.
+fn postgres_old(script: &Script, message: &'static str, holds: impl Fn(&Operation) -> bool) -> Vec<Note> {
+    if script.is_postgres() { old(script, message, |_, what| holds(what)) } else { Vec::new() }
+}
+
+/// A note on every step that does one of these to a table that was there before.
 fn deeds(script: &Script, deeds: &[Deed], message: &'static str) -> Vec<Note> {
-    script.each_on_old_table(|number, step| {
-        step.what.deed().filter(|deed| deeds.contains(deed)).map(|_| Note::new(number, message))
-    })
+    old(script, message, |_, what| what.deed().is_some_and(|deed| deeds.contains(&deed)))
 }
 
 /// The same, where only PostgreSQL is like that.
@@ -46,9 +55,36 @@ fn postgres_deeds(script: &Script, wanted: &[Deed], message: &'static str) -> Ve
     if script.is_postgres() { deeds(script, wanted, message) } else { Vec::new() }
 }
 
-/// What `judge` says about what is done to tables that were there before, where the database is PostgreSQL.
-fn postgres_old(script: &Script, judge: impl Fn(usize, &Step) -> Option<Note>) -> Vec<Note> {
-    if script.is_postgres() { script.each_on_old_table(judge) } else { Vec::new() }
+/// True for what takes a lock on something that was there before, that nobody else gets past until the transaction ends.
+fn locks_out(script: &Script, number: usize, step: &Step) -> bool {
+    let locks = match &step.what {
+        Operation::CreateTable { .. }
+        | Operation::CreateIndex { .. }
+        | Operation::DropIndex { concurrently: true, .. }
+        | Operation::ValidateConstraint { .. }
+        | Operation::FillTable { .. }
+        | Operation::Begin
+        | Operation::Commit
+        | Operation::LockTimeout(_)
+        | Operation::StatementTimeout(_)
+        | Operation::Unknown { .. } => false,
+        Operation::Other { deed, .. } => matches!(
+            deed,
+            Deed::Cluster
+                | Deed::DetachPartition
+                | Deed::DropTrigger
+                | Deed::LockTable
+                | Deed::MoveSchema
+                | Deed::MoveTablespace
+                | Deed::RefreshView
+                | Deed::Reindex
+                | Deed::RewriteLogged
+                | Deed::Truncate
+                | Deed::TruncateCascade
+        ),
+        _ => true,
+    };
+    locks && !step.what.table().is_some_and(|table| script.is_new(table, number))
 }
 
 #[cfg(test)]

@@ -2,8 +2,10 @@
 
 use domain::{Confidence, Severity};
 
-use super::super::operation::{Column, Deed, Generated, Language, Note, Operation, Script, Step, Type, Value, Wrapped};
-use super::{ALTER_TABLE, LOCKING, RULE, postgres_deeds};
+use super::super::operation::{
+    Column, Deed, Dialect, Generated, Language, Note, Operation, Script, Step, Type, Value, Wrapped,
+};
+use super::{ALTER_TABLE, LOCKING, MYSQL_ONLINE, RULE, locks_out, postgres_deeds};
 use crate::rules::{Check, Rule};
 
 /// The rules.
@@ -25,10 +27,17 @@ static VOLATILE_DEFAULT: Rule = Rule {
     check: Check::Script(|script| {
         let message =
             "the default is volatile: the table is written anew under a lock that makes every read and write wait";
-        added_columns(script, |column| match column.default {
-            Value::Volatile => Some((message, Confidence::High)),
-            Value::Unknown => Some((message, Confidence::Medium)),
-            Value::None | Value::Same | Value::Passing => None,
+        added_columns(script, |column| {
+            let confidence = match (column.default, script.dialect) {
+                (Value::Volatile, Dialect::Postgres) | (Value::Bracketed, Dialect::Mysql) => Confidence::High,
+                (Value::Unknown, Dialect::Postgres) => Confidence::Medium,
+                (Value::Bracketed, Dialect::Postgres) => {
+                    let message = "where the database is MySQL, an expression as a default has the table written anew while writes wait";
+                    return Some(Judgement { message, severity: Severity::Low, confidence: Confidence::Low });
+                }
+                _ => return None,
+            };
+            Some(Judgement { message, severity: Severity::Medium, confidence })
         })
     }),
     ..RULE
@@ -52,21 +61,29 @@ static GENERATED_COLUMN: Rule = Rule {
             "every row gets its value at once: the table is written anew under a lock that makes everybody wait";
         added_columns(script, |column| {
             let computed = matches!(column.generated, Generated::Stored | Generated::Identity);
-            (computed || column.ty.is_serial()).then_some((message, Confidence::High))
+            let judgement = Judgement { message, severity: Severity::Medium, confidence: Confidence::High };
+            (computed || column.ty.is_serial()).then_some(judgement)
         })
     }),
     ..RULE
 };
 
-/// What `judge` says about the columns that are added to tables that were there before.
-fn added_columns(script: &Script, judge: impl Fn(&Column) -> Option<(&'static str, Confidence)>) -> Vec<Note> {
-    if !script.is_postgres() {
+/// What is said about a column.
+struct Judgement {
+    message: &'static str,
+    severity: Severity,
+    confidence: Confidence,
+}
+
+/// What `judge` says about the columns that are added to tables that were there before, in PostgreSQL and MySQL.
+fn added_columns(script: &Script, judge: impl Fn(&Column) -> Option<Judgement>) -> Vec<Note> {
+    if !matches!(script.dialect, Dialect::Postgres | Dialect::Mysql) {
         return Vec::new();
     }
     script.each_on_old_table(|number, step| match &step.what {
-        Operation::AddColumn { column, .. } => {
-            judge(column).map(|(message, confidence)| Note::new(number, message).confidence(confidence))
-        }
+        Operation::AddColumn { column, .. } => judge(column).map(|judgement| {
+            Note::new(number, judgement.message).severity(judgement.severity).confidence(judgement.confidence)
+        }),
         _ => None,
     })
 }
@@ -99,31 +116,54 @@ static TYPE_CHANGE: Rule = Rule {
     title: "Column's type changed",
     hazard: "rewrite.type_change",
     remediation: "Add a column of the new type, write to both, fill it in batches, read from it, and drop the old one in a later change.",
-    references: &["https://www.postgresql.org/docs/current/sql-altertable.html#SQL-ALTERTABLE-NOTES"],
+    references: &["https://www.postgresql.org/docs/current/sql-altertable.html#SQL-ALTERTABLE-NOTES", MYSQL_ONLINE],
     aliases: &["changing-column-type", "E5", "ALTER_COLUMN", "alter-column-type", "change_column"],
     check: Check::Script(|script| {
         script.each_on_old_table(|number, step| match &step.what {
-            Operation::ChangeType { to, from, .. } => {
-                let free = script.is_postgres() && from.as_ref().is_some_and(|from| is_free(from, to));
-                // From a shorter text or number to any nothing is rewritten, and that is most of these.
-                let unlimited = to.arguments.is_empty() && !to.array;
-                let maybe = script.is_postgres()
-                    && from.is_none()
-                    && unlimited
-                    && matches!(to.name.as_str(), "text" | "varchar" | "numeric");
-                // What a framework changes in its schema's terms is nearly always of that sort.
-                let free = free || maybe && script.language == Language::Framework;
-                let message = "the table is written anew under a lock that makes every read and write wait, and the release before may not know the type";
-                let note = Note::new(number, message);
-                let note =
-                    if maybe { note.severity(Severity::Low).confidence(Confidence::Medium) } else { note };
-                (!free).then_some(note)
-            }
+            Operation::ChangeType { to, from, .. } => type_change(script, number, to, from.as_ref()),
             _ => None,
         })
     }),
     ..RULE
 };
+
+fn type_change(script: &Script, number: usize, to: &Type, from: Option<&Type>) -> Option<Note> {
+    let message = "the table is written anew under a lock that makes every read and write wait, and the release before may not know the type";
+    let note = Note::new(number, message);
+    let framework = script.language == Language::Framework;
+    if framework && to.name.is_empty() {
+        let message =
+            "if the type is another one, the table is written anew under a lock that makes every read and write wait";
+        return Some(Note::new(number, message).severity(Severity::Low).confidence(Confidence::Low));
+    }
+    if !script.is_postgres() {
+        return Some(note);
+    }
+    // From a shorter text or number to any nothing is rewritten, and that is most of these.
+    let maybe = from.is_none()
+        && to.arguments.is_empty()
+        && !to.array
+        && matches!(to.name.as_str(), "text" | "varchar" | "numeric");
+    if maybe {
+        // What a framework changes in its schema's terms is nearly always of that sort.
+        return (!framework).then(|| note.severity(Severity::Low).confidence(Confidence::Medium));
+    }
+    match from {
+        Some(from) if framework && outgrows_length_byte(from, to) => {
+            let message = "where the database is MySQL, a length of 256 and more takes two bytes, and the table is written anew for that while writes wait";
+            Some(Note::new(number, message).severity(Severity::Low).confidence(Confidence::Low))
+        }
+        Some(from) if is_free(from, to) => None,
+        _ => Some(note),
+    }
+}
+
+/// True when MySQL, which keeps the length of a text in one byte up to 255, needs two for the new type.
+fn outgrows_length_byte(from: &Type, to: &Type) -> bool {
+    // Without a limit, a framework makes it 255 there.
+    let length = |ty: &Type| (ty.name == "varchar" && !ty.array).then(|| ty.arguments.first().copied().unwrap_or(255));
+    length(from).zip(length(to)).is_some_and(|(from, to)| from < 256 && to > 255)
+}
 
 /// True when PostgreSQL changes the type without writing the rows: the values are stored alike, and none is cut.
 fn is_free(from: &Type, to: &Type) -> bool {
@@ -184,13 +224,14 @@ static UNDER_LOCK: Rule = Rule {
     references: &[LOCKING],
     aliases: &["E4", "E10", "statement-after-access-exclusive", "wide-lock-window", "CREATE_INDEX_EXCLUSIVE"],
     check: Check::Script(|script| {
-        let message = "the statement works on rows while the transaction holds the lock of an earlier ALTER TABLE";
+        let message = "the statement works on rows while the transaction holds the lock of an earlier one";
         if script.language != Language::Sql || !script.is_postgres() || script.wrapped == Wrapped::No {
             return Vec::new();
         }
         // Without a BEGIN of its own, most tools run the file in one transaction.
         let explicit = script.steps.iter().any(|step| step.what == Operation::Begin);
         let mut locked: Option<(usize, Option<u32>)> = None;
+        let mut second = None;
         for (number, step) in script.steps.iter().enumerate() {
             if explicit && step.transaction.is_none() {
                 continue;
@@ -200,18 +241,17 @@ static UNDER_LOCK: Rule = Rule {
             if held && works_on_rows(script, number, step) {
                 return vec![Note::new(number, message)];
             }
-            let alters = !matches!(
-                step.what,
-                Operation::CreateIndex { .. }
-                    | Operation::ValidateConstraint { .. }
-                    | Operation::FillTable { .. }
-                    | Operation::Other { .. }
-            );
-            if alters && step.what.table().is_some_and(|table| !script.is_new(table, number)) {
+            let locks = locks_out(script, number, step);
+            if held && locks && second.is_none() {
+                let message =
+                    "the statement waits for a lock of its own while the transaction holds that of an earlier one";
+                second = Some(Note::new(number, message).severity(Severity::Info));
+            }
+            if locks {
                 locked = Some((step.statement, step.transaction));
             }
         }
-        Vec::new()
+        second.into_iter().collect()
     }),
     ..RULE
 };
@@ -256,6 +296,8 @@ mod tests {
         rails(&VOLATILE_DEFAULT, "add_column :a, :b, :datetime, default: -> { 'clock_timestamp()' }", true);
         rails(&VOLATILE_DEFAULT, "add_column :a, :b, :datetime, default: -> { 'now()' }", false);
         rails(&VOLATILE_DEFAULT, "add_column :a, :b, :boolean, default: false, null: false", false);
+        // In MySQL, an expression stands in brackets.
+        rails(&VOLATILE_DEFAULT, "add_column :a, :b, :datetime, default: -> { '(now())' }", true);
         alembic(
             &VOLATILE_DEFAULT,
             "op.add_column('a', sa.Column('b', sa.UUID(), server_default=sa.text('gen_random_uuid()')))",
@@ -270,6 +312,7 @@ mod tests {
             "ALTER TABLE t ADD a int GENERATED ALWAYS AS (b + 1) STORED;\nALTER TABLE t ADD c bigserial;\nALTER TABLE t ADD d int GENERATED ALWAYS AS IDENTITY;\n",
             &[1, 2, 3],
         );
+        sql(&GENERATED_COLUMN, "ALTER TABLE `t` ADD COLUMN `a` int NOT NULL AUTO_INCREMENT PRIMARY KEY;\n", &[1]);
         sql(
             &GENERATED_COLUMN,
             "ALTER TABLE t ADD a int GENERATED ALWAYS AS (b + 1) VIRTUAL;\nCREATE TABLE u (a serial);\n",
@@ -305,6 +348,12 @@ mod tests {
         file(&TYPE_CHANGE, path, &both(":string, limit: 100", ":string, limit: 50"), &[]);
         file(&TYPE_CHANGE, path, &both(":string, limit: 50", ":string, limit: 100"), &[3]);
         file(&TYPE_CHANGE, path, &both(":text", ":string"), &[]);
+        // MySQL needs a second byte for the length there.
+        file(&TYPE_CHANGE, path, &both(":string, limit: 256", ":string, limit: 255"), &[3]);
+        file(&TYPE_CHANGE, path, &both(":string, limit: 300", ":string"), &[3]);
+        file(&TYPE_CHANGE, path, &both(":string, limit: 255", ":string, limit: 20"), &[]);
+        file(&TYPE_CHANGE, path, &both(":string", ":string, limit: 20"), &[]);
+        file(&TYPE_CHANGE, path, &both(":string, limit: 500", ":string, limit: 256"), &[]);
         file(&TYPE_CHANGE, path, &both(":decimal, precision: 12, scale: 2", ":decimal, precision: 10, scale: 2"), &[]);
         file(&TYPE_CHANGE, path, &both(":decimal, precision: 12, scale: 4", ":decimal, precision: 10, scale: 2"), &[3]);
         file(&TYPE_CHANGE, path, &both(":bigint", ":integer"), &[3]);
@@ -329,7 +378,12 @@ mod tests {
     fn rows_are_not_worked_on_under_a_lock() {
         sql(&UNDER_LOCK, "ALTER TABLE t ADD a int;\nUPDATE t SET a = 1 WHERE b = 2;\n", &[2]);
         sql(&UNDER_LOCK, "ALTER TABLE t ADD a int;\nALTER TABLE u ALTER b TYPE bigint;\n", &[2]);
-        sql(&UNDER_LOCK, "ALTER TABLE t ADD a int;\nALTER TABLE u ADD b int;\n", &[]);
+        sql(&UNDER_LOCK, "ALTER TABLE t ADD a int;\nALTER TABLE u ADD b int;\nSELECT count(*) FROM t;\n", &[3]);
+        // Where no rows are worked on, it is the second lock.
+        sql(&UNDER_LOCK, "ALTER TABLE t ADD a int;\nALTER TABLE u ADD b int;\n", &[2]);
+        sql(&UNDER_LOCK, "BEGIN;\nLOCK TABLE t;\nUPDATE t SET a = 1 WHERE b = 2;\nCOMMIT;\n", &[3]);
+        sql(&UNDER_LOCK, "BEGIN;\nTRUNCATE t;\nDROP INDEX i;\nCOMMIT;\n", &[3]);
+        sql(&UNDER_LOCK, "ALTER TABLE t ADD a int;\nCREATE TABLE u (b int);\nCOMMENT ON TABLE u IS 'x';\n", &[]);
         sql(
             &UNDER_LOCK,
             "BEGIN;\nALTER TABLE t ADD a int;\nCOMMIT;\nBEGIN;\nUPDATE t SET a = 1 WHERE b = 2;\nCOMMIT;\n",

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use domain::{Confidence, Severity};
 
 use super::super::operation::{Column, ConstraintKind, Deed, Generated, Language, Note, Operation, Script, Wrapped};
-use super::{ALTER_TABLE, CREATE_INDEX, RULE, postgres_deeds};
+use super::{ALTER_TABLE, CREATE_INDEX, RULE, old, postgres_deeds};
 use crate::rules::{Check, Rule};
 
 /// The rules.
@@ -229,13 +229,11 @@ static KEY_FROM_INDEX: Rule = Rule {
     aliases: &["W14"],
     check: Check::Script(|script| {
         let message = "columns that take nulls are set NOT NULL, and all rows are read for that under a lock";
-        script.each_on_old_table(|number, step| match &step.what {
-            Operation::AddConstraint { constraint, .. }
-                if constraint.from_index && constraint.kind == ConstraintKind::Primary =>
-            {
-                Some(Note::new(number, message))
+        old(script, message, |_, what| match what {
+            Operation::AddConstraint { constraint, .. } => {
+                constraint.from_index && constraint.kind == ConstraintKind::Primary
             }
-            _ => None,
+            _ => false,
         })
     }),
     ..STYLE

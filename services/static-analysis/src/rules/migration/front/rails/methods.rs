@@ -3,7 +3,7 @@
 use super::super::super::operation::{
     Column, Constraint, ConstraintKind, Deed, Generated, Index, Operation, Type, Value,
 };
-use super::super::calls::{Arguments, literal};
+use super::super::calls::{Arguments, Value as Argument, literal};
 use super::super::values;
 
 /// The type at a place of the arguments, with its limits.
@@ -25,7 +25,10 @@ fn default_value(arguments: &Arguments<'_>, ty: &Type) -> Value {
                 let end = text.rfind(['"', '\'']).filter(|end| *end > start)?;
                 Some(&text[start + 1..end])
             });
-            inner.map_or(Value::Unknown, values::of_sql)
+            match inner.map_or(Value::Unknown, values::of_sql) {
+                Value::Same if inner.is_some_and(|inner| inner.trim_start().starts_with('(')) => Value::Bracketed,
+                value => value,
+            }
         }
         // Rails quotes a string, but not for a uuid.
         Some(text) if ty.name == "uuid" && text.contains("()") => values::of_sql(literal(text)),
@@ -34,7 +37,10 @@ fn default_value(arguments: &Arguments<'_>, ty: &Type) -> Value {
 }
 
 fn new_column(name: &str, arguments: &Arguments<'_>, type_place: usize) -> Column {
-    let ty = column_type(arguments, type_place);
+    column_of(name, column_type(arguments, type_place), arguments)
+}
+
+fn column_of(name: &str, ty: Type, arguments: &Arguments<'_>) -> Column {
     let generated = match (ty.name.as_str(), arguments.says("stored", "true")) {
         ("virtual", true) => Generated::Stored,
         ("virtual", false) => Generated::Virtual,
@@ -61,11 +67,9 @@ pub(super) fn operations(method: &str, arguments: &Arguments<'_>) -> Vec<Operati
         }
         "create_join_table" => {
             let replaces = arguments.named("force").is_some_and(|force| !matches!(force, "false" | "nil"));
-            let mut names = [table, place(1)];
-            names.sort();
-            let table = arguments.named("table_name").map_or_else(|| names.join("_"), |name| literal(name).to_owned());
-            vec![Operation::CreateTable { table, columns: vec![], references: vec![], replaces }]
+            vec![Operation::CreateTable { table: join_table(arguments), columns: vec![], references: vec![], replaces }]
         }
+        "drop_join_table" => vec![Operation::DropTable { table: join_table(arguments) }],
         "drop_table" => {
             arguments.places.iter().map(|name| Operation::DropTable { table: literal(name.text).to_owned() }).collect()
         }
@@ -90,6 +94,13 @@ pub(super) fn operations(method: &str, arguments: &Arguments<'_>) -> Vec<Operati
     }
 }
 
+/// The name of the table between two others.
+fn join_table(arguments: &Arguments<'_>) -> String {
+    let mut names = [arguments.place(0).unwrap_or(""), arguments.place(1).unwrap_or("")];
+    names.sort_unstable();
+    arguments.named("table_name").map_or_else(|| names.join("_"), |name| literal(name).to_owned())
+}
+
 /// The table that a call in the block of `create_table` makes the new one refer to.
 pub(super) fn in_new_table(method: &str, arguments: &Arguments<'_>) -> Option<String> {
     let name = arguments.place(0)?.to_owned();
@@ -108,6 +119,7 @@ pub(super) fn in_new_table(method: &str, arguments: &Arguments<'_>) -> Option<St
 pub(super) fn in_table(table: &str, method: &str, arguments: &Arguments<'_>) -> Vec<Operation> {
     let method = match method {
         "remove" => "remove_columns",
+        "remove_references" | "remove_belongs_to" => "remove_reference",
         "rename" => "rename_column",
         "change" => "change_column",
         "change_default" => "change_column_default",
@@ -122,34 +134,94 @@ pub(super) fn in_table(table: &str, method: &str, arguments: &Arguments<'_>) -> 
         "column" => "add_column",
         other => other,
     };
-    let known = on_table(table, method, arguments, 0);
-    let is_type =
-        ["json", "jsonb", "string", "text", "integer", "bigint", "boolean", "datetime", "uuid", "virtual", "decimal"];
-    if known.is_empty() && is_type.contains(&method) {
-        let mut column = new_column(arguments.place(0).unwrap_or(""), arguments, usize::MAX);
-        column.ty = Type::of(method);
-        if method == "virtual" && arguments.says("stored", "true") {
-            column.generated = Generated::Stored;
-        }
-        return vec![Operation::AddColumn { table: table.to_owned(), column }];
+    if TYPES.contains(&method) {
+        typed_columns(table, method, arguments)
+    } else {
+        on_table(table, method, arguments, 0)
     }
-    known
+}
+
+/// The types that a table's block has a method for.
+const TYPES: &[&str] = &[
+    "bigint",
+    "bigserial",
+    "binary",
+    "blob",
+    "boolean",
+    "cidr",
+    "citext",
+    "date",
+    "datetime",
+    "decimal",
+    "float",
+    "hstore",
+    "inet",
+    "integer",
+    "interval",
+    "json",
+    "jsonb",
+    "money",
+    "numeric",
+    "primary_key",
+    "serial",
+    "string",
+    "text",
+    "time",
+    "timestamp",
+    "timestamptz",
+    "uuid",
+    "virtual",
+    "xml",
+];
+
+/// `t.string :a, :b, null: false, index: true`
+fn typed_columns(table: &str, ty: &str, arguments: &Arguments<'_>) -> Vec<Operation> {
+    let mut operations = Vec::new();
+    for place in &arguments.places {
+        let column = column_of(
+            literal(place.text),
+            Type { name: Type::of(ty).name, ..column_type(arguments, usize::MAX) },
+            arguments,
+        );
+        operations.push(Operation::AddColumn { table: table.to_owned(), column });
+        operations.extend(index_option(table, arguments, "false"));
+    }
+    operations
+}
+
+/// The index that the option `index` asks for, or `unless_said` where it is left out.
+fn index_option(table: &str, arguments: &Arguments<'_>, unless_said: &str) -> Option<Operation> {
+    let index = arguments.named("index").unwrap_or(unless_said);
+    if matches!(index, "false" | "nil") {
+        return None;
+    }
+    let concurrently = index.contains("concurrently");
+    let blocks = ["algorithm: :copy", "lock: :shared", "lock: :exclusive"].iter().any(|sign| index.contains(sign));
+    let index = Index { unique: index.contains("unique: true"), concurrently, guarded: false, columns: 1, blocks };
+    Some(Operation::CreateIndex { table: table.to_owned(), index })
 }
 
 /// What a call does to `table`; its other arguments begin at `first`.
 fn on_table(table: &str, method: &str, arguments: &Arguments<'_>, first: usize) -> Vec<Operation> {
     let table = table.to_owned();
     let place = |number: usize| arguments.place(first + number).unwrap_or("").to_owned();
-    let constraint = |kind, name: String, validated| Constraint {
-        name,
-        kind,
-        validated,
-        from_index: arguments.named("using_index").is_some(),
-    };
-    let validated = !arguments.says("validate", "false");
-    let name = arguments.named("name").map(literal).unwrap_or("").to_owned();
     match method {
         "add_column" => vec![Operation::AddColumn { table, column: new_column(&place(0), arguments, first + 1) }],
+        // A helper of online_migrations, which sets the default afterwards.
+        "add_column_with_default" => {
+            let column = Column { default: Value::Same, ..new_column(&place(0), arguments, first + 1) };
+            vec![Operation::AddColumn { table, column }]
+        }
+        "add_columns" => {
+            let ty = Type::of(arguments.named("type").map_or("", literal));
+            let names = arguments.places.iter().skip(first).map(|name| literal(name.text));
+            names
+                .map(|name| Operation::AddColumn {
+                    table: table.clone(),
+                    column: column_of(name, ty.clone(), arguments),
+                })
+                .collect()
+        }
         "add_timestamps" => {
             vec![Operation::AddColumn { table, column: new_column("created_at", arguments, usize::MAX) }]
         }
@@ -178,50 +250,65 @@ fn on_table(table: &str, method: &str, arguments: &Arguments<'_>, first: usize) 
         "change_column_default" => vec![Operation::SetDefault { table, column: place(0) }],
         "change_column_null" if place(1) == "false" => vec![Operation::SetNotNull { table, column: place(0) }],
         "change_column_null" => vec![Operation::DropNotNull { table, column: place(0) }],
-        "add_index" => {
-            let columns =
-                arguments.places.get(first).map_or(1, |columns| columns.text.matches([':', '"', '\'']).count());
-            let index = Index {
-                unique: arguments.says("unique", "true"),
-                concurrently: arguments.says("algorithm", ":concurrently"),
-                guarded: arguments.says("if_not_exists", "true"),
-                columns,
-                blocks: blocks(arguments),
-            };
-            vec![Operation::CreateIndex { table, index }]
-        }
+        "add_index" => vec![Operation::CreateIndex { table, index: added_index(arguments, first) }],
         "remove_index" => {
-            let concurrently = arguments.says("algorithm", ":concurrently");
             vec![Operation::DropIndex {
                 table: Some(table),
-                concurrently,
+                concurrently: is_concurrent(arguments),
                 guarded: arguments.says("if_exists", "true"),
             }]
         }
         "add_reference" | "add_belongs_to" => added_reference(&table, &place(0), arguments),
-        "add_foreign_key" => vec![Operation::AddConstraint {
-            table,
-            constraint: constraint(ConstraintKind::ForeignKey, name, validated),
-        }],
-        "add_check_constraint" => {
-            let kind = values::not_null_column(&place(0)).map_or(ConstraintKind::Check, ConstraintKind::NotNull);
-            vec![Operation::AddConstraint { table, constraint: constraint(kind, name, validated) }]
+        "remove_check_constraint" => {
+            let name = arguments.named("name").map(literal).unwrap_or("").to_owned();
+            vec![Operation::DropConstraint { table, name }]
         }
-        "remove_check_constraint" => vec![Operation::DropConstraint { table, name }],
-        "add_not_null_constraint" => vec![Operation::AddConstraint {
-            table,
-            constraint: constraint(ConstraintKind::NotNull(place(0)), name, validated),
-        }],
-        "add_text_limit_constraint" => {
-            vec![Operation::AddConstraint { table, constraint: constraint(ConstraintKind::Check, name, validated) }]
-        }
-        "add_exclusion_constraint" => {
-            vec![Operation::AddConstraint { table, constraint: constraint(ConstraintKind::Exclusion, name, true) }]
-        }
-        "add_unique_constraint" => {
-            vec![Operation::AddConstraint { table, constraint: constraint(ConstraintKind::Unique, name, true) }]
-        }
-        _ => Vec::new(),
+        _ => added_constraint(table, method, arguments, first).into_iter().collect(),
+    }
+}
+
+fn added_constraint(table: String, method: &str, arguments: &Arguments<'_>, first: usize) -> Option<Operation> {
+    let what = arguments.place(first).unwrap_or("");
+    let kind = match method {
+        "add_foreign_key" => ConstraintKind::ForeignKey,
+        "add_check_constraint" => values::not_null_column(what).map_or(ConstraintKind::Check, ConstraintKind::NotNull),
+        "add_not_null_constraint" => ConstraintKind::NotNull(what.to_owned()),
+        "add_text_limit_constraint" => ConstraintKind::Check,
+        "add_exclusion_constraint" => ConstraintKind::Exclusion,
+        "add_unique_constraint" => ConstraintKind::Unique,
+        _ => return None,
+    };
+    let constraint = Constraint {
+        name: arguments.named("name").map(literal).unwrap_or("").to_owned(),
+        kind,
+        validated: !arguments.says("validate", "false"),
+        from_index: arguments.named("using_index").is_some(),
+    };
+    Some(Operation::AddConstraint { table, constraint })
+}
+
+fn added_index(arguments: &Arguments<'_>, first: usize) -> Index {
+    Index {
+        unique: arguments.says("unique", "true"),
+        concurrently: is_concurrent(arguments),
+        guarded: arguments.says("if_not_exists", "true"),
+        columns: arguments.places.get(first).map_or(1, |columns| count(columns.text)),
+        blocks: blocks(arguments),
+    }
+}
+
+/// True when the index is built or dropped beside the traffic, the options in brackets of their own or not.
+fn is_concurrent(arguments: &Arguments<'_>) -> bool {
+    let algorithm = arguments.named("algorithm").map(literal);
+    let bracketed = |value: &Argument<'_>| value.text.contains('{') && value.text.contains("algorithm: :concurrently");
+    algorithm == Some("concurrently") || arguments.places.iter().any(bracketed)
+}
+
+/// How many columns a list names: `[:a, 'b']`, `%i[a b]`.
+fn count(columns: &str) -> usize {
+    match columns.strip_prefix('%') {
+        Some(words) => words.split_whitespace().count(),
+        None => columns.matches([':', '"', '\'']).count(),
     }
 }
 
@@ -233,16 +320,10 @@ fn blocks(arguments: &Arguments<'_>) -> bool {
 /// A reference is a column, an index unless told otherwise, and a foreign key if told so.
 fn added_reference(table: &str, name: &str, arguments: &Arguments<'_>) -> Vec<Operation> {
     let table = table.to_owned();
-    let mut column = new_column(&format!("{name}_id"), arguments, usize::MAX);
-    column.ty = Type::of("bigint");
+    let ty = Type::of(arguments.named("type").map_or("bigint", literal));
+    let column = column_of(&format!("{name}_id"), ty, arguments);
     let mut operations = vec![Operation::AddColumn { table: table.clone(), column }];
-    let index = arguments.named("index").unwrap_or("true");
-    if !matches!(index, "false" | "nil") {
-        let concurrently = index.contains(":concurrently");
-        let blocks = ["algorithm: :copy", "lock: :shared", "lock: :exclusive"].iter().any(|sign| index.contains(sign));
-        let index = Index { unique: index.contains("unique: true"), concurrently, guarded: false, columns: 1, blocks };
-        operations.push(Operation::CreateIndex { table: table.clone(), index });
-    }
+    operations.extend(index_option(&table, arguments, "true"));
     if let Some(key) = arguments.named("foreign_key").filter(|key| !matches!(*key, "false" | "nil")) {
         let validated = !key.contains("validate: false");
         if validated {

@@ -1,4 +1,4 @@
-use super::super::super::operation::Index;
+use super::super::super::operation::{Generated, Index, Value};
 use super::*;
 
 fn steps(body: &str) -> Vec<Operation> {
@@ -47,6 +47,7 @@ fn what_goes_down_and_what_is_answered_for_is_left_out() {
     assert_eq!(change("revert do\n      create_table :a\n    end"), []);
     assert_eq!(steps("  def up; end\n  def down\n    drop_table :a\n  end"), []);
     assert_eq!(steps("  def down; end\n  def up\n    drop_table :a\n  end").len(), 1);
+    assert_eq!(steps("  def up = drop_table(:a)\n  def down = drop_table(:b)").len(), 1);
 }
 
 #[test]
@@ -62,5 +63,64 @@ fn the_way_down_says_what_a_type_was() {
     );
     assert!(
         matches!(&found[0], Operation::ChangeType { from: Some(from), to, .. } if from.arguments == [20] && to.arguments == [50])
+    );
+}
+
+#[test]
+fn the_block_of_a_table_has_a_method_for_each_type() {
+    let block = |line: &str| change(&format!("change_table :a, bulk: true do |t|\n      {line}\n    end"));
+    let added = |line: &str| match block(line).remove(0) {
+        Operation::AddColumn { column, .. } => column,
+        other => panic!("{line}: {other:?}"),
+    };
+    assert_eq!(added("t.uuid :b, default: 'gen_random_uuid()'").default, Value::Volatile);
+    assert!(added("t.bigserial :b").ty.is_serial());
+    assert_eq!(added("t.virtual :b, type: :string, as: 'lower(c)', stored: true").generated, Generated::Stored);
+    assert_eq!(added("t.decimal :b, precision: 10, scale: 2").ty.arguments, [10, 2]);
+    assert_eq!(block("t.string :b, :c, null: false").len(), 2);
+    assert!(
+        matches!(&block("t.string :b, index: { unique: true }")[1], Operation::CreateIndex { index, .. } if index.unique)
+    );
+    assert_eq!(block("t.string :b, index: false").len(), 1);
+    assert!(matches!(block("t.remove_references :b").as_slice(), [Operation::DropColumn { .. }]));
+}
+
+#[test]
+fn a_call_has_other_forms() {
+    let dropped = |body: &str| matches!(change(body).as_slice(), [Operation::DropColumn { .. }]);
+    for body in [
+        "execute %q(ALTER TABLE a DROP COLUMN b)",
+        "execute %{ALTER TABLE a DROP COLUMN b}",
+        "ActiveRecord::Base.connection.execute(\"ALTER TABLE a DROP COLUMN b\")",
+        "remove_column(:a, :b)",
+        "up_only { remove_column :a, :b }",
+    ] {
+        assert!(dropped(body), "{body}");
+    }
+    let index = |call: &str| match change(call).remove(0) {
+        Operation::CreateIndex { index, .. } => (index.concurrently, index.columns),
+        other => panic!("{call}: {other:?}"),
+    };
+    assert_eq!(index("add_index :a, %i[b c d e], algorithm: 'concurrently'"), (true, 4));
+    assert_eq!(index("add_index :a, :b, { algorithm: :concurrently }"), (true, 1));
+    assert_eq!(change("drop_join_table :b, :a"), [Operation::DropTable { table: "a_b".into() }]);
+    assert_eq!(change("add_columns :a, :b, :c, type: :json").len(), 2);
+}
+
+#[test]
+fn what_is_done_to_all_rows_of_a_model_is_read() {
+    let deed = |call: &str| change(call).first().and_then(Operation::deed);
+    for (call, expected) in [
+        ("OrderLine.update_all(a: 1)", Some(Deed::UpdateAll)),
+        ("Shop::Order.unscoped.update_all a: 1", Some(Deed::UpdateAll)),
+        ("Order.delete_all", Some(Deed::DeleteAll)),
+        ("Order.where(a: nil).update_all(a: 1)", None),
+        ("Order.in_batches { |batch| batch.update_all(a: 1) }", None),
+        ("orders.update_all(a: 1)", None),
+    ] {
+        assert_eq!(deed(call), expected, "{call}");
+    }
+    assert!(
+        matches!(&change("OrderLine.update_all(a: 1)")[0], Operation::Other { table, .. } if table == "order_lines")
     );
 }

@@ -50,10 +50,16 @@ fn other_statements_say_what_they_do_in_their_first_words() {
         ("DELETE FROM a", Deed::DeleteAll),
         ("DELETE FROM a WHERE true", Deed::DeleteAll),
         ("DELETE FROM a WHERE 1=1", Deed::DeleteAll),
+        ("DELETE FROM a WHERE true RETURNING *", Deed::DeleteAll),
+        ("WITH x AS (SELECT 1) UPDATE a SET b = 1", Deed::UpdateAll),
+        ("WITH x AS (DELETE FROM a) SELECT 1", Deed::Query),
         ("DELETE FROM a WHERE b = 1", Deed::WriteRows),
         ("UPDATE a SET b = (SELECT 1 WHERE true)", Deed::UpdateAll),
         ("VACUUM (FULL) a", Deed::VacuumFull),
         ("REINDEX TABLE a", Deed::Reindex),
+        ("REINDEX (CONCURRENTLY false) TABLE a", Deed::Reindex),
+        ("REINDEX (CONCURRENTLY, VERBOSE) TABLE a", Deed::ConcurrentWork),
+        ("ALTER TABLE a ENABLE ALWAYS TRIGGER t", Deed::SwitchTrigger),
         ("ALTER TYPE m ADD VALUE 'x'", Deed::AddEnumValueLast),
         ("ALTER TABLE a DETACH PARTITION b", Deed::DetachPartition),
         ("CREATE DOMAIN d AS int CHECK (value > 0)", Deed::CreateDomainWithConstraint),
@@ -122,4 +128,62 @@ fn nothing_is_too_deep_or_too_long() {
     assert!(started.elapsed() < std::time::Duration::from_secs(60), "{:?}", started.elapsed());
     let long = format!("ALTER TABLE a {}DROP COLUMN c", "ADD b int, ".repeat(2_000));
     assert!(matches!(operations(&long).last(), Some(Operation::DropColumn { .. })));
+}
+
+#[test]
+fn transactions_are_told_by_their_words() {
+    let both = [Operation::Commit, Operation::Begin];
+    for (text, expected) in [
+        ("BEGIN WORK", &both[1..]),
+        ("START TRANSACTION ISOLATION LEVEL SERIALIZABLE", &both[1..]),
+        ("COMMIT", &both[..1]),
+        ("ROLLBACK AND NO CHAIN", &both[..1]),
+        ("COMMIT AND CHAIN", &both),
+        ("PREPARE TRANSACTION 'a'", &both[..1]),
+    ] {
+        assert_eq!(operations(text), expected, "{text}");
+    }
+    for text in ["COMMIT PREPARED 'a'", "ROLLBACK PREPARED 'a'", "ROLLBACK TO SAVEPOINT a"] {
+        assert_eq!(operations(text), [Operation::Unknown { schema: false }], "{text}");
+    }
+}
+
+#[test]
+fn limits_are_set_and_taken_away() {
+    let limit = |text: &str| operations(text).remove(0);
+    for (text, expected) in [
+        ("SET lock_timeout = '2s'", true),
+        ("SET LOCAL lock_timeout TO 500", true),
+        ("SELECT set_config('lock_timeout', '2s', false)", true),
+        ("SELECT pg_catalog.set_config('lock_timeout', '2s', false)", true),
+        ("SET lock_timeout = 0", false),
+        ("RESET lock_timeout", false),
+        ("RESET ALL", false),
+        ("DISCARD ALL", false),
+    ] {
+        assert_eq!(limit(text), Operation::LockTimeout(expected), "{text}");
+    }
+    assert_eq!(limit("SET app.lock_timeout = '2s'"), Operation::Unknown { schema: false });
+    assert_eq!(limit("ALTER ROLE a SET lock_timeout = '2s'"), Operation::Unknown { schema: false });
+}
+
+#[test]
+fn what_only_mysql_says_is_read_from_its_words() {
+    let first = |text: &str| operations(text).remove(0);
+    for text in ["ALTER TABLE `a` RENAME `b`", "ALTER TABLE `a` RENAME AS `b`", "ALTER TABLE a RENAME TO b"] {
+        assert_eq!(first(text), Operation::RenameTable { table: "a".into(), to: "b".into() }, "{text}");
+    }
+    assert!(matches!(first("ALTER TABLE a RENAME b TO c"), Operation::RenameColumn { .. }));
+    assert!(!matches!(first("ALTER TABLE a DROP PARTITION p"), Operation::DropColumn { .. }));
+    let blocks = |text: &str| matches!(first(text), Operation::CreateIndex { index, .. } if index.blocks);
+    assert!(blocks("CREATE INDEX `i` ON `a` (`b`) ALGORITHM=COPY") && blocks("CREATE INDEX i ON a (b) LOCK = SHARED"));
+    assert!(blocks("ALTER TABLE `a` ADD INDEX `i` (`b`), ALGORITHM=COPY"));
+    assert!(!blocks("CREATE INDEX `i` ON `a` (`b`) ALGORITHM=INPLACE LOCK=NONE"));
+    assert!(
+        matches!(first("ALTER TABLE a ADD b int NOT NULL AUTO_INCREMENT"), Operation::AddColumn { column, .. } if column.generated == Generated::Identity)
+    );
+    assert!(matches!(first("CREATE MATERIALIZED VIEW IF NOT EXISTS a AS SELECT 1"), Operation::CreateTable { .. }));
+    assert!(
+        matches!(first("ALTER TABLE a ADD CONSTRAINT c CHECK (b > 0) NOT ENFORCED"), Operation::AddConstraint { constraint, .. } if !constraint.validated)
+    );
 }
