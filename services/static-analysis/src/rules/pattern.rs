@@ -153,6 +153,9 @@ impl Pattern {
     fn on_line(&self, line: &AddedLine<'_>) -> Vec<Hit> {
         match &self.form {
             Form::Line(expression) => {
+                if !expression.may_match(line.text) {
+                    return Vec::new();
+                }
                 let Some(regex) = expression.get(Letters::of(line.text)) else { return Vec::new() };
                 let hit = |range| match self.category {
                     Category::Secret => Hit::secret(range, self.message),
