@@ -190,7 +190,7 @@ impl<'d> Scan<'_, 'd> {
     fn file(&mut self, index: usize, file: &'d FileDiff<'d>) {
         let law = self.law;
         self.in_file.clear();
-        let spot = Spot { index, file, lowered: paths::is_test(&file.change.path) };
+        let spot = Spot { index, file };
         for (hunk, lines) in file.hunks.iter().enumerate() {
             for (line, text) in lines.lines.iter().enumerate() {
                 if text.kind == LineKind::Added {
@@ -199,7 +199,7 @@ impl<'d> Scan<'_, 'd> {
                 }
             }
         }
-        for look in law.index.file_rules(&self.in_file, &file.change) {
+        for look in law.index.file_rules(&mut self.in_file, &file.change) {
             match look {
                 Look::Rule(number) => {
                     for hit in law.rules[number].on_file(file) {
@@ -284,8 +284,7 @@ impl<'d> Scan<'_, 'd> {
         for number in self.law.index.change_rules(&self.in_diff) {
             for (index, hit) in self.law.rules[number].on_change(diff) {
                 let file = &diff.files[index];
-                let lowered = paths::is_test(&file.change.path);
-                self.keep_file_hit(number, Spot { index, file, lowered }, hit);
+                self.keep_file_hit(number, Spot { index, file }, hit);
             }
         }
     }
@@ -305,19 +304,18 @@ impl<'d> Scan<'_, 'd> {
         let set = self.law.severities[rule];
         let rule = self.law.rules[rule];
         let severity = hit.severity.unwrap_or(rule.severity);
-        let severity = if spot.lowered { lower(severity) } else { severity };
+        let severity = if paths::is_test(&spot.file.change.path) { lower(severity) } else { severity };
         let suppression = self.law.suppressions.of(rule, spot.file, line);
         let found = Found::new(rule, set.unwrap_or(severity), spot.index, spot.file, line, hit, offset);
         self.kept.push(found.suppressed(suppression));
     }
 }
 
-/// A file of the diff, and whether it is a test.
+/// A file of the diff, and its number.
 #[derive(Clone, Copy)]
 struct Spot<'d> {
     index: usize,
     file: &'d FileDiff<'d>,
-    lowered: bool,
 }
 
 /// What a finding in a test is worth: two steps less, and not less than low for that.

@@ -61,12 +61,15 @@ struct Asking {
 pub(crate) struct Seen {
     keywords: Marks,
     pub(crate) rules: Marks,
+    /// Whether the file is of each sort, as far as that was asked.
+    answers: Vec<Option<bool>>,
 }
 
 impl Seen {
     pub(crate) fn clear(&mut self) {
         self.keywords.clear();
         self.rules.clear();
+        self.answers.fill(None);
     }
 }
 
@@ -127,7 +130,11 @@ impl Index {
 
     /// Room for what will be seen in files.
     pub(crate) fn seen(&self) -> Seen {
-        Seen { keywords: Marks::new(self.asking.len()), rules: Marks::new(self.kinds.len()) }
+        Seen {
+            keywords: Marks::new(self.asking.len()),
+            rules: Marks::new(self.kinds.len()),
+            answers: vec![None; self.sorts.len()],
+        }
     }
 
     /// Marks the line rules that have to look at this text.
@@ -150,14 +157,14 @@ impl Index {
     }
 
     /// Who has to look at the file, in order, after what was `seen` in it.
-    pub(crate) fn file_rules(&self, seen: &Seen, change: &FileChange) -> Vec<Look> {
-        let mut answers = vec![None; self.sorts.len()];
+    pub(crate) fn file_rules(&self, seen: &mut Seen, change: &FileChange) -> Vec<Look> {
+        let Seen { rules, answers, .. } = seen;
         let mut applies = |sort: usize| *answers[sort].get_or_insert_with(|| self.sorts[sort](change));
         let mut looks: Vec<_> = self.paths.iter().map(|rule| Look::Rule(*rule)).collect();
         looks.extend(
             self.every_shared.iter().filter(|check| applies(self.shared[**check].1)).map(|check| Look::Shared(*check)),
         );
-        for &rule in self.every_file.iter().chain(&seen.rules.list) {
+        for &rule in self.every_file.iter().chain(&rules.list) {
             match self.kinds[rule] {
                 Kind::File(sort) if applies(sort) => looks.push(Look::Rule(rule)),
                 Kind::Shared(check) if applies(self.shared[check].1) => looks.push(Look::Shared(check)),

@@ -18,7 +18,10 @@ const FOLDED: u32 = 0x0020_2020;
 /// Keywords, ready to be looked for.
 pub(crate) struct Keywords {
     filter: Box<[u64; HASHES / 64]>,
-    /// The entries of each hash: where they begin; they end where those of the next begin.
+    /// How many hashes there are before each word of the filter.
+    ranks: Box<[u32; HASHES / 64]>,
+    /// The entries of each hash that there is: where they begin; they end where those of the next begin. So small that it is
+    /// near, too.
     begins: Vec<u32>,
     entries: Vec<Entry>,
     texts: Vec<String>,
@@ -73,16 +76,21 @@ impl Keywords {
             }
         }
         hashed.sort_by_key(|(hash, entry)| (*hash, entry.keyword));
-        let mut filter = Box::new([0; HASHES / 64]);
-        let mut begins = vec![0; HASHES + 1];
-        for (hash, _) in &hashed {
-            filter[hash / 64] |= 1 << (hash % 64);
-            begins[hash + 1] += 1;
+        let mut filter = Box::new([0_u64; HASHES / 64]);
+        let mut begins = Vec::new();
+        for ((hash, _), at) in hashed.iter().zip(0..) {
+            let bit = 1 << (hash % 64);
+            if filter[hash / 64] & bit == 0 {
+                filter[hash / 64] |= bit;
+                begins.push(at);
+            }
         }
-        for at in 0..HASHES {
-            begins[at + 1] += begins[at];
+        begins.push(u32::try_from(hashed.len()).expect("keywords are few"));
+        let mut ranks = Box::new([0; HASHES / 64]);
+        for word in 1..ranks.len() {
+            ranks[word] = ranks[word - 1] + filter[word - 1].count_ones();
         }
-        Self { filter, begins, entries: hashed.into_iter().map(|(_, entry)| entry).collect(), texts }
+        Self { filter, ranks, begins, entries: hashed.into_iter().map(|(_, entry)| entry).collect(), texts }
     }
 
     /// Calls `seen` with the number of each keyword in `text`, in whatever case (ASCII), once for each time it is there.
@@ -107,7 +115,9 @@ impl Keywords {
 
     #[inline(never)]
     fn compare(&self, bytes: &[u8], at: usize, hash: usize, seen: &mut impl FnMut(usize)) {
-        for entry in &self.entries[self.begins[hash] as usize..self.begins[hash + 1] as usize] {
+        let lower = self.filter[hash / 64] & ((1 << (hash % 64)) - 1);
+        let rank = (self.ranks[hash / 64] + lower.count_ones()) as usize;
+        for entry in &self.entries[self.begins[rank] as usize..self.begins[rank + 1] as usize] {
             let Some(rest) = at.checked_sub(entry.before as usize).and_then(|start| bytes.get(start..)) else {
                 continue;
             };

@@ -1,5 +1,7 @@
 //! What a path says about a file, by its folders and its name alone.
 
+use std::borrow::Cow;
+
 /// True for a file known as a test, a fixture or an example, and for one that others wrote: what is found there weighs less,
 /// and is not hidden.
 pub(crate) fn is_test(path: &str) -> bool {
@@ -18,16 +20,17 @@ pub(crate) fn is_vendored(path: &str) -> bool {
         ".yarn",
         "jspm_packages",
     ];
-    let name = name(path).to_ascii_lowercase();
-    FOLDERS.iter().any(|folder| has_folder(path, folder))
+    let lower = lower(path);
+    let name = name(&lower);
+    folders(&lower).any(|folder| FOLDERS.contains(&folder))
         || [".min.js", ".min.mjs", ".min.css"].iter().any(|end| name.ends_with(end))
 }
 
 /// True for a folder where migrations are put that no longer run.
 pub(crate) fn is_archive(path: &str) -> bool {
     const AGES: &[&str] = &["old", "archive", "archived", "obsolete", "deprecated", "squashed"];
-    folder(path).split('/').any(|folder| {
-        let folder = folder.to_ascii_lowercase();
+    folders(path).any(|folder| {
+        let folder = lower(folder);
         folder.split(['_', '-', '.']).any(|word| AGES.contains(&word))
     })
 }
@@ -62,15 +65,16 @@ pub(crate) fn is_own_test(path: &str) -> bool {
         // Rules, and the examples in them.
         ".failsafe",
     ];
-    let lower = path.to_ascii_lowercase();
-    let (folders, name) = lower.rsplit_once('/').unwrap_or(("", &lower));
+    let lower = lower(path);
+    let name = name(&lower);
     let called = |folder: &str| {
         ["_test", "_tests", "-test", "-tests"].iter().any(|end| folder.ends_with(end)) || FOLDERS.contains(&folder)
     };
-    if folders.split('/').any(called) {
+    if folders(&lower).any(called) {
         return true;
     }
-    let (stem, extension) = name.rsplit_once('.').unwrap_or((name, ""));
+    let extension = extension(name);
+    let stem = stem(name);
     name.starts_with("test_")
         || name.starts_with(".env.test")
         || [".example", ".sample", ".template", ".dist"].iter().any(|word| name.contains(word))
@@ -96,40 +100,70 @@ pub(crate) fn is_python_test(path: &str) -> bool {
 
 /// True for a file that a package manager writes: it is full of sums that look like secrets.
 pub(crate) fn is_lock_file(path: &str) -> bool {
-    let name = name(path).to_ascii_lowercase();
+    let name = lower(name(path));
     name.ends_with(".lock")
         || name.ends_with("-lock.json")
         || name.ends_with(".sum")
         || name.ends_with(".lockfile")
-        || matches!(
-            name.as_str(),
-            "npm-shrinkwrap.json" | "pnpm-lock.yaml" | "package.resolved" | "deno.lock" | "mix.lock"
-        )
+        || matches!(&*name, "npm-shrinkwrap.json" | "pnpm-lock.yaml" | "package.resolved" | "deno.lock" | "mix.lock")
 }
 
 /// True for a file that is written to be read by people.
 pub(crate) fn is_documentation(path: &str) -> bool {
-    matches!(extension(path).to_ascii_lowercase().as_str(), "md" | "mdx" | "markdown" | "rst" | "adoc")
+    matches!(&*lower(extension(path)), "md" | "mdx" | "markdown" | "rst" | "adoc")
 }
 
 /// The file's name without its folders.
 pub(crate) fn name(path: &str) -> &str {
-    path.rsplit('/').next().unwrap_or(path)
+    after_last(path, b'/').unwrap_or(path)
 }
 
 /// The folder the file is in, without a slash at the end; empty at the top.
 pub(crate) fn folder(path: &str) -> &str {
-    path.rsplit_once('/').map_or("", |(folder, _)| folder)
+    after_last(path, b'/').map_or("", |name| &path[..path.len() - name.len() - 1])
 }
 
 /// The file's extension as written, empty when it has none.
 pub(crate) fn extension(path: &str) -> &str {
-    name(path).rsplit_once('.').map_or("", |(_, extension)| extension)
+    // Of a name without a dot, one of its folders may have some.
+    after_last(path, b'.').filter(|extension| !extension.as_bytes().contains(&b'/')).unwrap_or("")
+}
+
+/// The file's name without its extension.
+fn stem(path: &str) -> &str {
+    let name = name(path);
+    after_last(name, b'.').map_or(name, |extension| &name[..name.len() - extension.len() - 1])
+}
+
+/// The names of the folders that the file is in, from the top down.
+pub(crate) fn folders(path: &str) -> impl Iterator<Item = &str> {
+    let mut rest = path;
+    std::iter::from_fn(move || {
+        let end = rest.as_bytes().iter().position(|byte| *byte == b'/')?;
+        let folder = &rest[..end];
+        rest = &rest[end + 1..];
+        Some(folder)
+    })
+}
+
+/// What stands behind the last of these signs. Paths are short and are asked about often: a plain loop outruns `rsplit`.
+fn after_last(text: &str, sign: u8) -> Option<&str> {
+    debug_assert!(sign.is_ascii());
+    text.as_bytes().iter().rposition(|byte| *byte == sign).map(|at| &text[at + 1..])
+}
+
+/// The path in small letters, copied only if it has others (ASCII).
+pub(crate) fn lower(path: &str) -> Cow<'_, str> {
+    if path.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        Cow::Owned(path.to_ascii_lowercase())
+    } else {
+        Cow::Borrowed(path)
+    }
 }
 
 /// True when one of the file's folders has this name.
 pub(crate) fn has_folder(path: &str, wanted: &str) -> bool {
-    folder(path).split('/').any(|folder| folder.eq_ignore_ascii_case(wanted))
+    folders(path).any(|folder| folder.eq_ignore_ascii_case(wanted))
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! Program text without its comments and strings, so that a check that looks for words sees code only. Not a parser: it
 //! knows how comments, strings and here-documents begin and end, and nothing else.
 
+use crate::paths;
+
 /// How a language writes comments and strings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Syntax {
@@ -15,7 +17,7 @@ pub(crate) enum Syntax {
 impl Syntax {
     /// The syntax of the file, by its extension.
     pub(crate) fn of(path: &str) -> Option<Self> {
-        match crate::paths::extension(path).to_ascii_lowercase().as_str() {
+        match &*paths::lower(paths::extension(path)) {
             "py" | "pyi" => Some(Self::Python),
             "rb" | "rake" => Some(Self::Ruby),
             "js" | "jsx" | "mjs" | "cjs" | "ts" | "tsx" | "mts" | "cts" | "vue" | "svelte" => Some(Self::JavaScript),

@@ -7,26 +7,25 @@ use std::ops::Range;
 use std::sync::OnceLock;
 
 use domain::{Category, Confidence, FileChange, FileChangeKind, Severity};
-use regex::Regex;
-use regex_automata::nfa::thompson::NFA;
+use regex::bytes::Regex;
 
 use super::secret::{self, entropy};
 use super::{AddedLine, FileHit, Hit};
 use crate::paths;
 use allow::{Allowed, Place};
+use lazy::{Lazy, Letters};
 use named::{Judge, Named, Value};
 pub(crate) use needs::{Needs, Runs};
 pub use row::{Loaded, parse, parse_own};
 
 mod allow;
 mod dialect;
+mod lazy;
 mod literal;
 mod named;
 mod needs;
 mod row;
 
-/// Bytes of a compiled expression. A row that needs more is refused.
-const COMPILED_BYTES_MAX: usize = 4 << 20;
 /// What a row looks for.
 #[derive(Debug)]
 pub struct Pattern {
@@ -46,7 +45,7 @@ pub struct Pattern {
 #[derive(Debug)]
 enum Form {
     Line(Lazy),
-    Named { names: Vec<Lazy>, tokens: Vec<Lazy>, compiled: OnceLock<Option<Named>> },
+    Named { names: Vec<Lazy>, tokens: Vec<Lazy>, compiled: OnceLock<Named> },
 }
 
 impl Form {
@@ -75,41 +74,6 @@ impl Form {
                 tokens.iter().map(|token| format!("(?:{})", token.plain())).collect::<Vec<_>>().join("|")
             }
         }
-    }
-}
-
-/// An expression that is compiled when it is first asked.
-#[derive(Debug)]
-struct Lazy {
-    text: String,
-    compiled: OnceLock<Option<Regex>>,
-}
-
-impl Lazy {
-    fn new(text: String) -> Self {
-        Self { text, compiled: OnceLock::new() }
-    }
-
-    /// The same of a file that may be written for another engine.
-    fn own(text: String) -> Self {
-        Self::new(dialect::with_plain_braces(text))
-    }
-
-    /// The text that is compiled.
-    fn plain(&self) -> String {
-        dialect::ascii(&self.text)
-    }
-
-    /// Whether the expression can be compiled: all of the way that can fail, which is a small part of it.
-    fn check(&self) -> Result<(), String> {
-        let hir = regex_syntax::parse(&self.plain()).map_err(|error| error.to_string())?;
-        let limits = NFA::config().nfa_size_limit(Some(COMPILED_BYTES_MAX));
-        NFA::compiler().configure(limits).build_from_hir(&hir).map(|_| ()).map_err(|error| error.to_string())
-    }
-
-    fn get(&self) -> Option<&Regex> {
-        let build = || regex::RegexBuilder::new(&self.plain()).size_limit(COMPILED_BYTES_MAX).build().ok();
-        self.compiled.get_or_init(build).as_ref()
     }
 }
 
@@ -149,7 +113,7 @@ impl Pattern {
     }
 
     fn is_for(&self, path: &str) -> bool {
-        self.path.as_ref().is_none_or(|wanted| wanted.get().is_some_and(|wanted| wanted.is_match(path)))
+        self.path.as_ref().is_none_or(|wanted| wanted.is_match(path))
     }
 
     /// What the row says of a file for its path alone.
@@ -189,7 +153,10 @@ impl Pattern {
     fn on_line(&self, line: &AddedLine<'_>) -> Vec<Hit> {
         match &self.form {
             Form::Line(expression) => {
-                let Some(regex) = expression.get() else { return Vec::new() };
+                if !expression.may_match(line.text) {
+                    return Vec::new();
+                }
+                let Some(regex) = expression.get(Letters::of(line.text)) else { return Vec::new() };
                 let hit = |range| match self.category {
                     Category::Secret => Hit::secret(range, self.message),
                     _ => Hit::at(range, self.message),
@@ -198,8 +165,7 @@ impl Pattern {
             }
             Form::Named { names, tokens, compiled } => {
                 let plain = |all: &[Lazy]| all.iter().map(Lazy::plain).collect::<Vec<_>>();
-                let named = compiled.get_or_init(|| Named::new(&plain(names), &plain(tokens))).as_ref();
-                named.map_or_else(Vec::new, |named| self.named(named, line))
+                self.named(compiled.get_or_init(|| Named::new(&plain(names), &plain(tokens))), line)
             }
         }
     }
@@ -226,7 +192,7 @@ impl Pattern {
     fn secrets(&self, regex: &Regex, text: &str, path: &str) -> Vec<Range<usize>> {
         let mut found = Vec::new();
         let mut at = 0;
-        while let Some(captures) = regex.captures_at(text, at) {
+        while let Some(captures) = regex.captures_at(text.as_bytes(), at) {
             let Some(whole) = captures.get(0) else { break };
             let secret = match self.kind {
                 Kind::Own { group: Some(group) } => captures.get(group).or(captures.get(0)),
@@ -234,10 +200,11 @@ impl Pattern {
                 _ => captures.name("secret"),
             };
             let Some(secret) = secret else { break };
-            let place = Place { secret: secret.as_str(), found: whole.as_str(), line: text, path };
+            let shown = |range| text.get(range).unwrap_or_default();
+            let place = Place { secret: shown(secret.range()), found: shown(whole.range()), line: text, path };
             let own = matches!(self.kind, Kind::Own { .. });
             let accepted = self.allows(place)
-                && (own || stands_alone(text, &secret.range()) && !secret::is_stand_in(secret.as_str()))
+                && (own || stands_alone(text, &secret.range()) && !secret::is_stand_in(place.secret))
                 && (own || !is_piece(text, &secret.range()));
             if accepted {
                 found.push(secret.range());

@@ -61,15 +61,15 @@ fn check(file: &FileDiff<'_>) -> Vec<(&'static str, FileHit)> {
 /// True for a path where migrations live, or that is named as one.
 fn is_migration(path: &str) -> bool {
     let folder = |folder: &str| {
-        let folder = folder.to_ascii_lowercase();
+        let folder = paths::lower(folder);
         folder.ends_with("migrations")
             || folder.ends_with("migration")
-            || matches!(folder.as_str(), "migrate" | "changelog" | "changelogs" | "flyway")
+            || matches!(&*folder, "migrate" | "changelog" | "changelogs" | "flyway")
     };
     static NAME: LazyLock<Regex> = LazyLock::new(|| {
         Regex::new(r"^(?:[VU][0-9][0-9._]*__.*|.*\.(?:up|down))\.sql$").expect("the pattern is tested")
     });
-    paths::folder(path).split('/').any(folder) || NAME.is_match(paths::name(path))
+    paths::folders(path).any(folder) || path.ends_with(".sql") && NAME.is_match(paths::name(path))
 }
 
 /// True for the file of a migration that takes it back.

@@ -44,7 +44,7 @@ fn check(diff: &Diff<'_>) -> Vec<(usize, FileHit)> {
     for (index, file) in diff.files.iter().enumerate() {
         let path = &file.change.path;
         // Of a migration that was there before, the way back was too.
-        if file.change.kind != FileChangeKind::Added || is_down(path) || !may_be_migration(path) {
+        if file.change.kind != FileChangeKind::Added || !may_be_migration(path) || is_down(path) {
             continue;
         }
         let Some(hunk) = file.hunks.first() else { continue };

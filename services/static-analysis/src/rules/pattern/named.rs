@@ -10,7 +10,8 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use domain::diff::LineKind;
 use regex::Regex;
 
-use super::{COMPILED_BYTES_MAX, stands_alone};
+use super::lazy::{Lazy, Letters};
+use super::stands_alone;
 use crate::rules::AddedLine;
 use crate::rules::secret::{self, entropy};
 
@@ -48,8 +49,8 @@ static TAIL: LazyLock<Regex> = LazyLock::new(|| {
 /// The expressions of one row.
 #[derive(Debug)]
 pub(super) struct Named {
-    names: Regex,
-    tokens: Vec<Arc<Regex>>,
+    names: Lazy,
+    tokens: Vec<Arc<Lazy>>,
 }
 
 /// A value, and how sure it is that it is one.
@@ -68,22 +69,28 @@ pub(super) struct Judge<'p> {
 }
 
 impl Named {
-    /// `None` when an expression does not compile.
-    pub(super) fn new(names: &[String], tokens: &[String]) -> Option<Self> {
-        let names = compile(&format!("(?i:{})", names.join("|")))?;
-        let tokens = tokens.iter().map(|token| shared(token)).collect::<Option<_>>()?;
-        Some(Self { names, tokens })
+    pub(super) fn new(names: &[String], tokens: &[String]) -> Self {
+        let names = Lazy::new(format!("(?i:{})", names.join("|")));
+        Self { names, tokens: tokens.iter().map(|token| shared(token)).collect() }
+    }
+
+    /// Where a name stands in `text`.
+    fn names<'t>(&self, text: &'t str) -> impl Iterator<Item = Range<usize>> + use<'_, 't> {
+        let names = self.names.get(Letters::of(text)).into_iter();
+        let found = names.flat_map(|names| names.find_iter(text.as_bytes()));
+        found.map(|name| name.range()).filter(|name| is_word(text, name.clone()))
     }
 
     /// The values behind a name in `text`.
     pub(super) fn values(&self, text: &str, judge: &Judge<'_>) -> Vec<Value> {
         let mut found: Vec<Value> = Vec::new();
-        for name in self.names.find_iter(text).filter(|name| is_word(text, name.range())) {
+        for name in self.names(text) {
             // One value is not found again behind a second name.
-            if found.last().is_some_and(|last| name.start() < last.range.end) {
+            if found.last().is_some_and(|last| name.start < last.range.end) {
                 continue;
             }
-            found.extend(self.behind(text, name.range(), name.end(), judge));
+            let end = name.end;
+            found.extend(self.behind(text, name, end, judge));
         }
         found
     }
@@ -95,32 +102,33 @@ impl Named {
             return None;
         }
         let above = line.text.trim_end();
-        let name = self.names.find_iter(above).filter(|name| is_word(above, name.range())).last()?;
-        if above.len() - name.end() > REACH_BYTES / 2 {
+        let name = self.names(above).last()?;
+        if above.len() - name.end > REACH_BYTES / 2 {
             return None;
         }
         let below = &next.text[..next.text.floor_char_boundary(BELOW_BYTES_MAX)];
         if let Some(value) = secret::value_below(line) {
             let joined = format!("{above} {value}");
-            let value = self.behind(&joined, name.range(), above.len() + 1, judge);
-            return value.map(|value| (name.start()..above.len(), value.doubtful));
+            let value = self.behind(&joined, name.clone(), above.len() + 1, judge);
+            return value.map(|value| (name.start..above.len(), value.doubtful));
         }
         // A heading such as `acme:` or `[acme]`, a comment or another field: the next line says that it is a key.
         let heading = above.ends_with([':', '{', ']', '>', '(']);
         let joined = format!("{above}\n{}", below.trim_start());
-        let value = self.behind(&joined, name.range(), above.len() + 1, judge)?;
-        Some((name.start()..above.len(), value.doubtful || !heading))
+        let value = self.behind(&joined, name.clone(), above.len() + 1, judge)?;
+        Some((name.start..above.len(), value.doubtful || !heading))
     }
 
     /// The first value that begins at `from` or later, in reach of the name.
     fn behind(&self, text: &str, name: Range<usize>, from: usize, judge: &Judge<'_>) -> Option<Value> {
+        let letters = Letters::of(text);
         let reach = text.floor_char_boundary(name.end + REACH_BYTES);
         for start in from..reach.min(text.len()) {
             if !text.is_char_boundary(start) || !may_begin(text, start, name.end) {
                 continue;
             }
             for token in &self.tokens {
-                let Some(found) = token.find(&text[start..]) else { continue };
+                let Some(found) = token.get(letters)?.find(&text.as_bytes()[start..]) else { continue };
                 let range = start..start + found.end();
                 if stands_alone(text, &range)
                     && let Some(doubtful) = accepts(text, &name, &range, judge)
@@ -199,20 +207,12 @@ fn is_word(text: &str, name: Range<usize>) -> bool {
     begins && (!goes_on || SECRET_WORDS.iter().any(|word| rest.starts_with(word)))
 }
 
-fn compile(expression: &str) -> Option<Regex> {
-    regex::RegexBuilder::new(expression).size_limit(COMPILED_BYTES_MAX).build().ok()
-}
-
-/// The compiled expression for a value, the same for all rows that ask for it.
-fn shared(token: &str) -> Option<Arc<Regex>> {
-    static COMPILED: LazyLock<Mutex<HashMap<String, Arc<Regex>>>> = LazyLock::new(Mutex::default);
-    let mut compiled = COMPILED.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(known) = compiled.get(token) {
-        return Some(Arc::clone(known));
-    }
-    let new = Arc::new(compile(&format!(r"\A(?:{token})"))?);
-    compiled.insert(token.to_owned(), Arc::clone(&new));
-    Some(new)
+/// The expression for a value, the same for all rows that ask for it.
+fn shared(token: &str) -> Arc<Lazy> {
+    static KNOWN: LazyLock<Mutex<HashMap<String, Arc<Lazy>>>> = LazyLock::new(Mutex::default);
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    let new = || Arc::new(Lazy::new(format!(r"\A(?:{token})")));
+    Arc::clone(known.entry(token.to_owned()).or_insert_with(new))
 }
 
 #[cfg(test)]
@@ -223,7 +223,7 @@ mod tests {
 
     #[track_caller]
     fn check(name: &str, strict: bool, text: &str, expected: Option<bool>) {
-        let named = Named::new(&[name.to_owned()], &["[0-9a-z]{20}".to_owned()]).unwrap();
+        let named = Named::new(&[name.to_owned()], &["[0-9a-z]{20}".to_owned()]);
         let text = text.replace('V', VALUE);
         let found = named.values(&text, &Judge { strict, allows: &|_| true });
         assert_eq!(found.first().map(|value| value.doubtful), expected, "{text}");

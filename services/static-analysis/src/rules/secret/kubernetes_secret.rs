@@ -34,7 +34,7 @@ pub static RULE: Rule = Rule {
 const BYTES_MIN: usize = 4;
 
 fn applies(file: &FileChange) -> bool {
-    matches!(paths::extension(&file.path).to_ascii_lowercase().as_str(), "yaml" | "yml" | "json" | "tpl" | "gotmpl")
+    matches!(&*paths::lower(paths::extension(&file.path)), "yaml" | "yml" | "json" | "tpl" | "gotmpl")
 }
 
 fn check(file: &FileDiff<'_>) -> Vec<FileHit> {
@@ -59,7 +59,7 @@ fn document(hunk: &Hunk<'_>, lines: std::ops::Range<usize>) -> Vec<(usize, Hit)>
     let shown = |index: &usize| hunk.lines[*index].kind != LineKind::Removed;
     let is_secret = |line: &Line<'_>| {
         // Most files of this sort hold no such line: the cheap question first.
-        line.text.contains("kind")
+        line.text.trim_start().trim_start_matches(['"', '\'']).starts_with("kind")
             && field(line.text).is_some_and(|(key, value)| key == "kind" && bare(value).eq_ignore_ascii_case("secret"))
     };
     if !lines.clone().filter(shown).any(|index| is_secret(&hunk.lines[index])) {

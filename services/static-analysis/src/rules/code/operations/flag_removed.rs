@@ -37,7 +37,7 @@ static ELSE: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"(?:^|\s|\})else\b")
 const REACH_LINES: usize = 60;
 
 fn applies(change: &FileChange) -> bool {
-    Syntax::of(&change.path).is_some() && change.lines_deleted > 0
+    change.lines_deleted > 0 && Syntax::of(&change.path).is_some()
 }
 
 fn check(file: &FileDiff<'_>) -> Vec<FileHit> {

@@ -1,5 +1,7 @@
 //! A lockfile that changes without its manifest, or the other way round.
 
+use std::collections::{HashMap, HashSet};
+
 use domain::diff::{Diff, FileDiff, LineKind};
 use domain::{Category, Confidence, FileChangeKind, Severity};
 
@@ -42,13 +44,11 @@ const PAIRS: &[(&str, &[&str], &[&str])] = &[
 
 /// Lines that a lockfile changes by when something is only put in order.
 const SMALL_LINES: u32 = 2;
+/// Folders that are looked at above one.
+const DEPTH_MAX: usize = 64;
 
 fn check(diff: &Diff<'_>) -> Vec<(usize, FileHit)> {
-    let changed = |folder: &str, names: &[&str]| {
-        diff.files.iter().any(|file| {
-            names.contains(&paths::name(&file.change.path)) && is_near(folder, paths::folder(&file.change.path))
-        })
-    };
+    let places = Places::of(diff);
     let mut hits = Vec::new();
     for (index, file) in diff.files.iter().enumerate() {
         if file.change.kind != FileChangeKind::Modified {
@@ -57,14 +57,16 @@ fn check(diff: &Diff<'_>) -> Vec<(usize, FileHit)> {
         let (name, folder) = (paths::name(&file.change.path), paths::folder(&file.change.path));
         for (manifest, locks, words) in PAIRS {
             // Lockfiles are refreshed by themselves every day; one that gains packages whose manifest nobody touched is worth a look.
-            let alone = locks.contains(&name) && !changed(folder, &[manifest]) && file.change.lines_added > SMALL_LINES;
+            let alone =
+                locks.contains(&name) && !places.has_near(folder, manifest) && file.change.lines_added > SMALL_LINES;
             if alone {
                 hits.push((index, FileHit::on_file("other versions are installed than the manifest's history tells")));
             }
             if *manifest == name
                 && adds_dependency(file, words)
-                && !changed(folder, locks)
-                && has_lock_elsewhere(diff, locks)
+                && !locks.iter().any(|lock| places.has_near(folder, lock))
+                // The diff shows only what changed: that there is a lockfile at all is known from another of its kind.
+                && locks.iter().any(|lock| places.0.contains_key(lock))
             {
                 hits.push((
                     index,
@@ -78,11 +80,44 @@ fn check(diff: &Diff<'_>) -> Vec<(usize, FileHit)> {
     hits
 }
 
-/// Whether two folders are the same, or one above the other: a workspace has one lockfile at its top.
-fn is_near(one: &str, other: &str) -> bool {
-    let above =
-        |a: &str, b: &str| a.is_empty() || b == a || b.strip_prefix(a).is_some_and(|rest| rest.starts_with('/'));
-    above(one, other) || above(other, one)
+/// Where a diff has manifests and lockfiles, by their names.
+#[derive(Default)]
+struct Places<'d>(HashMap<&'d str, Folders<'d>>);
+
+/// The folders of the files of one name.
+#[derive(Default)]
+struct Folders<'d> {
+    own: HashSet<&'d str>,
+    /// Those and the folders above them.
+    above: HashSet<&'d str>,
+}
+
+impl<'d> Places<'d> {
+    fn of(diff: &'d Diff<'_>) -> Self {
+        let mut places = Self::default();
+        for path in diff.files.iter().map(|file| file.change.path.as_str()) {
+            let name = paths::name(path);
+            if PAIRS.iter().any(|(manifest, locks, _)| *manifest == name || locks.contains(&name)) {
+                let folders = places.0.entry(name).or_default();
+                folders.own.insert(paths::folder(path));
+                folders.above.extend(with_those_above(paths::folder(path)));
+            }
+        }
+        places
+    }
+
+    /// Whether there is a file of this name in the folder, or in one above or below it: a workspace has one lockfile at its top.
+    fn has_near(&self, folder: &str, name: &str) -> bool {
+        self.0.get(name).is_some_and(|folders| {
+            folders.above.contains(folder) || with_those_above(folder).any(|above| folders.own.contains(above))
+        })
+    }
+}
+
+/// The folder, and the folders above it up to the top, whose name is empty. Of a very deep one some are left out.
+fn with_those_above(folder: &str) -> impl Iterator<Item = &str> {
+    let above = folder.match_indices('/').map(|(end, _)| &folder[..end]);
+    ["", folder].into_iter().chain(above.take(DEPTH_MAX))
 }
 
 fn adds_dependency(file: &FileDiff<'_>, words: &[&str]) -> bool {
@@ -90,11 +125,6 @@ fn adds_dependency(file: &FileDiff<'_>, words: &[&str]) -> bool {
     lines.map(|line| line.text).any(|text| {
         !text.contains("\"version\"") && !text.starts_with("version") && words.iter().any(|word| text.contains(word))
     })
-}
-
-/// The diff shows only what changed: that there is a lockfile at all is known from another of its kind.
-fn has_lock_elsewhere(diff: &Diff<'_>, locks: &[&str]) -> bool {
-    diff.files.iter().any(|file| locks.contains(&paths::name(&file.change.path)))
 }
 
 #[cfg(test)]
@@ -107,6 +137,7 @@ mod tests {
     #[test]
     fn a_lockfile_without_its_manifest_is_found() {
         assert_eq!(scan_with(&RULE, vec![modified("web/package-lock.json", MORE)]).len(), 1);
+        assert_eq!(scan_with(&RULE, vec![modified("a/bc/go.sum", MORE), modified("a/b/go.mod", "+x")]).len(), 1);
         assert_eq!(scan_with(&RULE, vec![modified("Cargo.lock", MORE), modified("web/package.json", "+x")]).len(), 1);
     }
 
@@ -114,6 +145,7 @@ mod tests {
     fn both_together_and_small_changes_are_not() {
         assert_eq!(scan_with(&RULE, vec![modified("Cargo.lock", MORE), modified("a/Cargo.toml", "+b = \"1\"")]), []);
         assert_eq!(scan_with(&RULE, vec![modified("Cargo.lock", "+a")]), []);
+        assert_eq!(scan_with(&RULE, vec![modified("a/b/go.sum", MORE), modified("a/go.mod", "+b v1")]), []);
         assert_eq!(scan_with(&RULE, vec![modified("package.json", "+  \"a\": \"^1.0.0\",")]), []);
     }
 

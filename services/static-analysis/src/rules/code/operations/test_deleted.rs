@@ -24,6 +24,10 @@ pub static RULE: Rule = Rule {
 };
 
 fn check(diff: &Diff<'_>) -> Vec<(usize, FileHit)> {
+    // Cheap, and most changes delete none.
+    if diff.files.iter().all(|file| file.change.kind != FileChangeKind::Deleted) {
+        return Vec::new();
+    }
     let is_code = |path: &str| Syntax::of(path).is_some();
     let changes = |kind: FileChangeKind| {
         matches!(kind, FileChangeKind::Added | FileChangeKind::Modified | FileChangeKind::Renamed)

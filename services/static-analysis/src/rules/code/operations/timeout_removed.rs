@@ -41,10 +41,11 @@ static LIMIT: LazyLock<Regex> = LazyLock::new(|| {
 });
 
 fn applies(change: &FileChange) -> bool {
-    let config = ["yml", "yaml", "toml", "json", "conf", "ini", "properties"].contains(&paths::extension(&change.path));
+    let config =
+        || ["yml", "yaml", "toml", "json", "conf", "ini", "properties"].contains(&paths::extension(&change.path));
     change.lines_deleted > 0
         && change.lines_added > 0
-        && (Syntax::of(&change.path).is_some() || config)
+        && (Syntax::of(&change.path).is_some() || config())
         && !paths::is_lock_file(&change.path)
 }
 

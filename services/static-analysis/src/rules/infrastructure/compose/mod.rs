@@ -110,7 +110,7 @@ const DATABASES: &[&str] = &[
 const SENSITIVE: &[&str] = &["/", "/boot", "/dev", "/etc", "/lib", "/proc", "/root", "/sys", "/usr", "/var"];
 
 fn is_compose(change: &FileChange) -> bool {
-    let name = paths::name(&change.path).to_ascii_lowercase();
+    let name = paths::lower(paths::name(&change.path));
     let stem = name.strip_suffix(".yml").or(name.strip_suffix(".yaml"));
     change.kind != FileChangeKind::Deleted
         && stem.is_some_and(|stem| stem.split(['.', '-', '_']).any(|word| word == "compose"))

@@ -49,10 +49,10 @@ const fn rule(id: &'static str, title: &'static str, severity: Severity) -> Rule
 }
 
 fn is_dockerfile(change: &FileChange) -> bool {
-    let name = paths::name(&change.path).to_ascii_lowercase();
+    let name = paths::lower(paths::name(&change.path));
     let named = |word: &str| {
         let before = name.strip_prefix(word).is_some_and(|rest| rest.starts_with(['.', '-', '_']));
-        name == word || before || name.ends_with(&format!(".{word}"))
+        name == word || before || name.strip_suffix(word).is_some_and(|rest| rest.ends_with('.'))
     };
     // What only ends in a source file's extension is a program about Dockerfiles.
     let program =

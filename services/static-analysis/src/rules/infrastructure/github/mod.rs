@@ -64,8 +64,8 @@ const fn rule(id: &'static str, title: &'static str, severity: Severity) -> Rule
 fn is_github_workflow(change: &FileChange) -> bool {
     let path = change.path.as_str();
     let folder = paths::folder(path);
-    change.kind != FileChangeKind::Deleted
-        && super::is_yaml(path)
+    super::is_yaml(path)
+        && change.kind != FileChangeKind::Deleted
         && (folder == ".github/workflows" || folder.ends_with("/.github/workflows"))
 }
 
@@ -75,7 +75,9 @@ fn is_dependabot(path: &str) -> bool {
 
 fn is_github_file(change: &FileChange) -> bool {
     let action = matches!(paths::name(&change.path), "action.yml" | "action.yaml");
-    change.kind != FileChangeKind::Deleted && (action || is_dependabot(&change.path) || is_github_workflow(change))
+    super::is_yaml(&change.path)
+        && change.kind != FileChangeKind::Deleted
+        && (action || is_dependabot(&change.path) || is_github_workflow(change))
 }
 
 fn check(file: &FileDiff<'_>) -> Vec<(&'static str, FileHit)> {

@@ -70,13 +70,15 @@ const fn rule(id: &'static str, title: &'static str, severity: Severity) -> Rule
 
 /// True for YAML that may be a Kubernetes manifest or a chart's template, and not a known other thing.
 fn may_be_kubernetes(change: &FileChange) -> bool {
-    let name = paths::name(&change.path).to_ascii_lowercase();
+    let name = paths::lower(paths::name(&change.path));
+    let other = || {
+        name.contains("compose")
+            || paths::has_folder(&change.path, "workflows")
+            || paths::has_folder(&change.path, ".github")
+            || matches!(&*name, "action.yml" | "action.yaml" | ".gitlab-ci.yml" | "chart.yaml" | "pnpm-lock.yaml")
+    };
     let yaml = matches!(paths::extension(&name), "yml" | "yaml" | "tpl");
-    let other = name.contains("compose")
-        || paths::has_folder(&change.path, "workflows")
-        || paths::has_folder(&change.path, ".github")
-        || matches!(name.as_str(), "action.yml" | "action.yaml" | ".gitlab-ci.yml" | "chart.yaml" | "pnpm-lock.yaml");
-    change.kind != FileChangeKind::Deleted && yaml && !other
+    yaml && change.kind != FileChangeKind::Deleted && !other()
 }
 
 fn check(file: &FileDiff<'_>) -> Vec<(&'static str, FileHit)> {

@@ -131,7 +131,7 @@ static DIRECTIVE: LazyLock<Regex> =
 const LINE_BYTES_MAX: usize = 4_096;
 
 fn is_nginx(change: &FileChange) -> bool {
-    let path = change.path.to_ascii_lowercase();
+    let path = paths::lower(&change.path);
     let name = paths::name(&path);
     let configuration = matches!(paths::extension(name), "conf" | "nginx" | "vhost")
         || name.ends_with(".conf.template")

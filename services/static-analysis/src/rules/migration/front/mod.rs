@@ -88,7 +88,7 @@ pub(crate) fn hits(file: &FileDiff<'_>, sheets: &[Sheet], check: fn(&Script) -> 
 /// True for a file that may be a migration, by its path alone.
 pub(super) fn is_read(change: &FileChange) -> bool {
     const ENDINGS: [&str; 10] = ["sql", "rb", "py", "js", "ts", "mjs", "cjs", "mts", "cts", "xml"];
-    ENDINGS.iter().any(|ending| paths::extension(&change.path).eq_ignore_ascii_case(ending))
+    ENDINGS.contains(&&*paths::lower(paths::extension(&change.path)))
 }
 
 type Reader = fn(&str, &str, &mut Script);
@@ -97,10 +97,10 @@ type Reader = fn(&str, &str, &mut Script);
 fn reader(file: &FileDiff<'_>) -> Option<Reader> {
     let change = &file.change;
     let path = &change.path;
-    if change.kind == FileChangeKind::Deleted || is_down(path) || paths::is_archive(path) {
+    if change.kind == FileChangeKind::Deleted {
         return None;
     }
-    match paths::extension(path).to_ascii_lowercase().as_str() {
+    let reader: Option<Reader> = match &*paths::lower(paths::extension(path)) {
         "sql" if is_forward_sql(change) => Some(plain_sql),
         "rb" if is_migration(path) || says(file, "Migration") => Some(|_, text, script| rails::read(text, script)),
         "py" if is_migration(path) || paths::has_folder(path, "versions") => {
@@ -111,7 +111,8 @@ fn reader(file: &FileDiff<'_>) -> Option<Reader> {
         }
         "xml" if is_migration(path) => Some(|_, text, script| liquibase::read(text, script)),
         _ => None,
-    }
+    };
+    reader.filter(|_| !is_down(path) && !paths::is_archive(path))
 }
 
 fn says(file: &FileDiff<'_>, word: &str) -> bool {
