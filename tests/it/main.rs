@@ -6,6 +6,7 @@ mod crash;
 mod deploy;
 mod diffs;
 mod front;
+mod history;
 mod join;
 mod layers;
 mod model;
