@@ -194,6 +194,24 @@ async fn an_imported_past_is_scored_with_grows_with_outcomes_and_survives_a_rest
         let (_, score) = scored(&fleet, numbers.next().unwrap(), "More").await;
         assert_eq!(value(&score, "file_reverts"), Some(3.0), "{}", fleet.logged("ml-scoring"));
     }
+    // What was recorded is there to learn from: 25 of the clone, and those that failed since.
+    let out = folder.path().join("own.json");
+    let train = ["model", "train", "--recorded", "--out", out.to_str().unwrap(), "--nats-url", &url];
+    let refused = failsafe(&train).await;
+    let error = String::from_utf8_lossy(&refused.stderr);
+    assert!(!refused.status.success() && error.contains("3 of 27 rows failed: at least 30 are needed"), "{error}");
+    let trained = text(&failsafe(&[&train[..], &["--synthetic"]].concat()).await).replace('\n', " ");
+    assert!(
+        trained.contains("learned from 27 deployments of 1 service, 3 of them failed, and from 900 generated"),
+        "{trained}"
+    );
+    let drift = failsafe(&["model", "drift", "--nats-url", &url]).await;
+    let said = String::from_utf8(drift.stdout).unwrap();
+    assert!(said.contains("on 27 deployments") && said.contains("3 failed where it expected"), "{said}");
+    assert_eq!(drift.status.code(), Some(1));
+    let drift = failsafe(&["model", "drift", "--nats-url", "nats://127.0.0.1:9"]).await;
+    assert_eq!(drift.status.code(), Some(3), "{}", String::from_utf8_lossy(&drift.stderr));
+
     let listed = text(&failsafe(&["history", "list", "--nats-url", &url]).await);
     assert!(
         listed.contains("acme/shop") && listed.contains("3 failed") && listed.contains("imported up to"),

@@ -2,6 +2,7 @@
 
 mod bus;
 mod history;
+mod model;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -12,6 +13,7 @@ use proto::v1;
 
 pub(crate) use bus::Bus;
 pub(crate) use history::{Git, History, HistoryImport, HistoryRows};
+pub(crate) use model::{Drift, Evaluate, FeaturesFormat, Model, Publish, Show, Train};
 
 /// FailSafe decides whether a deployment may go to production.
 ///
@@ -56,9 +58,10 @@ pub(crate) enum Command {
 }
 
 impl Command {
-    /// Whether it asks a running FailSafe: then 1 and 2 are verdicts, and a failure exits with another code.
+    /// Whether its exit code is an answer: then 1 and 2 mean something, and a failure exits with another code.
     pub(crate) const fn is_question(&self) -> bool {
-        matches!(self, Self::Submit(_) | Self::Status(_) | Self::List(_) | Self::Watch(_))
+        let drift = matches!(self, Self::Model(Model::Drift(_)));
+        drift || matches!(self, Self::Submit(_) | Self::Status(_) | Self::List(_) | Self::Watch(_))
     }
 }
 
@@ -342,91 +345,6 @@ impl From<CategoryName> for domain::Category {
             CategoryName::Code => Self::Code,
         }
     }
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Model {
-    /// Train a model from the outcomes of past deployments, and say how good it is on those that were held back.
-    Train(Train),
-    /// Say what a model expects of deployments, and how good that is where their outcome is known.
-    Evaluate(Evaluate),
-    /// Say where a model comes from, how good it is, and what each feature counts.
-    Show(Show),
-    /// Print what a model can look at: each feature with its source, its definition, and why.
-    Features {
-        /// How the table is printed.
-        #[arg(long, value_enum, default_value_t = FeaturesFormat::Text)]
-        format: FeaturesFormat,
-    },
-    /// Have every running ml-scoring score with a model, within a second and without a restart.
-    Publish(Publish),
-    /// Go back to the model that was published before; where there was none, to the replicas' own.
-    Rollback(Bus),
-    /// List what was published, the latest last.
-    Published(Bus),
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum FeaturesFormat {
-    /// For a terminal.
-    Text,
-    /// The page in the repository.
-    Markdown,
-}
-
-#[derive(Args, Debug)]
-pub(crate) struct Publish {
-    /// The model's file, as `failsafe model train` writes it.
-    #[arg(value_name = "FILE", required_unless_present = "none")]
-    pub(crate) model: Option<PathBuf>,
-    /// Let it score in the champion's shadow: its scores are stored to be compared, and never used.
-    #[arg(long)]
-    pub(crate) shadow: bool,
-    /// Instead of a model publish none: no shadow, or the replicas' own champion.
-    #[arg(long, conflicts_with = "model")]
-    pub(crate) none: bool,
-    #[command(flatten)]
-    pub(crate) bus: Bus,
-}
-
-#[derive(Args, Debug)]
-pub(crate) struct Evaluate {
-    /// The deployments as CSV, plain or gzipped; a column `label` (1 failed, 0 did not) tells what came of them.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) data: PathBuf,
-    /// The model; the one that FailSafe comes with unless named.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) model: Option<PathBuf>,
-    /// Where to write every prediction, as CSV with the columns id and probability.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) out: Option<PathBuf>,
-    /// Where to write the report with plots, as one HTML page that needs nothing else.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) html: Option<PathBuf>,
-}
-
-#[derive(Args, Debug)]
-pub(crate) struct Show {
-    /// The model; the one that FailSafe comes with unless named.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) model: Option<PathBuf>,
-}
-
-#[derive(Args, Debug)]
-pub(crate) struct Train {
-    /// Where to write the model; name the file in the setting ml_scoring.model_path to use it.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) out: PathBuf,
-    /// The past deployments as CSV, plain or gzipped [default: services/ml-scoring/data/deploy_prs.csv.gz].
-    #[arg(long, value_name = "FILE")]
-    pub(crate) data: Option<PathBuf>,
-    /// Start from the scenario demo-seed, which was chosen and not measured: alone without --data; with it, generated
-    /// deployments are learnt beside the recorded ones, the fewer the more of those failed, and none from 30 failures on.
-    #[arg(long)]
-    pub(crate) synthetic: bool,
-    /// The model's name for itself.
-    #[arg(long, value_name = "NAME", default_value = "own-1")]
-    pub(crate) name: String,
 }
 
 #[cfg(test)]

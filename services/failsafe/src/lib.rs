@@ -81,7 +81,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Scan(options) => scan::run(&options),
         Command::Rules(command) => rules::run(&command),
         Command::History(command) => history::run(&command).await.map(|()| ExitCode::SUCCESS),
-        Command::Model(command) => model::run(&command).await.map(|()| ExitCode::SUCCESS),
+        Command::Model(command) => model::run(&command).await,
     }
 }
 

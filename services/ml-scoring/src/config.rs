@@ -20,11 +20,14 @@ pub struct Config {
     pub in_flight_max: usize,
     /// The time zone in which a Friday has its afternoon, as its offset from UTC; only scenarios look at it.
     pub utc_offset: String,
+    /// How often a model is trained anew from the recorded outcomes; it replaces the champion only if it beats it on the latest
+    /// of them. Never when it is not set.
+    pub retrain_every_hours: Option<u64>,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { model_path: None, in_flight_max: 16, utc_offset: "+00:00".to_owned() }
+        Self { model_path: None, in_flight_max: 16, utc_offset: "+00:00".to_owned(), retrain_every_hours: None }
     }
 }
 

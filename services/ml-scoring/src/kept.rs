@@ -19,6 +19,8 @@ use tokio::sync::watch;
 use crate::features::{Features, Measures};
 use crate::history::reverts::{reverted, without_number};
 use crate::history::{Asked, Change, Key, Remembered, Repository, Touched};
+use crate::recorded::recorded;
+use crate::rows::Rows;
 
 /// How often what has changed is written down.
 const SAVE_EVERY: Duration = Duration::from_secs(30);
@@ -121,6 +123,15 @@ impl Histories {
             .filter(|change| change.key != own)
             .filter_map(|change| Some(change.features.as_ref()?.features(change.reverts.is_some())));
         look(features(deployment, &repository, self.utc_offset), &mut latest)
+    }
+
+    /// What came of all deployments, by now (seconds of Unix time); see [`recorded`].
+    pub(crate) fn recorded(&self, now: i64) -> (Rows, String) {
+        let mut entries: Vec<_> =
+            read(&self.repositories).iter().map(|(name, entry)| (name.clone(), Arc::clone(entry))).collect();
+        entries.sort_by(|(a, _), (b, _)| a.cmp(b));
+        let locked: Vec<_> = entries.iter().map(|(name, entry)| (name.as_str(), read(&entry.repository))).collect();
+        recorded(locked.iter().map(|(name, repository)| (*name, &**repository)), now)
     }
 
     /// Takes in what happens until the process is to end.

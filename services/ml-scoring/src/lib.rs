@@ -14,6 +14,8 @@ pub mod metrics;
 pub mod model;
 pub mod peers;
 pub mod published;
+pub mod recorded;
+pub mod retrain;
 pub mod rows;
 pub mod score;
 pub mod synthetic;
@@ -57,6 +59,12 @@ pub async fn run(process: Process, config: Config) -> anyhow::Result<()> {
     tracing::info!(model = model.basis(), "scoring with a model that was {}", model.file().provenance);
     let (models, histories) = (Models::new(model), Histories::new(utc_offset));
     tokio::spawn(models.clone().follow(process.bus.clone(), process.shutdown.clone()));
+    if let Some(hours) = config.retrain_every_hours {
+        anyhow::ensure!(hours > 0, "ml_scoring.retrain_every_hours must be at least 1");
+        let every = Duration::from_secs(3600 * hours);
+        let (models, histories) = (models.clone(), histories.clone());
+        tokio::spawn(retrain::by_the_clock(every, models, histories, process.bus.clone(), process.shutdown.clone()));
+    }
     let keeping = tokio::spawn(histories.clone().keep(process.bus.clone(), process.shutdown.clone()));
     tokio::select! {
         () = histories.caught_up() => {}

@@ -204,8 +204,13 @@ impl fmt::Display for Metrics {
 /// Mean negative log-likelihood of `predicted`, in nats.
 #[must_use]
 pub fn log_loss(predicted: &[Predicted]) -> f64 {
-    let loss = |p: &Predicted| softplus(if p.failed { -p.log_odds } else { p.log_odds });
-    predicted.iter().map(loss).sum::<f64>() / predicted.len() as f64
+    predicted.iter().map(|predicted| loss(*predicted)).sum::<f64>() / predicted.len() as f64
+}
+
+/// Negative log-likelihood of one prediction, in nats.
+#[must_use]
+pub fn loss(predicted: Predicted) -> f64 {
+    softplus(if predicted.failed { -predicted.log_odds } else { predicted.log_odds })
 }
 
 /// The probability of these log-odds.

@@ -95,6 +95,26 @@ impl Rows {
         self
     }
 
+    /// Those of which it is known what came of them.
+    #[must_use]
+    pub fn decided(&self) -> Self {
+        self.those(|row| row.failed.is_some())
+    }
+
+    /// The latest `count` of all, whichever their project.
+    #[must_use]
+    pub fn latest(&self, count: usize) -> Self {
+        let mut times: Vec<i64> = self.iter().map(|row| row.time).collect();
+        times.sort_unstable();
+        let from = times.len().checked_sub(count).and_then(|first| times.get(first)).copied();
+        self.those(|row| from.is_none_or(|from| row.time >= from))
+    }
+
+    fn those(&self, are: impl Fn(&Row) -> bool) -> Self {
+        let part = |rows: &[Row]| rows.iter().filter(|row| are(row)).cloned().collect();
+        Self { projects: self.projects.iter().map(|(name, rows)| (name.clone(), part(rows))).collect() }
+    }
+
     /// How many failed.
     #[must_use]
     pub fn failures(&self) -> usize {

@@ -6,7 +6,7 @@
 mod blend;
 mod solver;
 
-pub use blend::blend;
+pub use blend::{blend, blend_rows};
 
 use std::io::Read;
 
@@ -51,8 +51,11 @@ pub fn train(version: &str, rows: impl Read) -> anyhow::Result<Model> {
     learn(version, &rows, sha256)
 }
 
-/// The same from rows that have been read.
-fn learn(version: &str, rows: &Rows, sha256: String) -> anyhow::Result<Model> {
+/// The same from rows that are there already; `sha256` is the digest that tells them from others.
+///
+/// # Errors
+/// As [`train`].
+pub fn learn(version: &str, rows: &Rows, sha256: String) -> anyhow::Result<Model> {
     decided(rows)?;
     ensure!(
         rows.failures() >= FAILURES_MIN && rows.len() >= 2 * rows.failures(),

@@ -7,12 +7,16 @@ mod text;
 
 use std::fs::{self, File};
 use std::path::Path;
+use std::process::ExitCode;
 
 use anyhow::{Context, ensure};
 use domain::Provenance;
-use ml_scoring::Model;
 use ml_scoring::evaluation::{Evaluation, evaluate};
+use ml_scoring::published::{self, Role};
 use ml_scoring::rows::Rows;
+use ml_scoring::train::{blend_rows, learn};
+use ml_scoring::{Model, kept, recorded, retrain};
+use time::OffsetDateTime;
 
 use crate::cli::{self, Evaluate, FeaturesFormat, Show, Train};
 use crate::terminal::{Style, say};
@@ -21,9 +25,10 @@ use crate::terminal::{Style, say};
 const CARRIED: &str = "services/ml-scoring/data/deploy_prs.csv.gz";
 
 /// Runs one of the commands.
-pub(crate) async fn run(command: &cli::Model) -> anyhow::Result<()> {
+pub(crate) async fn run(command: &cli::Model) -> anyhow::Result<ExitCode> {
     match command {
-        cli::Model::Train(options) => train(options),
+        cli::Model::Drift(options) => return drift(options).await,
+        cli::Model::Train(options) => train(options).await,
         cli::Model::Evaluate(options) => measure(options),
         cli::Model::Show(options) => show(options),
         cli::Model::Features { format } => {
@@ -37,12 +42,22 @@ pub(crate) async fn run(command: &cli::Model) -> anyhow::Result<()> {
         cli::Model::Rollback(bus) => publish::roll_back(bus).await,
         cli::Model::Published(bus) => publish::list(bus).await,
     }
+    .map(|()| ExitCode::SUCCESS)
 }
 
 /// Trains a model and writes it to a file.
-fn train(options: &Train) -> anyhow::Result<()> {
+async fn train(options: &Train) -> anyhow::Result<()> {
     let (name, carried) = (&options.name, Path::new(CARRIED));
     let model = match (options.synthetic, &options.data) {
+        (synthetic, None) if options.recorded => {
+            let (rows, sha256) = recorded(&options.bus).await?;
+            let rows = rows.decided();
+            ensure!(
+                !rows.is_empty(),
+                "of no deployment it is known yet what came of it: that takes 30 days, or a failure"
+            );
+            if synthetic { blend_rows(name, &rows, sha256)? } else { learn(name, &rows, sha256)? }
+        }
         (true, None) => ml_scoring::synthetic::model(name)?,
         (true, Some(data)) => ml_scoring::blend(name, open(data)?)?,
         (false, data) => ml_scoring::train(name, open(data.as_deref().unwrap_or(carried))?)?,
@@ -54,6 +69,37 @@ fn train(options: &Train) -> anyhow::Result<()> {
     }
     say(&format!("\nWritten to {}; name it in the setting ml_scoring.model_path to use it.", options.out.display()));
     Ok(())
+}
+
+/// What came of the deployments that the running services scored.
+async fn recorded(bus: &cli::Bus) -> anyhow::Result<(Rows, String)> {
+    let histories = kept::written(&bus.connect().await?).await?;
+    let now = OffsetDateTime::now_utc().unix_timestamp();
+    Ok(recorded::recorded(histories.iter().map(|(name, history)| (name.as_str(), history)), now))
+}
+
+/// Says whether the model in use should be trained anew.
+async fn drift(options: &cli::Drift) -> anyhow::Result<ExitCode> {
+    let published = match &options.model {
+        Some(_) => None,
+        None => {
+            published::versions(&options.bus.connect().await?, Role::Champion).await?.pop().and_then(|last| last.model)
+        }
+    };
+    let model = match published {
+        Some(published) => published.map_err(anyhow::Error::msg).context("the published champion")?,
+        None => model(options.model.as_deref())?,
+    };
+    let rows = recorded(&options.bus).await?.0.decided().latest(options.last);
+    if rows.is_empty() {
+        say("Nothing can be said yet: of no deployment it is known what came of it. That takes 30 days, or a failure.");
+        return Ok(ExitCode::SUCCESS);
+    }
+    let evaluation = evaluate(&model, &rows);
+    say(&text::evaluation(&model, &evaluation, Style::of_stdout()));
+    let reasons = retrain::reasons(&model, &evaluation);
+    say(&text::advice(&reasons, Style::of_stdout()));
+    Ok(ExitCode::from(u8::from(!reasons.is_empty())))
 }
 
 /// Says what a model expects of deployments, and how good that is where their outcome is known.

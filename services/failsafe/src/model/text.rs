@@ -124,6 +124,21 @@ pub(super) fn evaluation(model: &Model, evaluation: &Evaluation, style: Style) -
     sheet.into_text()
 }
 
+/// Whether to train anew, and why.
+pub(super) fn advice(reasons: &[String], style: Style) -> String {
+    let mut sheet = Sheet::new(style);
+    sheet.space();
+    if reasons.is_empty() {
+        sheet.paragraph(0, Look::Good, "There is no reason to train it anew.");
+    } else {
+        sheet.paragraph(0, Look::Doubtful, "Train it anew (failsafe model train --recorded):");
+    }
+    for reason in reasons {
+        sheet.item(2, (Look::Plain, "-"), Look::Plain, reason);
+    }
+    sheet.into_text()
+}
+
 fn measured(sheet: &mut Sheet, quality: &Quality) {
     let rate = quality.failures as f64 / quality.rows as f64;
     let known =

@@ -28,8 +28,11 @@ pub fn blend(version: &str, rows: impl Read) -> anyhow::Result<Model> {
     blend_rows(version, &rows, sha256)
 }
 
-/// The same from rows that have been read.
-pub(super) fn blend_rows(version: &str, rows: &Rows, sha256: String) -> anyhow::Result<Model> {
+/// The same from rows that are there already; `sha256` is the digest that tells them from others.
+///
+/// # Errors
+/// As [`blend`].
+pub fn blend_rows(version: &str, rows: &Rows, sha256: String) -> anyhow::Result<Model> {
     super::decided(rows)?;
     ensure!(!rows.is_empty(), "there are no rows: without --data the scenario alone is written");
     if rows.failures() >= FAILURES_MIN {
