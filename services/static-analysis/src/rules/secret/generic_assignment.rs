@@ -1,9 +1,7 @@
 //! A value that looks random, assigned to a name that says secret. The net under the rules that know a provider's form.
 
-use std::ops::Range;
 use std::sync::LazyLock;
 
-use aho_corasick::AhoCorasick;
 use domain::{Category, Confidence, Severity};
 use regex::Regex;
 
@@ -47,32 +45,11 @@ pub static RULE: Rule = Rule {
 static ASSIGNMENT: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(
         r#"(?ix)
-        ^ ( [0-9a-z_.-]* (?: secret | token | passw(?:or)?d | passphrase | pwd | api[_-]?key | access[_-]?key | auth[_-]?key | credential ) [0-9a-z_.-]* )
+        ( [0-9a-z_.-]* (?: secret | token | passw(?:or)?d | passphrase | pwd | api[_-]?key | access[_-]?key | auth[_-]?key | credential ) [0-9a-z_.-]* )
         ["'`\]]{0,2} \s{0,5} (?: => | := | \?= | = | : ) \s{0,5}
         (?: "([^"\s]+)" | '([^'\s]+)' | `([^`\s]+)` | ([^\s"'`,;(){}\[\]]+) (?:[\s,;] | $) )"#,
     )
     .expect("the pattern is tested")
-});
-/// What every such name holds.
-static NAMES: LazyLock<AhoCorasick> = LazyLock::new(|| {
-    let words = [
-        "secret",
-        "token",
-        "passw",
-        "passphrase",
-        "pwd",
-        "apikey",
-        "api_key",
-        "api-key",
-        "accesskey",
-        "access_key",
-        "access-key",
-        "authkey",
-        "auth_key",
-        "auth-key",
-        "credential",
-    ];
-    AhoCorasick::builder().ascii_case_insensitive(true).build(words).expect("the words are few")
 });
 /// Names of what people choose.
 static PASSWORD: LazyLock<Regex> =
@@ -98,58 +75,31 @@ const LENGTH: std::ops::RangeInclusive<usize> = 8..=200;
 fn check(line: &AddedLine<'_>) -> Vec<Hit> {
     let (plain_values, prose) = (is_settings(line.path()), is_prose(line.path()));
     let mut hits = Vec::new();
-    for Assignment { named, quoted, plain } in assignments(line.text) {
-        let name = &line.text[named.clone()];
-        let is_quoted = quoted.is_some();
+    for captures in ASSIGNMENT.captures_iter(line.text) {
+        let Some(named) = captures.get(1) else { continue };
+        let name = named.as_str();
+        let quoted = captures.get(2).or(captures.get(3)).or(captures.get(4));
         // In a program an unquoted value is an expression; in settings it is a value.
-        let Some(range) = quoted.or(plain.filter(|_| plain_values)) else { continue };
-        let value = &line.text[range.clone()];
+        let Some(value) = quoted.or(captures.get(5).filter(|_| plain_values)) else { continue };
         if ABOUT.is_match(name.trim_matches(['_', '.', '-'])) {
             continue;
         }
         let chosen = CHOSEN.is_match(name);
-        let known = || providers::is_named(line.text, named.start, named.end) || providers::begins_like_a_token(value);
+        let known = || {
+            providers::is_named(line.text, named.start(), named.end()) || providers::begins_like_a_token(value.as_str())
+        };
         if !chosen && known() {
             continue;
         }
-        let of_tokens = chosen || value.bytes().all(is_of_tokens);
-        let hit = |severity| Hit::secret(range.clone(), "what is assigned here looks like a secret").severity(severity);
-        if of_tokens && looks_secret(value) {
+        let of_tokens = chosen || value.as_str().bytes().all(is_of_tokens);
+        let hit = |severity| Hit::secret(value.range(), "what is assigned here looks like a secret").severity(severity);
+        if of_tokens && looks_secret(value.as_str()) {
             hits.push(hit(if prose { Severity::Low } else { Severity::Medium }));
-        } else if is_quoted && PASSWORD.is_match(name) && looks_like_password(value) {
+        } else if quoted.is_some() && PASSWORD.is_match(name) && looks_like_password(value.as_str()) {
             hits.push(hit(Severity::Low));
         }
     }
     hits
-}
-
-/// Where a name that says secret is, and what stands behind it.
-struct Assignment {
-    named: Range<usize>,
-    quoted: Option<Range<usize>>,
-    plain: Option<Range<usize>>,
-}
-
-/// The assignments in a text, from left to right. Looked for from the names on, which are few: a machine's line is long.
-fn assignments(text: &str) -> Vec<Assignment> {
-    let is_of_name = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
-    let bytes = text.as_bytes();
-    let mut found = Vec::new();
-    let mut at = 0;
-    while let Some(word) = NAMES.find(&text[at..]) {
-        let word = at + word.start()..at + word.end();
-        let start = word.start - bytes[at..word.start].iter().rev().take_while(|byte| is_of_name(byte)).count();
-        let end = word.end + bytes[word.end..].iter().take_while(|byte| is_of_name(byte)).count();
-        let Some(captures) = ASSIGNMENT.captures(&text[start..]) else {
-            at = end;
-            continue;
-        };
-        let group = |number: usize| captures.get(number).map(|found| start + found.start()..start + found.end());
-        let quoted = group(2).or(group(3)).or(group(4));
-        found.extend(group(1).map(|named| Assignment { named, quoted, plain: group(5) }));
-        at = group(0).map_or(end, |all| all.end);
-    }
-    found
 }
 
 /// True for the signs that tokens and keys are made of: they travel in headers and addresses.
