@@ -93,6 +93,13 @@ impl Keywords {
         Self { filter, ranks, begins, entries: hashed.into_iter().map(|(_, entry)| entry).collect(), texts }
     }
 
+    /// Whether one of the keywords is in `text`, in whatever case (ASCII).
+    pub(crate) fn is_in(&self, text: &str) -> bool {
+        let mut found = false;
+        self.in_text(text, |_| found = true);
+        found
+    }
+
     /// Calls `seen` with the number of each keyword in `text`, in whatever case (ASCII), once for each time it is there.
     #[inline]
     pub(crate) fn in_text(&self, text: &str, mut seen: impl FnMut(usize)) {

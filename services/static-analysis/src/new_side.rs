@@ -4,12 +4,15 @@ use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use domain::diff::{Hunk, Line, LineKind};
+use tree_sitter::Node;
 
 /// What a hunk shows of the file after the change.
 pub(crate) struct NewSide {
     /// Context and added lines, each with its line feed.
     pub(crate) text: String,
     lines: Vec<Place>,
+    /// Of each line: the nearest at or below it that is new.
+    next_new: Vec<usize>,
 }
 
 /// A line of the text.
@@ -36,7 +39,13 @@ impl NewSide {
                 text.push('\n');
             }
         }
-        Self { text, lines }
+        let mut next_new = vec![usize::MAX; lines.len()];
+        let mut next = usize::MAX;
+        for (at, line) in lines.iter().enumerate().rev() {
+            next = if line.new { at } else { next };
+            next_new[at] = next;
+        }
+        Self { text, lines, next_new }
     }
 
     /// The number in the hunk of the line that this byte of the text is in.
@@ -47,9 +56,16 @@ impl NewSide {
     /// The number in the hunk of the first added line that these bytes of the text touch; what was only laid out anew does
     /// not count.
     pub(crate) fn first_added(&self, bytes: std::ops::Range<usize>) -> Option<usize> {
-        let lines = self.lines.get(self.position(bytes.start)..)?;
-        let within = lines.iter().enumerate().take_while(|(n, line)| *n == 0 || line.start < bytes.end);
-        within.map(|(_, line)| line).find(|line| line.new).map(|line| line.index)
+        let first = self.position(bytes.start);
+        let next = *self.next_new.get(first)?;
+        let line = self.lines.get(next).filter(|line| next == first || line.start < bytes.end)?;
+        Some(line.index)
+    }
+
+    /// True when one of the lines that a node of the text is on was added; what was only laid out anew does not count.
+    pub(crate) fn is_changed(&self, node: Node<'_>) -> bool {
+        let next = self.next_new.get(node.start_position().row);
+        next.is_some_and(|next| *next <= node.end_position().row)
     }
 
     /// True when every line that these bytes of the text touch was added.

@@ -9,6 +9,7 @@ use crate::source::{Syntax, code_only};
 
 pub mod bidirectional_text;
 pub mod eval_of_input;
+mod gate;
 pub(crate) mod go;
 pub mod operations;
 pub(crate) mod program;

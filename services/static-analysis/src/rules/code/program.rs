@@ -3,10 +3,11 @@
 //! A file is parsed hunk by hunk, as it reads after the change. What a hunk does not show (imports above it, the function
 //! around it) is not known, and a rule that would need it stays silent. No recursion: a program nests as deep as it likes.
 
+use std::cell::RefCell;
 use std::collections::HashSet;
 use std::ops::{ControlFlow, Range};
 
-use domain::diff::{FileDiff, LineKind};
+use domain::diff::{FileDiff, Hunk, LineKind};
 use tree_sitter::{Node, ParseOptions, ParseState, Parser, Tree};
 
 use super::{eval_of_input, go, python, sql_concatenation, tls_verification_off};
@@ -16,6 +17,8 @@ use crate::rules::{FileHit, Hit, Rule, Shared};
 
 /// The longest text that is parsed; a program written by hand is much shorter.
 const TEXT_BYTES_MAX: usize = 1 << 20;
+/// How far down a generator may say that it wrote the file.
+const HEADER_LINES: u32 = 40;
 /// How many lines below its beginning a change still counts as the cause of what begins there.
 const REACH_LINES: usize = 12;
 
@@ -36,6 +39,21 @@ impl Language {
         }
     }
 
+    /// Whether the words of the hunk are such that a rule may find something in it.
+    fn opens(self, path: &str, hunk: &Hunk<'_>) -> bool {
+        match self {
+            Self::Python => python::GATE.opens(path, hunk),
+            Self::Go => go::GATE.opens(path, hunk),
+        }
+    }
+
+    /// What `of` says of each kind of node, by the kind's number.
+    pub(crate) fn by_kind<T>(self, of: impl Fn(&str) -> T) -> Vec<T> {
+        let grammar = self.grammar();
+        let kinds = (0..=u16::MAX).take(grammar.node_kind_count());
+        kinds.map(|kind| of(grammar.node_kind_for_id(kind).unwrap_or(""))).collect()
+    }
+
     fn grammar(self) -> tree_sitter::Language {
         match self {
             Self::Python => tree_sitter_python::LANGUAGE.into(),
@@ -53,10 +71,10 @@ pub(super) static SHARED: Shared = Shared {
 
 /// What the rules find in the syntax of this file.
 fn check(file: &FileDiff<'_>) -> Vec<(&'static Rule, FileHit)> {
-    let Some(language) = Language::of(&file.change.path) else { return Vec::new() };
+    let Some(language) = Language::of(&file.change.path).filter(|_| !is_foreign(file)) else { return Vec::new() };
     let mut found = Vec::new();
     for (number, hunk) in file.hunks.iter().enumerate() {
-        if !hunk.lines.iter().any(|line| line.kind == LineKind::Added) {
+        if !hunk.lines.iter().any(|line| line.kind == LineKind::Added) || !language.opens(&file.change.path, hunk) {
             continue;
         }
         let side = NewSide::of(hunk);
@@ -71,13 +89,26 @@ fn check(file: &FileDiff<'_>) -> Vec<(&'static Rule, FileHit)> {
     found
 }
 
+/// True for a program that nobody here wrote, be it a copy of another's or what a generator made: whoever reads this change
+/// cannot mend it, and it is long.
+fn is_foreign(file: &FileDiff<'_>) -> bool {
+    const GENERATED: &[&str] = &[".pb.go", ".pb.gw.go", "_pb2.py", "_pb2_grpc.py"];
+    let path = &file.change.path;
+    paths::is_vendored(path)
+        || GENERATED.iter().any(|end| path.ends_with(end))
+        || file.hunks.first().is_some_and(|hunk| {
+            // As the Go project asks of generators: https://go.dev/s/generatedcode
+            let mut lines =
+                hunk.lines.iter().filter(|line| line.kind != LineKind::Removed && line.number <= HEADER_LINES);
+            lines.any(|line| line.text.starts_with("// Code generated ") && line.text.ends_with(" DO NOT EDIT."))
+        })
+}
+
 /// The syntax tree of `text`; `None` when it is too long, or so broken that making sense of it would take too long.
 pub(crate) fn parse(text: &str, language: Language) -> Option<Tree> {
     if text.len() > TEXT_BYTES_MAX {
         return None;
     }
-    let mut parser = Parser::new();
-    parser.set_language(&language.grammar()).ok()?;
     // Counted in steps and not in time, so that the same diff is always judged the same. A sound program takes a fraction.
     let mut steps_left = 1_000 + text.len();
     let mut progress = |_: &ParseState| {
@@ -86,11 +117,43 @@ pub(crate) fn parse(text: &str, language: Language) -> Option<Tree> {
     };
     let options = ParseOptions::new().progress_callback(&mut progress);
     let bytes = text.as_bytes();
-    parser.parse_with_options(&mut |at, _| bytes.get(at..).unwrap_or_default(), None, Some(options))
+    with_parser(language, |parser| {
+        let tree = parser.parse_with_options(&mut |at, _| bytes.get(at..).unwrap_or_default(), None, Some(options));
+        if tree.is_none() {
+            // Or else it would go on with this text when it is given the next.
+            parser.reset();
+        }
+        tree
+    })
+}
+
+/// Calls `with` with a parser of this language; each thread keeps its own, since making one takes longer than to parse a hunk.
+fn with_parser<T>(language: Language, with: impl FnOnce(&mut Parser) -> Option<T>) -> Option<T> {
+    thread_local! {
+        static PARSERS: RefCell<Vec<(Language, Parser)>> = const { RefCell::new(Vec::new()) };
+    }
+    PARSERS.with_borrow_mut(|parsers| {
+        if let Some((_, parser)) = parsers.iter_mut().find(|(known, _)| *known == language) {
+            return with(parser);
+        }
+        let mut parser = Parser::new();
+        parser.set_language(&language.grammar()).ok()?;
+        parsers.push((language, parser));
+        with(&mut parsers.last_mut()?.1)
+    })
 }
 
 /// Every named node below `root`, parents first, with its ancestors (the nearest last).
-pub(crate) fn walk<'t>(root: Node<'t>, mut visit: impl FnMut(Node<'t>, &[Node<'t>])) {
+pub(crate) fn walk<'t>(root: Node<'t>, visit: impl FnMut(Node<'t>, &[Node<'t>])) {
+    walk_where(root, |_| true, visit);
+}
+
+/// The same without what is below nodes that `enters` refuses.
+pub(crate) fn walk_where<'t>(
+    root: Node<'t>,
+    enters: impl Fn(Node<'t>) -> bool,
+    mut visit: impl FnMut(Node<'t>, &[Node<'t>]),
+) {
     let mut cursor = root.walk();
     let mut ancestors = Vec::new();
     loop {
@@ -98,7 +161,7 @@ pub(crate) fn walk<'t>(root: Node<'t>, mut visit: impl FnMut(Node<'t>, &[Node<'t
         if node.is_named() {
             visit(node, &ancestors);
         }
-        if cursor.goto_first_child() {
+        if enters(node) && cursor.goto_first_child() {
             ancestors.push(node);
             continue;
         }
@@ -137,6 +200,11 @@ impl<'a> Report<'a> {
         &self.file.change.path
     }
 
+    /// The text that the nodes are of.
+    pub(crate) fn side(&self) -> &'a NewSide {
+        self.side
+    }
+
     /// Notes what a rule found at a node, if the change is the cause of it. A rule speaks once about a line.
     pub(crate) fn at(&mut self, rule: &'static Rule, node: Node<'_>, message: &'static str) {
         self.hit(rule, node.byte_range(), |range| Hit::at(range, message));
@@ -170,5 +238,35 @@ impl<'a> Report<'a> {
         let end = bytes.end.saturating_sub(from).min(text.trim_end().len()).max(start);
         let hit = hit(start..end);
         self.found.push((rule, FileHit { line: Some((self.hunk, line)), hit }));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample;
+
+    #[test]
+    fn what_others_or_generators_wrote_is_not_parsed() {
+        #[track_caller]
+        fn check(path: &str, text: &str, expected: usize) {
+            assert_eq!(super::check(&sample::added(path, text)).len(), expected, "{path}");
+        }
+        let text = "package a\n\nfunc f() {\n\tx := unsafe.Pointer(y)\n}\n";
+        check("a/b.go", text, 1);
+        check("vendor/example.org/a/b.go", text, 0);
+        check("a/b.pb.go", text, 0);
+        check("a/b.go", &format!("// Code generated by x. DO NOT EDIT.\n\n{text}"), 0);
+        check("a/b.go", &format!("{text}\n// Code generated by hand.\n"), 1);
+    }
+
+    #[test]
+    fn a_text_that_is_given_up_leaves_nothing_behind() {
+        let broken = "((((([[[[{{{{".repeat(2_000);
+        let parsed = |text: &str| parse(text, Language::Python).map(|tree| tree.root_node().to_sexp());
+        let before = parsed("a = 1\n");
+        _ = parsed(&broken);
+        assert_eq!(parsed("a = 1\n"), before);
+        assert!(before.is_some_and(|tree| tree.contains("assignment")));
     }
 }

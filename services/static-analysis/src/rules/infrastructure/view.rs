@@ -40,7 +40,13 @@ pub(super) struct Seen {
 
 /// Every hunk of the file, read.
 pub(super) fn views<'f>(file: &'f FileDiff<'f>) -> Vec<View<'f>> {
-    (0..file.hunks.len()).map(|hunk| View::of(file, hunk)).collect()
+    views_where(file, |_| true)
+}
+
+/// Those hunks of the file of which `wanted` is true, read.
+pub(super) fn views_where<'f>(file: &'f FileDiff<'f>, wanted: impl Fn(&Hunk<'_>) -> bool) -> Vec<View<'f>> {
+    let hunks = file.hunks.iter().enumerate().filter(|(_, hunk)| wanted(hunk));
+    hunks.map(|(number, _)| View::of(file, number)).collect()
 }
 
 impl<'f> View<'f> {

@@ -7,6 +7,8 @@ mod contexts;
 mod conversions;
 mod errors;
 mod files;
+mod gate;
+mod ids;
 mod injection;
 mod model;
 mod network;
@@ -22,8 +24,9 @@ mod taint;
 mod tests;
 mod types;
 
-use tree_sitter::Tree;
+use tree_sitter::{Node, Tree};
 
+pub(super) use self::gate::GATE;
 use self::model::Model;
 use self::taint::Taint;
 use super::program::Report;
@@ -44,11 +47,12 @@ pub(super) fn rules() -> Vec<&'static Rule> {
     rows.chain(special.into_iter().flatten().copied()).collect()
 }
 
-/// Looks at everything in the tree.
+/// Looks at everything in the tree that can lead to what was changed.
 pub(super) fn check(text: &str, tree: &Tree, report: &mut Report<'_>) {
     let model = Model::of(text, tree);
     let taint = Taint::new(&model);
-    for &node in &model.nodes {
+    let side = report.side();
+    for &node in model.nodes.iter().filter(|node| side.is_changed(**node) || leads_away(&model, **node)) {
         match node.kind() {
             "call_expression" => {
                 let callee = model.callee(node);
@@ -85,5 +89,22 @@ pub(super) fn check(text: &str, tree: &Tree, report: &mut Report<'_>) {
             "expression_statement" => errors::check_statement(&model, node, report),
             _ => {}
         }
+    }
+}
+
+/// True for what may be found at another place than the node that tells of it: where a statement was put together, in the
+/// function that a folder is walked with, where a field is set.
+fn leads_away<'t>(model: &Model<'_, 't>, node: Node<'t>) -> bool {
+    match node.kind() {
+        "call_expression" => {
+            let name = node.child_by_field_name("function").and_then(|function| function.child_by_field_name("field"));
+            let starts = ["Exec", "Query", "Prepare", "Walk"];
+            name.is_some_and(|name| starts.iter().any(|start| model.source(name).starts_with(start)))
+        }
+        "composite_literal" => {
+            let of = node.child_by_field_name("type").map_or("", |of| model.source(of));
+            of.ends_with("Config")
+        }
+        _ => false,
     }
 }

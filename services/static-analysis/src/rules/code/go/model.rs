@@ -6,10 +6,12 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::ops::Range;
 use std::rc::Rc;
+use std::sync::LazyLock;
 
 use tree_sitter::{Node, Tree};
 
-use crate::rules::code::program::{children, text_of, walk};
+use super::ids::ById;
+use crate::rules::code::program::{Language, children, text_of, walk};
 
 /// How a variable came to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,16 +60,16 @@ pub(super) struct Model<'a, 't> {
     pub(super) types: HashMap<&'a str, Node<'t>>,
     pub(super) variables: Vec<Variable<'t>>,
     by_name: HashMap<&'a str, Vec<usize>>,
-    of_use: HashMap<usize, usize>,
-    parents: HashMap<usize, Node<'t>>,
+    of_use: ById<usize>,
+    parents: ById<Node<'t>>,
     /// The calls of each function or method of this name, whatever it belongs to.
     pub(super) calls: HashMap<&'a str, Vec<Node<'t>>>,
     /// Nodes of the kinds that rules look at, in order.
     pub(super) nodes: Vec<Node<'t>>,
     /// The children that were asked for, by node.
-    lists: RefCell<HashMap<usize, Rc<[Node<'t>]>>>,
+    lists: RefCell<ById<Rc<[Node<'t>]>>>,
     /// The types that were asked for, by node.
-    pub(super) known_types: RefCell<HashMap<usize, String>>,
+    pub(super) known_types: RefCell<ById<String>>,
     /// How many elements each parameter that was asked for has room for.
     pub(super) known_rooms: RefCell<HashMap<usize, Option<i128>>>,
     /// Expressions that may still be looked at for the question at hand, so that no file takes long.
@@ -125,6 +127,40 @@ const LOOKED_AT: &[&str] = &[
     "dec_statement",
 ];
 
+/// What a node is to the model.
+#[derive(Clone, Copy, Default)]
+struct Role {
+    looked_at: bool,
+    name: bool,
+    call: bool,
+    declares: bool,
+}
+
+/// The role of each kind of node, by its number: to compare names at every node would take longer than all else.
+static ROLES: LazyLock<Vec<Role>> = LazyLock::new(|| {
+    Language::Go.by_kind(|kind| Role {
+        looked_at: LOOKED_AT.contains(&kind),
+        name: kind == "identifier",
+        call: kind == "call_expression",
+        declares: DECLARING.contains(&kind),
+    })
+});
+
+const DECLARING: &[&str] = &[
+    "import_spec",
+    "function_declaration",
+    "method_declaration",
+    "type_spec",
+    "type_alias",
+    "var_spec",
+    "const_spec",
+    "short_var_declaration",
+    "range_clause",
+    "receive_statement",
+    "parameter_declaration",
+    "variadic_parameter_declaration",
+];
+
 impl<'a, 't> Model<'a, 't> {
     pub(super) fn of(text: &'a str, tree: &'t Tree) -> Self {
         let mut model = Self {
@@ -136,27 +172,29 @@ impl<'a, 't> Model<'a, 't> {
             types: HashMap::new(),
             variables: Vec::new(),
             by_name: HashMap::new(),
-            of_use: HashMap::new(),
-            parents: HashMap::new(),
+            of_use: ById::default(),
+            parents: ById::default(),
             calls: HashMap::new(),
             nodes: Vec::new(),
-            lists: RefCell::new(HashMap::new()),
-            known_types: RefCell::new(HashMap::new()),
+            lists: RefCell::new(ById::default()),
+            known_types: RefCell::new(ById::default()),
             known_rooms: RefCell::new(HashMap::new()),
             steps_left: Cell::new(0),
         };
         let mut names = Vec::new();
+        model.parents.reserve(model.root.descendant_count());
         walk(model.root, |node, ancestors| {
             if let Some(parent) = ancestors.last() {
                 model.parents.insert(node.id(), *parent);
             }
-            if LOOKED_AT.contains(&node.kind()) {
+            let role = ROLES.get(usize::from(node.kind_id())).copied().unwrap_or_default();
+            if role.looked_at {
                 model.nodes.push(node);
             }
-            if node.kind() == "identifier" {
+            if role.name {
                 names.push(node);
             }
-            if node.kind() == "call_expression"
+            if role.call
                 && let Some(function) = node.child_by_field_name("function")
             {
                 let name = function.child_by_field_name("field").unwrap_or(function);
@@ -164,7 +202,9 @@ impl<'a, 't> Model<'a, 't> {
                     model.calls.entry(text_of(text, name)).or_default().push(node);
                 }
             }
-            model.declare(node, ancestors);
+            if role.declares {
+                model.declare(node, ancestors);
+            }
         });
         // A hunk from the middle of a file shows no imports; most packages go by the same name everywhere.
         if model.packages.is_empty() {

@@ -6,6 +6,7 @@ use domain::diff::{FileDiff, LineKind};
 use domain::{Category, Confidence, FileChange, Severity};
 use regex::Regex;
 
+use crate::keywords::Keywords;
 use crate::rules::{Check, FileHit, Rule};
 use crate::source::Syntax;
 
@@ -25,6 +26,10 @@ pub static RULE: Rule = Rule {
     check: Check::File { applies, check },
 };
 
+/// What every way to ask for a flag holds: most lines hold none, and are not looked at further.
+static WORDS: LazyLock<Keywords> =
+    LazyLock::new(|| Keywords::new(["enabled", "variation", "active", "feature"].map(str::to_owned).to_vec()));
+
 /// The usual ways to ask for a flag, with its name.
 static FLAG: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(
@@ -41,7 +46,10 @@ fn applies(change: &FileChange) -> bool {
 }
 
 fn check(file: &FileDiff<'_>) -> Vec<FileHit> {
-    let asked = |text: &str| FLAG.captures(text).and_then(|found| Some(found.get(1)?.as_str().to_owned()));
+    let asked = |text: &str| {
+        let captures = WORDS.is_in(text).then(|| FLAG.captures(text)).flatten();
+        captures.and_then(|found| Some(found.get(1)?.as_str().to_owned()))
+    };
     let lines = || file.hunks.iter().flat_map(|hunk| &hunk.lines);
     let mut kept = None;
     let mut hits = Vec::new();

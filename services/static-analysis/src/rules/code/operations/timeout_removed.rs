@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use aho_corasick::AhoCorasick;
 use domain::diff::{FileDiff, LineKind};
 use domain::{Category, Confidence, FileChange, Severity};
 use regex::Regex;
 
+use crate::keywords::Keywords;
 use crate::paths;
 use crate::rules::{Check, FileHit, Rule};
 use crate::source::{Syntax, code_only};
@@ -29,9 +29,9 @@ pub static RULE: Rule = Rule {
 };
 
 /// What every name that speaks of a limit holds: most lines hold none, and are not looked at further.
-static WORDS: LazyLock<AhoCorasick> = LazyLock::new(|| {
+static WORDS: LazyLock<Keywords> = LazyLock::new(|| {
     let words = ["timeout", "time_out", "deadline", "retry", "retries", "max_attempts", "backoff"];
-    AhoCorasick::builder().ascii_case_insensitive(true).build(words).expect("the words are few")
+    Keywords::new(words.map(str::to_owned).to_vec())
 });
 
 /// A limit that is set: a name that speaks of one, and its value.
@@ -52,11 +52,11 @@ fn applies(change: &FileChange) -> bool {
 fn check(file: &FileDiff<'_>) -> Vec<FileHit> {
     let syntax = Syntax::of(&file.change.path);
     let lines = || file.hunks.iter().flat_map(|hunk| &hunk.lines);
-    if !lines().any(|line| line.kind == LineKind::Removed && WORDS.is_match(line.text)) {
+    if !lines().any(|line| line.kind == LineKind::Removed && WORDS.is_in(line.text)) {
         return Vec::new();
     }
     let limits = |text: &str| -> Vec<String> {
-        if !WORDS.is_match(text) {
+        if !WORDS.is_in(text) {
             return Vec::new();
         }
         let code = syntax.map_or_else(|| text.to_owned(), |syntax| code_only(text, syntax));

@@ -3,6 +3,7 @@
 
 mod calls;
 mod crypto;
+mod gate;
 mod imports;
 mod literals;
 mod process;
@@ -13,11 +14,14 @@ mod templates;
 mod tests;
 mod web;
 
+pub(super) use gate::GATE;
+
 use std::collections::{HashMap, HashSet};
+use std::sync::LazyLock;
 
 use tree_sitter::{Node, Tree};
 
-use super::program::{Report, children, text_of, walk};
+use super::program::{self, Report, children, text_of, walk_where};
 use crate::rules::Rule;
 
 /// Every rule of this language.
@@ -28,32 +32,67 @@ pub(super) fn rules() -> Vec<&'static Rule> {
     rows.chain(special.into_iter().flatten().copied()).collect()
 }
 
-/// Looks at everything in the tree.
+/// What a node may be to a rule.
+#[derive(Clone, Copy)]
+enum Role {
+    Import,
+    Call,
+    Text,
+    Statement,
+    Function,
+    None,
+}
+
+/// The role of each kind of node, by its number.
+static ROLES: LazyLock<Vec<Role>> = LazyLock::new(|| {
+    program::Language::Python.by_kind(|kind| match kind {
+        "import_statement" | "import_from_statement" => Role::Import,
+        "call" => Role::Call,
+        "string" | "concatenated_string" => Role::Text,
+        "assert_statement" | "except_clause" | "exec_statement" => Role::Statement,
+        "function_definition" => Role::Function,
+        _ => Role::None,
+    })
+});
+
+/// Looks at everything in the tree that was changed, and at all imports.
 pub(super) fn check(text: &str, tree: &Tree, report: &mut Report<'_>) {
     let mut scope = Scope { text, imported: HashSet::new(), names: HashMap::new() };
-    walk(tree.root_node(), |node, ancestors| match node.kind() {
-        "import_statement" | "import_from_statement" => {
-            scope.import(node);
-            imports::check(&scope, node, report);
+    let imports: Vec<_> = text.match_indices("import").map(|(at, _)| at).collect();
+    let has_import = |node: Node<'_>| {
+        let next = imports.partition_point(|at| *at < node.start_byte());
+        imports.get(next).is_some_and(|at| *at < node.end_byte())
+    };
+    let side = report.side();
+    let enters = |node: Node<'_>| node.child_count() > 0 && (side.is_changed(node) || has_import(node));
+    walk_where(tree.root_node(), enters, |node, ancestors| {
+        match ROLES.get(usize::from(node.kind_id())).copied().unwrap_or(Role::None) {
+            Role::Import => {
+                scope.import(node);
+                imports::check(&scope, node, report);
+            }
+            Role::Call if side.is_changed(node) => {
+                let call = scope.call(node);
+                rows::check(&call, report);
+                imports::check_call(&scope, &call, report);
+                calls::check(&scope, &call, report);
+                crypto::check(&scope, &call, report);
+                process::check(&scope, &call, report);
+                templates::check(&scope, &call, report);
+                web::check(&scope, &call, ancestors, report);
+                literals::check_call(&scope, &call, report);
+            }
+            // What is found at a text may be told of the pair that it is in.
+            Role::Text if ancestors.last().is_none_or(|above| side.is_changed(*above)) => {
+                literals::check(&scope, node, ancestors, report);
+            }
+            Role::Statement if side.is_changed(node) => statements::check(&scope, node, report),
+            Role::Function if side.is_changed(node) => {
+                literals::check_defaults(&scope, node, report);
+                crypto::check_defaults(&scope, node, report);
+            }
+            _ => {}
         }
-        "call" => {
-            let call = scope.call(node);
-            rows::check(&call, report);
-            imports::check_call(&scope, &call, report);
-            calls::check(&scope, &call, report);
-            crypto::check(&scope, &call, report);
-            process::check(&scope, &call, report);
-            templates::check(&scope, &call, report);
-            web::check(&scope, &call, ancestors, report);
-            literals::check_call(&scope, &call, report);
-        }
-        "string" | "concatenated_string" => literals::check(&scope, node, ancestors, report),
-        "assert_statement" | "except_clause" | "exec_statement" => statements::check(&scope, node, report),
-        "function_definition" => {
-            literals::check_defaults(&scope, node, report);
-            crypto::check_defaults(&scope, node, report);
-        }
-        _ => {}
     });
 }
 

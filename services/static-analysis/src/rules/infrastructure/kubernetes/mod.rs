@@ -3,13 +3,16 @@
 //! A manifest that is there from end to end is judged whole, also by what it leaves out. Of a changed one only what an added
 //! line says is judged, and what its removed lines took away.
 
-use domain::diff::FileDiff;
+use std::sync::LazyLock;
+
+use domain::diff::{FileDiff, Hunk, LineKind};
 use domain::{Category, Confidence, FileChange, FileChangeKind, Severity};
 
 use super::report::Report;
 use super::view::{self, View};
 use super::yaml::Yaml;
 use crate::engine::is_whole;
+use crate::keywords::Keywords;
 use crate::paths;
 use crate::rules::{Check, FileHit, Rule, Shared};
 
@@ -88,7 +91,7 @@ fn check(file: &FileDiff<'_>) -> Vec<(&'static str, FileHit)> {
         return Vec::new();
     }
     let mut hits = removed::check(file);
-    for view in view::views(file) {
+    for view in view::views_where(file, may_say_something) {
         let mut report = Report::new(&view);
         // The whole of a file is a manifest when it says so; of a hunk the name of its file has to do.
         let objects = objects(&view);
@@ -107,6 +110,19 @@ fn check(file: &FileDiff<'_>) -> Vec<(&'static str, FileHit)> {
         hits.extend(report.into_hits());
     }
     hits
+}
+
+/// False for a hunk that holds neither a manifest's beginning nor a key that tells something by itself: most of a project's YAML
+/// is other tools'.
+fn may_say_something(hunk: &Hunk<'_>) -> bool {
+    static KEYS: LazyLock<Keywords> = LazyLock::new(|| {
+        let own = ["apiVersion", "hostPath", "capabilities", "securityContext", "image"];
+        let mut keys: Vec<_> = own.into_iter().chain(rows::telling_keys()).map(str::to_ascii_lowercase).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        Keywords::new(keys)
+    });
+    hunk.lines.iter().any(|line| line.kind != LineKind::Removed && KEYS.is_in(line.text))
 }
 
 fn judge(report: &mut Report<'_, '_>, object: &Object<'_>) {

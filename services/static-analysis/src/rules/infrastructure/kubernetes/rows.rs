@@ -212,6 +212,12 @@ fn is_bad(bad: Bad, value: Yaml<'_>) -> bool {
     }
 }
 
+/// Of each path that tells something in a piece of a manifest: its longest key, which is the rarest.
+pub(super) fn telling_keys() -> impl Iterator<Item = &'static str> {
+    let rows = ROWS.iter().filter(|row| !row.bad.by_absence());
+    rows.flat_map(|row| row.paths).filter_map(|path| path.iter().copied().max_by_key(|key| key.len()))
+}
+
 /// Holds the rows that need no context against a piece of a manifest.
 pub(super) fn check_fragment(report: &mut Report<'_, '_>, document: &Document) {
     for (under, mapping) in document.mappings() {
