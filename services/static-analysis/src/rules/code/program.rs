@@ -17,7 +17,6 @@ use crate::rules::{FileHit, Hit, Rule, Shared};
 
 /// The longest text that is parsed; a program written by hand is much shorter.
 const TEXT_BYTES_MAX: usize = 1 << 20;
-/// How far down a generator may say that it wrote the file.
 /// How many lines below its beginning a change still counts as the cause of what begins there.
 const REACH_LINES: usize = 12;
 
