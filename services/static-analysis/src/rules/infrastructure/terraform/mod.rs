@@ -22,6 +22,7 @@ mod families;
 mod network;
 pub(crate) mod parse;
 mod path;
+mod pods;
 mod policy;
 mod protection;
 mod row;
@@ -67,7 +68,8 @@ impl Hit {
 }
 
 /// The functions, each asked about every block at the top of a file.
-const CHECKS: &[fn(&Block, &str, &mut Vec<Hit>)] = &[network::check, policy::check, secrets::check, various::check];
+const CHECKS: &[fn(&Block, &str, &mut Vec<Hit>)] =
+    &[network::check, pods::check, policy::check, secrets::check, various::check];
 
 fn check(file: &FileDiff<'_>) -> Vec<(&'static str, FileHit)> {
     let mut hits = protection::removed(file);

@@ -47,6 +47,15 @@ pub(super) fn check(block: &Block, _: &str, hits: &mut Vec<Hit>) {
         "yandex_vpc_security_group" => block.blocks("ingress").for_each(|rule| yandex(rule, hits)),
         "yandex_vpc_security_group_rule" if plain(block, "direction") == Some("ingress") => yandex(block, hits),
         "ncloud_access_control_group_rule" => block.blocks("inbound").for_each(|rule| ncloud(rule, hits)),
+        "ncloud_network_acl_rule" => {
+            let allows = |rule: &&Block| plain(rule, "rule_action") == Some("ALLOW");
+            softly(hits, |hits| block.blocks("inbound").filter(allows).for_each(|rule| ncloud(rule, hits)));
+        }
+        "tencentcloud_security_group_rule_set" => block.blocks("ingress").for_each(|rule| tencent(rule, hits)),
+        "aws_network_acl" => softly(hits, |hits| aws_acl(block.blocks("ingress"), hits)),
+        "aws_network_acl_rule" if plain(block, "egress") != Some("true") => {
+            softly(hits, |hits| aws_acl(std::iter::once(block), hits));
+        }
         // A hunk that shows the rule and not its group.
         "" if block.kind == "ingress" => aws(block, hits),
         _ => {}
@@ -234,4 +243,44 @@ fn yandex(block: &Block, hits: &mut Vec<Hit>) {
 fn ncloud(block: &Block, hits: &mut Vec<Hit>) {
     let Some(sources) = everybody(block, &["ip_block"]) else { return };
     report(block, &Opening { sources, ports: written(value(block, "port_range"), '-') }, hits);
+}
+
+fn tencent(block: &Block, hits: &mut Vec<Hit>) {
+    if plain(block, "action") != Some("ACCEPT") {
+        return;
+    }
+    let Some(sources) = everybody(block, &["cidr_block", "ipv6_cidr_block"]) else { return };
+    let every = block.attribute("port").is_none() || is_all(plain(block, "port"));
+    let ports = if every { Ports::All } else { written(value(block, "port"), '-') };
+    report(block, &Opening { sources, ports }, hits);
+}
+
+/// The rules of a network's list, in the order in which AWS asks them. What a rule forbids everybody the later ones cannot
+/// open, so behind the first such rule nothing is certain.
+fn aws_acl<'a>(rules: impl Iterator<Item = &'a Block>, hits: &mut Vec<Hit>) {
+    let number = |rule: &&Block| number(value(rule, "rule_no").or(value(rule, "rule_number")));
+    let mut rules: Vec<_> = rules.collect();
+    rules.sort_by_key(number);
+    for rule in rules {
+        let Some(sources) = everybody(rule, &["cidr_block", "ipv6_cidr_block"]) else { continue };
+        match plain(rule, "action").or(plain(rule, "rule_action")) {
+            Some("allow") => {}
+            _ => return,
+        }
+        let ports = match plain(rule, "protocol") {
+            protocol if is_all(protocol) => Ports::All,
+            Some("icmp" | "icmpv6" | "1" | "58") => continue,
+            _ => from_to(value(rule, "from_port"), value(rule, "to_port")),
+        };
+        report(rule, &Opening { sources, ports }, hits);
+    }
+}
+
+/// A list of a whole network is one of several doors: what it opens is worth a note.
+fn softly(hits: &mut Vec<Hit>, check: impl FnOnce(&mut Vec<Hit>)) {
+    let before = hits.len();
+    check(hits);
+    for hit in &mut hits[before..] {
+        hit.severity = Some(Severity::Low);
+    }
 }
