@@ -43,6 +43,10 @@ pub(super) fn check(block: &Block, _: &str, hits: &mut Vec<Hit>) {
         "openstack_networking_secgroup_rule_v2" if plain(block, "direction") == Some("ingress") => {
             openstack(block, hits)
         }
+        "openstack_compute_secgroup_v2" => block.blocks("rule").for_each(|rule| openstack(rule, hits)),
+        "oci_core_network_security_group_security_rule" if plain(block, "direction") == Some("INGRESS") => {
+            oci(block, hits);
+        }
         "oci_core_security_list" => block.blocks("ingress_security_rules").for_each(|rule| oci(rule, hits)),
         "yandex_vpc_security_group" => block.blocks("ingress").for_each(|rule| yandex(rule, hits)),
         "yandex_vpc_security_group_rule" if plain(block, "direction") == Some("ingress") => yandex(block, hits),
@@ -95,7 +99,18 @@ fn everybody<'a>(block: &'a Block, names: &[&str]) -> Option<&'a Attribute> {
 }
 
 fn is_everybody(text: &str) -> bool {
-    matches!(text, "0.0.0.0/0" | "::/0" | "*" | "0.0.0.0" | "<nw>/0") || text.eq_ignore_ascii_case("internet")
+    const EVERYBODY: [&str; 9] = [
+        "0.0.0.0/0",
+        "::/0",
+        "*",
+        "0.0.0.0",
+        "<nw>/0",
+        "/0",
+        "any",
+        "internet",
+        "0000:0000:0000:0000:0000:0000:0000:0000/0",
+    ];
+    EVERYBODY.iter().any(|everybody| text.eq_ignore_ascii_case(everybody))
 }
 
 fn number(value: Option<&Value>) -> Option<u32> {
@@ -211,12 +226,13 @@ fn alicloud(block: &Block, hits: &mut Vec<Hit>) {
 }
 
 fn openstack(block: &Block, hits: &mut Vec<Hit>) {
-    let Some(sources) = everybody(block, &["remote_ip_prefix"]) else { return };
-    report(
-        block,
-        &Opening { sources, ports: from_to(value(block, "port_range_min"), value(block, "port_range_max")) },
-        hits,
-    );
+    let Some(sources) = everybody(block, &["remote_ip_prefix", "cidr"]) else { return };
+    if plain(block, "ip_protocol") == Some("icmp") {
+        return;
+    }
+    let of = |name, older| value(block, name).or(value(block, older));
+    let ports = from_to(of("port_range_min", "from_port"), of("port_range_max", "to_port"));
+    report(block, &Opening { sources, ports }, hits);
 }
 
 fn oci(block: &Block, hits: &mut Vec<Hit>) {
@@ -224,7 +240,10 @@ fn oci(block: &Block, hits: &mut Vec<Hit>) {
     let options = block.blocks("tcp_options").chain(block.blocks("udp_options")).next();
     let ports = match options {
         _ if is_all(plain(block, "protocol")) => Ports::All,
-        Some(options) => from_to(value(options, "min"), value(options, "max")),
+        Some(options) => {
+            let range = options.blocks("destination_port_range").next().unwrap_or(options);
+            from_to(value(range, "min"), value(range, "max"))
+        }
         None => Ports::Unknown,
     };
     report(block, &Opening { sources, ports }, hits);

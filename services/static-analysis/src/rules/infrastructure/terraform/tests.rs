@@ -232,6 +232,13 @@ fn lists_of_whole_networks_are_read_in_order() {
     let ncloud = "resource \"ncloud_network_acl_rule\" \"a\" {\n  inbound {\n    rule_action = \"X\"\n    ip_block = \"0.0.0.0/0\"\n    port_range = \"20-22\"\n  }\n}\n";
     check_file(rule, &ncloud.replace('X', "ALLOW"), &[(4, Low)]);
     check_file(rule, &ncloud.replace('X', "DROP"), &[]);
+    let oci = "resource \"oci_core_network_security_group_security_rule\" \"a\" {\n  direction = \"X\"\n  protocol = \"6\"\n  source = \"0.0.0.0/0\"\n  tcp_options {\n    destination_port_range {\n      min = 22\n      max = 22\n    }\n  }\n}\n";
+    check_file(rule, &oci.replace('X', "INGRESS"), &[(4, High)]);
+    check_file(rule, &oci.replace('X', "INGRESS").replace("22", "443"), &[]);
+    check_file(rule, &oci.replace('X', "EGRESS"), &[]);
+    let openstack = "resource \"openstack_compute_secgroup_v2\" \"a\" {\n  rule {\n    ip_protocol = \"X\"\n    from_port = 22\n    to_port = 22\n    cidr = \"0.0.0.0/0\"\n  }\n}\n";
+    check_file(rule, &openstack.replace('X', "tcp"), &[(6, High)]);
+    check_file(rule, &openstack.replace('X', "icmp"), &[]);
     let tencent = "resource \"tencentcloud_security_group_rule_set\" \"a\" {\n  ingress {\n    action = \"X\"\n    cidr_block = \"0.0.0.0/0\"\n    port = \"ALL\"\n  }\n}\n";
     check_file(rule, &tencent.replace('X', "ACCEPT"), &[(4, High)]);
     check_file(rule, &tencent.replace('X', "DROP"), &[]);
