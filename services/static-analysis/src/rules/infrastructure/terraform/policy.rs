@@ -49,6 +49,13 @@ const ESCALATIONS: &[&[&str]] = &[
 /// What reads data and secrets, or takes them out of their store.
 const DATA_ACTIONS: &[&str] = &[
     "s3:getobject",
+    "dynamodb:getitem",
+    "dynamodb:batchgetitem",
+    "dynamodb:query",
+    "dynamodb:scan",
+    "kinesis:getrecords",
+    "logs:getlogevents",
+    "logs:filterlogevents",
     "ssm:getparameter",
     "ssm:getparameters",
     "ssm:getparametersbypath",
@@ -216,7 +223,7 @@ fn writes(action: &str) -> bool {
     ];
     let Some((service, verb)) = action.split_once(':') else { return action != "*" };
     // These know no resource.
-    const WITHOUT_RESOURCE: [&str; 4] = ["cloudwatch", "xray", "logs", "ec2messages"];
+    const WITHOUT_RESOURCE: [&str; 3] = ["cloudwatch", "xray", "ec2messages"];
     !LOOKS.iter().any(|look| verb.starts_with(look)) && !WITHOUT_RESOURCE.contains(&service)
 }
 

@@ -137,7 +137,10 @@ fn policies_are_judged_by_their_statements() {
     check(&with("Deny", "\"*\"", "*"), hazard, &[]);
     check(&with("Allow", "[\"*\"]", "arn:aws:s3:::b"), hazard, &["policy-any-action 2"]);
     check(&with("Allow", "\"s3:PutObject\"", "*"), hazard, &["policy-any-resource 2"]);
-    check(&with("Allow", "\"s3:GetObject\"", "*"), hazard, &[]);
+    check(&with("Allow", "\"s3:GetObject\"", "*"), hazard, &["policy-data-anywhere 2"]);
+    check(&with("Allow", "\"s3:GetObject\"", "arn:aws:s3:::b/*"), hazard, &[]);
+    check(&with("Allow", "\"ec2:Describe*\"", "*"), hazard, &[]);
+    check(&with("Allow", "\"logs:PutLogEvents\"", "*"), hazard, &["policy-any-resource 2"]);
     check(
         &with("Allow", "[\"iam:Pass*\", \"ec2:RunInstances\"]", "*"),
         hazard,
@@ -182,8 +185,8 @@ fn a_policy_names_whom_it_lets_in_and_to_which_data() {
     let document = "data \"aws_iam_policy_document\" \"a\" {\n  statement {\n    actions = [\"sqs:SendMessage\"]\n    principals {\n      type = \"KIND\"\n      identifiers = [\"X\"]\n    }\n  }\n}\n";
     let of = |kind: &str, who: &str| document.replace("KIND", kind).replace('X', who);
     let public = "aws.policy-document-public";
-    check_file(public, &of("AWS", "*"), &[(3, Medium)]);
-    check_file(public, &of("*", "*"), &[(3, Medium)]);
+    check_file(public, &of("AWS", "*"), &[(3, Low)]);
+    check_file(public, &of("*", "*"), &[(3, Low)]);
     check_file(public, &of("AWS", "arn:aws:iam::1:role/r"), &[]);
     check_file(public, &of("Service", "*"), &[]);
     check_file(public, &of("AWS", "*").replace("    principals", "    condition {\n    }\n    principals"), &[]);
