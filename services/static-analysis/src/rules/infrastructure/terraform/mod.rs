@@ -105,7 +105,9 @@ fn judge(block: &Block, text: &str) -> Vec<Hit> {
     let verdicts: Vec<_> = tables().rows(&key(block)).map(|row| (row, row.judge(block, text))).collect();
     let considered: HashSet<_> =
         verdicts.iter().filter(|(_, verdict)| *verdict == Verdict::Good).map(|(row, _)| row.rule.hazard).collect();
-    let considered = |hazard| considered.contains(hazard) || policy::considers(block) == Some(hazard);
+    // What belongs to no family has nothing in common.
+    let considered =
+        |hazard: &str| !hazard.is_empty() && considered.contains(hazard) || policy::considers(block) == Some(hazard);
     for (row, verdict) in verdicts {
         match verdict {
             Verdict::Bad { range, message } => hits.push(Hit::at(row.rule.id, range, message)),

@@ -117,6 +117,22 @@ fn a_condition_says_what_a_row_is_about() {
 }
 
 #[test]
+fn a_value_given_thought_silences_only_its_own_family() {
+    let cluster = "resource \"aws_docdb_cluster\" \"a\" {\n  storage_encrypted = true\n}\n";
+    check(cluster, "tf.encryption-off", &[]);
+    check(cluster, "tf.no-backup-or-deletion-protection", &["docdb-cluster-backup-retention-period 1"]);
+    // Backups do not keep anybody from deleting the whole database.
+    let database = "resource \"aws_db_instance\" \"a\" {\n  backup_retention_period = 7\n  X\n}\n";
+    let hazard = "tf.no-backup-or-deletion-protection";
+    check(&database.replace('X', ""), hazard, &["db-instance-deletion-protection 1"]);
+    check(&database.replace('X', "deletion_protection = true"), hazard, &[]);
+    check(&database.replace('X', "deletion_protection = var.protected"), hazard, &[]);
+    // What fits no family is said each for itself.
+    let balancer = "resource \"aws_lb\" \"a\" {\n  desync_mitigation_mode = \"strictest\"\n}\n";
+    check_file("aws.lb-drop-invalid-header-fields", balancer, &[(1, Info)]);
+}
+
+#[test]
 fn json_in_a_document_is_read() {
     let hazard = "tf.iam-wildcard";
     let batch = "resource \"aws_batch_job_definition\" \"a\" {\n  container_properties = <<C\n{ \"image\": \"x\", \"privileged\": X }\nC\n}\n";
