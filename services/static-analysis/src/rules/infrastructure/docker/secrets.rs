@@ -15,7 +15,7 @@ static SECRET: Rule = Rule {
         "https://docs.docker.com/build/building/secrets/",
         "https://docs.docker.com/reference/build-checks/secrets-used-in-arg-or-env/",
     ],
-    aliases: &["SecretsUsedInArgOrEnv"],
+    aliases: &["DL3064", "SecretsUsedInArgOrEnv"],
     ..rule("infrastructure.docker.secret-in-env", "Secret written into the image", Severity::Medium)
 };
 static ARGUMENT: Rule = Rule {
@@ -26,7 +26,7 @@ static ARGUMENT: Rule = Rule {
         "https://docs.docker.com/build/building/secrets/",
         "https://docs.docker.com/reference/build-checks/secrets-used-in-arg-or-env/",
     ],
-    aliases: &["SecretsUsedInArgOrEnv"],
+    aliases: &["DL3064", "SecretsUsedInArgOrEnv"],
     ..rule("infrastructure.docker.secret-argument", "Secret passed to the build as an argument", Severity::Low)
 };
 

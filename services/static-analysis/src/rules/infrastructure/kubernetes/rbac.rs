@@ -36,7 +36,7 @@ static ESCALATION: Rule = Rule {
     hazard: "k8s.rbac-escalation",
     remediation: "Leave these rights to the cluster's administrators: with them an account can give itself any other.",
     references: PRACTICES,
-    aliases: &["CKV_K8S_155", "CKV_K8S_156", "CKV_K8S_157", "CKV_K8S_158"],
+    aliases: &["CKV_K8S_155", "CKV_K8S_156", "CKV_K8S_157", "CKV_K8S_158", "CKV2_K8S_2", "CKV2_K8S_3", "CKV2_K8S_4"],
     ..rule("infrastructure.kubernetes.rbac-escalation", "Role that can give itself more rights", Severity::Low)
 };
 static SECRETS: Rule = Rule {
@@ -44,7 +44,7 @@ static SECRETS: Rule = Rule {
     hazard: "k8s.rbac-sensitive",
     remediation: "Name the secrets that are needed with resourceNames, or have them mounted; keep the making of pods to controllers.",
     references: PRACTICES,
-    aliases: &["access-to-secrets", "access-to-create-pods"],
+    aliases: &["access-to-secrets", "access-to-create-pods", "CKV2_K8S_5"],
     ..rule("infrastructure.kubernetes.rbac-sensitive", "Role that reads secrets or makes pods", Severity::Info)
 };
 static DEFAULT_BINDING: Rule = Rule {
@@ -81,6 +81,10 @@ const ESCALATIONS: &[(&str, &[&str], &[&str])] = &[
     ),
     ("rbac.authorization.k8s.io", &["rolebindings", "clusterrolebindings"], &["bind"]),
     ("rbac.authorization.k8s.io", &["roles", "clusterroles"], &["escalate", "bind"]),
+    ("", &["users", "groups", "serviceaccounts"], &["impersonate"]),
+    ("", &["pods/exec", "pods/attach", "nodes/proxy"], &["create"]),
+    // Whoever sets a service's address gets the traffic that others send there.
+    ("", &["services/status"], &["update", "patch"]),
 ];
 /// Both are needed to have a certificate of one's own approved.
 const APPROVAL: &[(&str, &[&str], &[&str])] = &[
@@ -205,6 +209,14 @@ mod tests {
             ),
             &[],
         );
+        for rule in [
+            "apiGroups: [''], resources: [users], verbs: [impersonate]",
+            "apiGroups: [''], resources: [pods/exec], verbs: [create]",
+            "apiGroups: [''], resources: [services/status], verbs: [patch]",
+        ] {
+            check("rbac-escalation", &role(rule), &[5]);
+        }
+        check("rbac-escalation", &role("apiGroups: [''], resources: [services/status], verbs: [get]"), &[]);
         let approve = role("apiGroups: [certificates.k8s.io], resources: [signers], verbs: [approve]");
         check("rbac-escalation", &approve, &[]);
         let both = approve

@@ -61,6 +61,8 @@ pub(super) fn documentation(resource: &str) -> String {
         "yandex" => "yandex-cloud",
         "tencentcloud" => "tencentcloudstack",
         "ncloud" => "NaverCloudPlatform",
+        "ibm" => "IBM-Cloud",
+        "okta" => "okta",
         "panos" => "PaloAltoNetworks",
         "github" => "integrations",
         "gitlab" => "gitlabhq",

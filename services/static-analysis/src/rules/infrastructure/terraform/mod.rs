@@ -22,6 +22,7 @@ mod families;
 mod network;
 pub(crate) mod parse;
 mod path;
+mod pods;
 mod policy;
 mod protection;
 mod row;
@@ -67,7 +68,8 @@ impl Hit {
 }
 
 /// The functions, each asked about every block at the top of a file.
-const CHECKS: &[fn(&Block, &str, &mut Vec<Hit>)] = &[network::check, policy::check, secrets::check, various::check];
+const CHECKS: &[fn(&Block, &str, &mut Vec<Hit>)] =
+    &[network::check, pods::check, policy::check, secrets::check, various::check];
 
 fn check(file: &FileDiff<'_>) -> Vec<(&'static str, FileHit)> {
     let mut hits = protection::removed(file);
@@ -103,7 +105,9 @@ fn judge(block: &Block, text: &str) -> Vec<Hit> {
     let verdicts: Vec<_> = tables().rows(&key(block)).map(|row| (row, row.judge(block, text))).collect();
     let considered: HashSet<_> =
         verdicts.iter().filter(|(_, verdict)| *verdict == Verdict::Good).map(|(row, _)| row.rule.hazard).collect();
-    let considered = |hazard| considered.contains(hazard) || policy::considers(block) == Some(hazard);
+    // What belongs to no family has nothing in common.
+    let considered =
+        |hazard: &str| !hazard.is_empty() && considered.contains(hazard) || policy::considers(block) == Some(hazard);
     for (row, verdict) in verdicts {
         match verdict {
             Verdict::Bad { range, message } => hits.push(Hit::at(row.rule.id, range, message)),

@@ -43,10 +43,23 @@ pub(super) fn check(block: &Block, _: &str, hits: &mut Vec<Hit>) {
         "openstack_networking_secgroup_rule_v2" if plain(block, "direction") == Some("ingress") => {
             openstack(block, hits)
         }
+        "openstack_compute_secgroup_v2" => block.blocks("rule").for_each(|rule| openstack(rule, hits)),
+        "oci_core_network_security_group_security_rule" if plain(block, "direction") == Some("INGRESS") => {
+            oci(block, hits);
+        }
         "oci_core_security_list" => block.blocks("ingress_security_rules").for_each(|rule| oci(rule, hits)),
         "yandex_vpc_security_group" => block.blocks("ingress").for_each(|rule| yandex(rule, hits)),
         "yandex_vpc_security_group_rule" if plain(block, "direction") == Some("ingress") => yandex(block, hits),
         "ncloud_access_control_group_rule" => block.blocks("inbound").for_each(|rule| ncloud(rule, hits)),
+        "ncloud_network_acl_rule" => {
+            let allows = |rule: &&Block| plain(rule, "rule_action") == Some("ALLOW");
+            softly(hits, |hits| block.blocks("inbound").filter(allows).for_each(|rule| ncloud(rule, hits)));
+        }
+        "tencentcloud_security_group_rule_set" => block.blocks("ingress").for_each(|rule| tencent(rule, hits)),
+        "aws_network_acl" => softly(hits, |hits| aws_acl(block.blocks("ingress"), hits)),
+        "aws_network_acl_rule" if plain(block, "egress") != Some("true") => {
+            softly(hits, |hits| aws_acl(std::iter::once(block), hits));
+        }
         // A hunk that shows the rule and not its group.
         "" if block.kind == "ingress" => aws(block, hits),
         _ => {}
@@ -86,7 +99,18 @@ fn everybody<'a>(block: &'a Block, names: &[&str]) -> Option<&'a Attribute> {
 }
 
 fn is_everybody(text: &str) -> bool {
-    matches!(text, "0.0.0.0/0" | "::/0" | "*" | "0.0.0.0" | "<nw>/0") || text.eq_ignore_ascii_case("internet")
+    const EVERYBODY: [&str; 9] = [
+        "0.0.0.0/0",
+        "::/0",
+        "*",
+        "0.0.0.0",
+        "<nw>/0",
+        "/0",
+        "any",
+        "internet",
+        "0000:0000:0000:0000:0000:0000:0000:0000/0",
+    ];
+    EVERYBODY.iter().any(|everybody| text.eq_ignore_ascii_case(everybody))
 }
 
 fn number(value: Option<&Value>) -> Option<u32> {
@@ -202,12 +226,13 @@ fn alicloud(block: &Block, hits: &mut Vec<Hit>) {
 }
 
 fn openstack(block: &Block, hits: &mut Vec<Hit>) {
-    let Some(sources) = everybody(block, &["remote_ip_prefix"]) else { return };
-    report(
-        block,
-        &Opening { sources, ports: from_to(value(block, "port_range_min"), value(block, "port_range_max")) },
-        hits,
-    );
+    let Some(sources) = everybody(block, &["remote_ip_prefix", "cidr"]) else { return };
+    if plain(block, "ip_protocol") == Some("icmp") {
+        return;
+    }
+    let of = |name, older| value(block, name).or(value(block, older));
+    let ports = from_to(of("port_range_min", "from_port"), of("port_range_max", "to_port"));
+    report(block, &Opening { sources, ports }, hits);
 }
 
 fn oci(block: &Block, hits: &mut Vec<Hit>) {
@@ -215,7 +240,10 @@ fn oci(block: &Block, hits: &mut Vec<Hit>) {
     let options = block.blocks("tcp_options").chain(block.blocks("udp_options")).next();
     let ports = match options {
         _ if is_all(plain(block, "protocol")) => Ports::All,
-        Some(options) => from_to(value(options, "min"), value(options, "max")),
+        Some(options) => {
+            let range = options.blocks("destination_port_range").next().unwrap_or(options);
+            from_to(value(range, "min"), value(range, "max"))
+        }
         None => Ports::Unknown,
     };
     report(block, &Opening { sources, ports }, hits);
@@ -234,4 +262,44 @@ fn yandex(block: &Block, hits: &mut Vec<Hit>) {
 fn ncloud(block: &Block, hits: &mut Vec<Hit>) {
     let Some(sources) = everybody(block, &["ip_block"]) else { return };
     report(block, &Opening { sources, ports: written(value(block, "port_range"), '-') }, hits);
+}
+
+fn tencent(block: &Block, hits: &mut Vec<Hit>) {
+    if plain(block, "action") != Some("ACCEPT") {
+        return;
+    }
+    let Some(sources) = everybody(block, &["cidr_block", "ipv6_cidr_block"]) else { return };
+    let every = block.attribute("port").is_none() || is_all(plain(block, "port"));
+    let ports = if every { Ports::All } else { written(value(block, "port"), '-') };
+    report(block, &Opening { sources, ports }, hits);
+}
+
+/// The rules of a network's list, in the order in which AWS asks them. What a rule forbids everybody the later ones cannot
+/// open, so behind the first such rule nothing is certain.
+fn aws_acl<'a>(rules: impl Iterator<Item = &'a Block>, hits: &mut Vec<Hit>) {
+    let number = |rule: &&Block| number(value(rule, "rule_no").or(value(rule, "rule_number")));
+    let mut rules: Vec<_> = rules.collect();
+    rules.sort_by_key(number);
+    for rule in rules {
+        let Some(sources) = everybody(rule, &["cidr_block", "ipv6_cidr_block"]) else { continue };
+        match plain(rule, "action").or(plain(rule, "rule_action")) {
+            Some("allow") => {}
+            _ => return,
+        }
+        let ports = match plain(rule, "protocol") {
+            protocol if is_all(protocol) => Ports::All,
+            Some("icmp" | "icmpv6" | "1" | "58") => continue,
+            _ => from_to(value(rule, "from_port"), value(rule, "to_port")),
+        };
+        report(rule, &Opening { sources, ports }, hits);
+    }
+}
+
+/// A list of a whole network is one of several doors: what it opens is worth a note.
+fn softly(hits: &mut Vec<Hit>, check: impl FnOnce(&mut Vec<Hit>)) {
+    let before = hits.len();
+    check(hits);
+    for hit in &mut hits[before..] {
+        hit.severity = Some(Severity::Low);
+    }
 }

@@ -14,6 +14,10 @@ const ESCALATION: &str = "infrastructure.aws.policy-privilege-escalation";
 const CREDENTIALS: &str = "infrastructure.aws.policy-credentials";
 const PUBLIC: &str = "infrastructure.aws.policy-public";
 const PUBLIC_KEY: &str = "infrastructure.aws.kms-key-policy-public";
+const PUBLIC_DOCUMENT: &str = "infrastructure.aws.policy-document-public";
+const DATA: &str = "infrastructure.aws.policy-data-anywhere";
+const ANYBODY: &str = "infrastructure.aws.role-anybody-may-assume";
+const ACCOUNT: &str = "infrastructure.aws.role-account-may-assume";
 const GITHUB: &str = "infrastructure.aws.github-oidc-any-repository";
 
 /// What lets a principal become more than it is: any one set of these actions on every resource.
@@ -40,6 +44,24 @@ const ESCALATIONS: &[&[&str]] = &[
     &["iam:passrole", "codestar:createproject"],
     &["lambda:updatefunctioncode"],
     &["glue:updatedevendpoint"],
+];
+
+/// What reads data and secrets, or takes them out of their store.
+const DATA_ACTIONS: &[&str] = &[
+    "s3:getobject",
+    "dynamodb:getitem",
+    "dynamodb:batchgetitem",
+    "dynamodb:query",
+    "dynamodb:scan",
+    "kinesis:getrecords",
+    "logs:getlogevents",
+    "logs:filterlogevents",
+    "ssm:getparameter",
+    "ssm:getparameters",
+    "ssm:getparametersbypath",
+    "secretsmanager:getsecretvalue",
+    "rds:copydbsnapshot",
+    "rds:createdbsnapshot",
 ];
 
 /// What hands out credentials.
@@ -96,9 +118,12 @@ pub(super) fn check(block: &Block, _: &str, hits: &mut Vec<Hit>) {
             for inline in block.blocks("inline_policy") {
                 rights(block, &documents(inline, &["policy"]), hits);
             }
+            trust(block, &documents(block, &["assume_role_policy"]), hits);
         }
         "data.aws_iam_policy_document" => {
-            rights(block, &written(block), hits);
+            let statements = written(block);
+            rights(block, &statements, hits);
+            public(block, PUBLIC_DOCUMENT, &statements, hits);
             github(block, hits);
         }
         "aws_kms_key" => public(block, PUBLIC_KEY, &documents(block, &["policy"]), hits),
@@ -140,6 +165,11 @@ fn rights(block: &Block, statements: &[Statement], hits: &mut Vec<Hit>) {
     let unbound = statements.iter().filter(|statement| statement.allows && any(&statement.resources));
     let unbound: Vec<_> = unbound.collect();
     let Some(first) = unbound.first() else { return };
+    let reads = |action: &String| action != "*" && DATA_ACTIONS.iter().any(|wanted| matches(action, wanted));
+    if let Some(statement) = unbound.iter().find(|statement| statement.actions.iter().any(reads)) {
+        let message = format!("{}: allows to read the data or the secrets of everything", address(block));
+        hits.push(Hit::at(DATA, statement.range.clone(), message));
+    }
     let actions: Vec<&str> = unbound.iter().flat_map(|statement| &statement.actions).map(String::as_str).collect();
     let allows = |wanted: &&str| actions.iter().any(|action| matches(action, wanted));
     if ESCALATIONS.iter().any(|set| set.iter().all(&allows)) {
@@ -193,7 +223,7 @@ fn writes(action: &str) -> bool {
     ];
     let Some((service, verb)) = action.split_once(':') else { return action != "*" };
     // These know no resource.
-    const WITHOUT_RESOURCE: [&str; 4] = ["cloudwatch", "xray", "logs", "ec2messages"];
+    const WITHOUT_RESOURCE: [&str; 3] = ["cloudwatch", "xray", "ec2messages"];
     !LOOKS.iter().any(|look| verb.starts_with(look)) && !WITHOUT_RESOURCE.contains(&service)
 }
 
@@ -280,12 +310,39 @@ fn written(block: &Block) -> Vec<Statement> {
             allows: inner.attribute("effect").is_none_or(|effect| effect.value.plain() == Some("Allow")),
             actions: texts("actions"),
             resources: texts("resources"),
-            principals: Vec::new(),
+            principals: inner.blocks("principals").filter(|one| is_account(one)).flat_map(identifiers).collect(),
             has_condition: inner.blocks("condition").next().is_some(),
             range,
         }
     };
     block.blocks("statement").map(statement).collect()
+}
+
+/// Whether these principals are accounts, or everybody.
+fn is_account(principals: &Block) -> bool {
+    plain(principals, "type").is_some_and(|kind| matches!(kind, "AWS" | "*"))
+}
+
+fn identifiers(principals: &Block) -> Vec<String> {
+    principals.attribute("identifiers").map(|attribute| lower(&attribute.value)).unwrap_or_default()
+}
+
+/// Who may take on a role.
+fn trust(block: &Block, statements: &[Statement], hits: &mut Vec<Hit>) {
+    let is_whole_account = |principal: &String| {
+        let id =
+            principal.strip_prefix("arn:aws:iam::").and_then(|rest| rest.strip_suffix(":root")).unwrap_or(principal);
+        id.len() == 12 && id.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    for statement in statements.iter().filter(|statement| statement.allows && !statement.has_condition) {
+        if statement.principals.iter().any(|principal| principal == "*") {
+            let message = format!("{}: everybody with an account at AWS may take on the role", address(block));
+            hits.push(Hit::at(ANYBODY, statement.range.clone(), message));
+        } else if statement.principals.iter().any(is_whole_account) {
+            let message = format!("{}: everybody in the account whom it lets may take on the role", address(block));
+            hits.push(Hit::at(ACCOUNT, statement.range.clone(), message));
+        }
+    }
 }
 
 /// A role that GitHub's workflows may take on: of which repository has to be said.

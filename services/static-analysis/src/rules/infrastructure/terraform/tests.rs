@@ -32,7 +32,7 @@ fn check_hunk(rule: &str, hunk: &str, expected: &[(u32, Severity)]) {
 }
 
 #[track_caller]
-fn check_file(rule: &str, text: &str, expected: &[(u32, Severity)]) {
+pub(super) fn check_file(rule: &str, text: &str, expected: &[(u32, Severity)]) {
     let rule = rules().iter().find(|known| known.id == format!("infrastructure.{rule}")).expect("a rule");
     sample::finds_in_file(rule, "infra/main.tf", text, expected);
 }
@@ -43,6 +43,7 @@ fn every_row_can_be_read_and_every_function_has_its_rules() {
     let ids: HashSet<_> = rules().iter().map(|rule| rule.id).collect();
     let sources = [
         include_str!("network.rs"),
+        include_str!("pods.rs"),
         include_str!("policy.rs"),
         include_str!("secrets.rs"),
         include_str!("various.rs"),
@@ -116,6 +117,22 @@ fn a_condition_says_what_a_row_is_about() {
 }
 
 #[test]
+fn a_value_given_thought_silences_only_its_own_family() {
+    let cluster = "resource \"aws_docdb_cluster\" \"a\" {\n  storage_encrypted = true\n}\n";
+    check(cluster, "tf.encryption-off", &[]);
+    check(cluster, "tf.no-backup-or-deletion-protection", &["docdb-cluster-backup-retention-period 1"]);
+    // Backups do not keep anybody from deleting the whole database.
+    let database = "resource \"aws_db_instance\" \"a\" {\n  backup_retention_period = 7\n  X\n}\n";
+    let hazard = "tf.no-backup-or-deletion-protection";
+    check(&database.replace('X', ""), hazard, &["db-instance-deletion-protection 1"]);
+    check(&database.replace('X', "deletion_protection = true"), hazard, &[]);
+    check(&database.replace('X', "deletion_protection = var.protected"), hazard, &[]);
+    // What fits no family is said each for itself.
+    let balancer = "resource \"aws_lb\" \"a\" {\n  desync_mitigation_mode = \"strictest\"\n}\n";
+    check_file("aws.lb-drop-invalid-header-fields", balancer, &[(1, Info)]);
+}
+
+#[test]
 fn json_in_a_document_is_read() {
     let hazard = "tf.iam-wildcard";
     let batch = "resource \"aws_batch_job_definition\" \"a\" {\n  container_properties = <<C\n{ \"image\": \"x\", \"privileged\": X }\nC\n}\n";
@@ -136,7 +153,10 @@ fn policies_are_judged_by_their_statements() {
     check(&with("Deny", "\"*\"", "*"), hazard, &[]);
     check(&with("Allow", "[\"*\"]", "arn:aws:s3:::b"), hazard, &["policy-any-action 2"]);
     check(&with("Allow", "\"s3:PutObject\"", "*"), hazard, &["policy-any-resource 2"]);
-    check(&with("Allow", "\"s3:GetObject\"", "*"), hazard, &[]);
+    check(&with("Allow", "\"s3:GetObject\"", "*"), hazard, &["policy-data-anywhere 2"]);
+    check(&with("Allow", "\"s3:GetObject\"", "arn:aws:s3:::b/*"), hazard, &[]);
+    check(&with("Allow", "\"ec2:Describe*\"", "*"), hazard, &[]);
+    check(&with("Allow", "\"logs:PutLogEvents\"", "*"), hazard, &["policy-any-resource 2"]);
     check(
         &with("Allow", "[\"iam:Pass*\", \"ec2:RunInstances\"]", "*"),
         hazard,
@@ -157,6 +177,47 @@ fn policies_are_judged_by_their_statements() {
 }
 
 #[test]
+fn who_may_take_on_a_role_is_said() {
+    let role = "resource \"aws_iam_role\" \"a\" {\n  assume_role_policy = jsonencode({ Statement = [{ Effect = \"Allow\", Action = \"sts:AssumeRole\", Principal = { KIND = \"X\" } MORE }] })\n}\n";
+    let of = |kind: &str, who: &str, more: &str| role.replace("KIND", kind).replace('X', who).replace("MORE", more);
+    let (anybody, account) = ("aws.role-anybody-may-assume", "aws.role-account-may-assume");
+    check_file(anybody, &of("AWS", "*", ""), &[(2, High)]);
+    check_file(anybody, &of("AWS", "*", ", Condition = { Bool = {} }"), &[]);
+    check_file(anybody, &of("Service", "ec2.amazonaws.com", ""), &[]);
+    for (who, found) in [
+        ("arn:aws:iam::123456789012:root", true),
+        ("123456789012", true),
+        ("arn:aws:iam::123456789012:role/r", false),
+        ("${var.account}", false),
+    ] {
+        let expected: &[(u32, Severity)] = if found { &[(2, Info)] } else { &[] };
+        check_file(account, &of("AWS", who, ""), expected);
+        check_file(anybody, &of("AWS", who, ""), &[]);
+    }
+}
+
+#[test]
+fn a_policy_names_whom_it_lets_in_and_to_which_data() {
+    let document = "data \"aws_iam_policy_document\" \"a\" {\n  statement {\n    actions = [\"sqs:SendMessage\"]\n    principals {\n      type = \"KIND\"\n      identifiers = [\"X\"]\n    }\n  }\n}\n";
+    let of = |kind: &str, who: &str| document.replace("KIND", kind).replace('X', who);
+    let public = "aws.policy-document-public";
+    check_file(public, &of("AWS", "*"), &[(3, Low)]);
+    check_file(public, &of("*", "*"), &[(3, Low)]);
+    check_file(public, &of("AWS", "arn:aws:iam::1:role/r"), &[]);
+    check_file(public, &of("Service", "*"), &[]);
+    check_file(public, &of("AWS", "*").replace("    principals", "    condition {\n    }\n    principals"), &[]);
+    let policy = "resource \"aws_iam_policy\" \"a\" {\n  policy = jsonencode({ Statement = [{ Effect = \"Allow\", Action = \"A\", Resource = \"R\" }] })\n}\n";
+    let of = |action: &str, resource: &str| {
+        policy.replace("\"A\"", &format!("\"{action}\"")).replace("\"R\"", &format!("\"{resource}\""))
+    };
+    let data = "aws.policy-data-anywhere";
+    check_file(data, &of("s3:Get*", "*"), &[(2, Low)]);
+    check_file(data, &of("secretsmanager:GetSecretValue", "*"), &[(2, Low)]);
+    check_file(data, &of("s3:GetObject", "arn:aws:s3:::b/*"), &[]);
+    check_file(data, &of("s3:ListBucket", "*"), &[]);
+}
+
+#[test]
 fn a_role_for_workflows_names_their_repository() {
     let role = "data \"aws_iam_policy_document\" \"a\" {\n  statement {\n    actions = [\"sts:AssumeRoleWithWebIdentity\"]\n    principals {\n      type = \"Federated\"\n      identifiers = [\"arn:aws:iam::1:oidc-provider/token.actions.githubusercontent.com\"]\n    }\n    condition {\n      test = \"StringLike\"\n      variable = \"token.actions.githubusercontent.com:sub\"\n      values = [\"X\"]\n    }\n  }\n}\n";
     for (subject, expected) in [
@@ -169,6 +230,37 @@ fn a_role_for_workflows_names_their_repository() {
         let found: &[&str] = if expected { &["github-oidc-any-repository 11"] } else { &[] };
         check(&role.replace('X', subject), "tf.auth-off", found);
     }
+}
+
+#[test]
+fn lists_of_whole_networks_are_read_in_order() {
+    let rule = "terraform.open-ingress";
+    let list = |rules: &str| format!("resource \"aws_network_acl\" \"a\" {{\n{rules}}}\n");
+    let entry = |number: u32, action: &str, port: &str| {
+        format!(
+            "  ingress {{\n    rule_no = {number}\n    action = \"{action}\"\n    cidr_block = \"0.0.0.0/0\"\n    from_port = {port}\n    to_port = {port}\n  }}\n"
+        )
+    };
+    check_file(rule, &list(&entry(1, "allow", "22")), &[(5, Low)]);
+    check_file(rule, &list(&entry(1, "allow", "443")), &[]);
+    check_file(rule, &list(&(entry(2, "allow", "22") + &entry(1, "deny", "22"))), &[]);
+    check_file(rule, &list(&(entry(1, "allow", "22") + &entry(2, "deny", "22"))), &[(5, Low)]);
+    let own = "resource \"aws_network_acl_rule\" \"a\" {\n  egress = E\n  protocol = \"-1\"\n  rule_action = \"allow\"\n  cidr_block = \"0.0.0.0/0\"\n}\n";
+    check_file(rule, &own.replace('E', "false"), &[(5, Low)]);
+    check_file(rule, &own.replace('E', "true"), &[]);
+    let ncloud = "resource \"ncloud_network_acl_rule\" \"a\" {\n  inbound {\n    rule_action = \"X\"\n    ip_block = \"0.0.0.0/0\"\n    port_range = \"20-22\"\n  }\n}\n";
+    check_file(rule, &ncloud.replace('X', "ALLOW"), &[(4, Low)]);
+    check_file(rule, &ncloud.replace('X', "DROP"), &[]);
+    let oci = "resource \"oci_core_network_security_group_security_rule\" \"a\" {\n  direction = \"X\"\n  protocol = \"6\"\n  source = \"0.0.0.0/0\"\n  tcp_options {\n    destination_port_range {\n      min = 22\n      max = 22\n    }\n  }\n}\n";
+    check_file(rule, &oci.replace('X', "INGRESS"), &[(4, High)]);
+    check_file(rule, &oci.replace('X', "INGRESS").replace("22", "443"), &[]);
+    check_file(rule, &oci.replace('X', "EGRESS"), &[]);
+    let openstack = "resource \"openstack_compute_secgroup_v2\" \"a\" {\n  rule {\n    ip_protocol = \"X\"\n    from_port = 22\n    to_port = 22\n    cidr = \"0.0.0.0/0\"\n  }\n}\n";
+    check_file(rule, &openstack.replace('X', "tcp"), &[(6, High)]);
+    check_file(rule, &openstack.replace('X', "icmp"), &[]);
+    let tencent = "resource \"tencentcloud_security_group_rule_set\" \"a\" {\n  ingress {\n    action = \"X\"\n    cidr_block = \"0.0.0.0/0\"\n    port = \"ALL\"\n  }\n}\n";
+    check_file(rule, &tencent.replace('X', "ACCEPT"), &[(4, High)]);
+    check_file(rule, &tencent.replace('X', "DROP"), &[]);
 }
 
 #[test]
