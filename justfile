@@ -43,7 +43,7 @@ bench *ARGUMENTS:
 # Train the model that comes with FailSafe anew, from services/ml-scoring/data
 train:
     cargo build --workspace --bins --locked
-    cargo run --quiet -- model train --name default-1 --out services/ml-scoring/model/default.json
+    cargo run --quiet -- model train --name default-2 --out services/ml-scoring/model/default.json
 
 # Write the page of the static rules anew
 rules:

@@ -10,7 +10,7 @@ use super::{Feature, Measures, Source, Transform};
 ///
 /// The last two are for scenarios only. Weekday and hour are not learnt: in the training data Friday afternoon makes no
 /// difference to what is reverted.
-pub const FEATURES: [Feature; 33] = [
+pub const FEATURES: [Feature; 34] = [
     Feature {
         name: "files_changed",
         source: Source::Diff,
@@ -76,6 +76,17 @@ pub const FEATURES: [Feature; 33] = [
         scenario_only: false,
         value: |m| Some(m.new_files),
         words: |v| say(format_args!("adds {}", count(v, "new file", "new files"))),
+    },
+    Feature {
+        name: "new_files_only",
+        source: Source::Diff,
+        transform: Transform::Identity,
+        unit: "0 or 1",
+        definition: "Every file is new.",
+        why: "It tells files without a past, whose age counts as 0, from files that changed a moment ago.",
+        scenario_only: false,
+        value: |m| Some(flag(m.files > 0.0 && m.new_files >= m.files)),
+        words: |v| either(v, "adds new files and touches no other", "touches files that were there before"),
     },
     Feature {
         name: "binary_files",
