@@ -22,8 +22,8 @@ use crate::history::{Asked, Change, Key, Remembered, Repository, Touched};
 use crate::recorded::recorded;
 use crate::rows::Rows;
 
-/// How often what has changed is written down.
-const SAVE_EVERY: Duration = Duration::from_secs(30);
+/// How often what has changed is written down: what came since is read from the stream again, so that nothing is lost in between.
+const SAVE_EVERY: Duration = Duration::from_secs(300);
 /// How long to wait before the stream is read anew after it was away.
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// Most outcomes that wait for their deployments' acceptances.
@@ -229,7 +229,11 @@ impl Histories {
         let features = features(&deployment, &read(&entry.repository), self.utc_offset);
         let mut change = change(&deployment, &features);
         change.failed_at = lock(&self.early).remove(&deployment.id).flatten();
-        write(&entry.repository).record(change);
+        let mut repository = write(&entry.repository);
+        repository.record(change);
+        for forgotten in repository.forget() {
+            write(&self.owners).remove(&forgotten);
+        }
         Some(name)
     }
 
@@ -338,7 +342,7 @@ pub async fn import(bus: &Bus, name: &domain::Repository, imported: &Repository)
     objects.put(&format!("{IMPORT}{}", name.as_str()), &head, &imported.save()).await
 }
 
-/// Every repository's history as it was last written down, by name: at most half a minute old.
+/// Every repository's history as it was last written down, by name: at most five minutes old.
 ///
 /// # Errors
 /// When the bucket is away, or a history in it cannot be used.

@@ -27,6 +27,8 @@ pub const CHANGES_MIN: usize = 30;
 const SETTLED_AFTER: i64 = 14 * 86_400;
 /// Most pull requests that may still change; the oldest settle before more are taken in.
 const OPEN_MAX: usize = 500;
+/// How many changes of a repository are remembered; when a tenth more are, those before are forgotten.
+pub const CHANGES_MAX: usize = 100_000;
 
 /// One repository's changes, and what they come to.
 #[derive(Clone, Debug, Default)]
@@ -135,6 +137,24 @@ impl Repository {
         } else {
             self.settle(change);
         }
+    }
+
+    /// Forgets the oldest changes when there are too many, and gives the deployments that nobody will be asked about any more.
+    pub fn forget(&mut self) -> Vec<DeploymentId> {
+        self.forget_beyond(CHANGES_MAX)
+    }
+
+    fn forget_beyond(&mut self, changes_max: usize) -> Vec<DeploymentId> {
+        if self.settled.len() < changes_max + changes_max / 10 {
+            return Vec::new();
+        }
+        let kept = self.settled.split_off(self.settled.len() - changes_max);
+        let forgotten = std::mem::replace(&mut self.settled, kept);
+        let changes = std::mem::take(&mut self.settled).into_iter().chain(std::mem::take(&mut self.open)).collect();
+        // It no longer reaches to the beginning.
+        let imported = self.imported.take().map(|import| Import { whole: false, ..import });
+        *self = Self::new(changes, imported);
+        forgotten.into_iter().flat_map(|change| change.deployments).collect()
     }
 
     /// What came of a deployment: it has failed since that time, or it did not after all (`None`). False when the deployment

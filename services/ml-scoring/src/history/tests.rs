@@ -170,6 +170,23 @@ fn without_the_beginning_what_was_never_seen_is_unknown_and_not_zero() {
 }
 
 #[test]
+fn what_is_too_old_is_forgotten_and_then_unknown() {
+    let mut repository = whole();
+    for number in 10..30 {
+        let day = 30 * i64::from(number);
+        repository.record(submitted(number, "abcdef1", day, "eve", "More", modified("b.rs")));
+        assert_eq!(repository.forget_beyond(100), []);
+    }
+    let forgotten = repository.forget_beyond(10);
+    assert_eq!(forgotten.len(), 9, "three came without a deployment, and one is open");
+    assert_eq!(
+        (repository.len(), repository.knows(id(10, "abcdef1")), repository.knows(id(29, "abcdef1"))),
+        (11, false, true)
+    );
+    assert!(!repository.imported().unwrap().whole);
+}
+
+#[test]
 fn what_is_saved_is_read_back() {
     let mut repository = whole();
     let mut open = submitted(4, "abcdef1", 21, "ann", "Revert \"Speed up orders\"", modified("api/order.rs"));
