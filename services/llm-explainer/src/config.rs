@@ -2,7 +2,8 @@
 //!
 //! Knows nothing of where they come from.
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::prompt::FRAME_CHARS_MAX;
 
@@ -61,7 +62,7 @@ pub enum Api {
 }
 
 /// A key that opens the model's server. Shows itself to nobody by accident.
-#[derive(Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, PartialEq, Eq, Serialize)]
 pub struct ApiKey(String);
 
 impl ApiKey {
@@ -72,6 +73,14 @@ impl ApiKey {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+}
+
+impl<'de> Deserialize<'de> for ApiKey {
+    /// The usual error would show what it did not expect, and that is the key.
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let key = String::deserialize(from).map_err(|_| D::Error::custom("a key is text, in quotes"))?;
+        Ok(Self(key))
     }
 }
 
@@ -184,5 +193,13 @@ mod tests {
         check(Config { api_key: Some("".into()), ..Config::default() }, "");
         check(Config { model: " ".to_owned(), ..Config::default() }, "model");
         check(Config { model: String::new(), ollama_url: Some(String::new()), ..Config::default() }, "");
+    }
+
+    #[test]
+    fn a_key_that_is_wrong_is_not_shown() {
+        let read = |key: serde_json::Value| serde_json::from_value::<Config>(serde_json::json!({ "api_key": key }));
+        assert_eq!(read("123".into()).unwrap().api_key.unwrap().reveal(), "123");
+        let error = read(123.into()).unwrap_err().to_string();
+        assert!(error.contains("in quotes") && !error.contains("123"), "{error}");
     }
 }

@@ -6,7 +6,7 @@ use super::*;
 use crate::server::{event, openai_usage};
 
 fn config(server: &Server) -> Config {
-    Config { api: Api::Openai, stall_timeout_ms: 50, answer_bytes_max: 20_000, ..server.config() }
+    Config { api: Api::Openai, stall_timeout_ms: 200, answer_bytes_max: 20_000, ..server.config() }
 }
 
 /// The answer when the server does that.
@@ -105,7 +105,7 @@ async fn what_such_a_server_gets_wrong_is_told_in_one_sentence() {
         (Act::says_openai("{\"head", "length"), "the language model's answer was cut off after 1000 tokens".to_owned()),
         (
             Act::pieces(&[begun()], Then::Stall),
-            "the language model fell silent for 50 ms in the middle of its answer".to_owned(),
+            "the language model fell silent for 200 ms in the middle of its answer".to_owned(),
         ),
         (Act::pieces(&[begun()], Then::Break), "the connection to the language model's server broke".to_owned()),
         (Act::pieces(&[begun()], Then::End), format!("{other}: it stopped before it was done")),
@@ -129,9 +129,12 @@ async fn what_such_a_server_gets_wrong_is_told_in_one_sentence() {
 async fn comments_names_of_events_and_pieces_do_not_disturb() {
     let whole = ": ping\n\nevent: message\ndata:{\"choices\":[{\"delta\":{\"content\":\"{}\"}}]}\r\n\r\n\
         data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n";
+    let server = Server::start(Act::Silence).await;
+    let ollama = ollama(&Config { stall_timeout_ms: 10_000, ..config(&server) });
     for length in [1, 10, whole.len()] {
         let pieces: Vec<&[u8]> = whole.as_bytes().chunks(length).collect();
-        let answer = answer(Act::pieces(&pieces, Then::Stall)).await.unwrap();
+        server.set(Act::pieces(&pieces, Then::Stall));
+        let answer = ask(&ollama).await.unwrap();
         assert_eq!((answer.content.as_str(), answer.model.as_str()), ("{}", "llama3.2:3b"));
     }
 }

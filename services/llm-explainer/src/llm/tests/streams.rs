@@ -8,8 +8,14 @@ use crate::server::{last, line};
 /// The answer when the server does that.
 async fn answer(act: Act) -> Result<Answer, Unanswered> {
     let server = Server::start(act).await;
-    let config = Config { stall_timeout_ms: 50, answer_bytes_max: 20_000, ..server.config() };
-    ask(&ollama(&config)).await
+    ask(&ollama(&server.config())).await
+}
+
+/// What the error says when the server does that, to someone with little patience.
+async fn error(act: Act) -> String {
+    let server = Server::start(act).await;
+    let config = Config { stall_timeout_ms: 200, answer_bytes_max: 20_000, ..server.config() };
+    ask(&ollama(&config)).await.unwrap_err().to_string()
 }
 
 #[track_caller]
@@ -42,14 +48,14 @@ async fn an_answer_ends_with_its_last_line_whatever_the_connection_does_then() {
 #[tokio::test]
 async fn a_stream_that_does_not_come_to_its_end_is_no_answer() {
     let begun = || line(&json!({ "content": "{\"headline\":" }));
-    let error = b"{\"error\":\"an error was encountered while running the model: CUDA error\"}\n".to_vec();
+    let failed = b"{\"error\":\"an error was encountered while running the model: CUDA error\"}\n".to_vec();
     let long = line(&json!({ "content": "x".repeat(9_000) }));
     for (pieces, then, expected) in [
-        (vec![begun()], Then::Stall, "the language model fell silent for 50 ms in the middle of its answer"),
+        (vec![begun()], Then::Stall, "the language model fell silent for 200 ms in the middle of its answer"),
         (
             vec![begun()[..10].to_vec()],
             Then::Stall,
-            "the language model fell silent for 50 ms in the middle of its answer",
+            "the language model fell silent for 200 ms in the middle of its answer",
         ),
         (vec![begun()], Then::Break, "the connection to the language model's server broke"),
         (
@@ -59,7 +65,7 @@ async fn a_stream_that_does_not_come_to_its_end_is_no_answer() {
         ),
         (vec![], Then::End, "the language model's server did not answer as Ollama does: it stopped before it was done"),
         (
-            vec![begun(), error],
+            vec![begun(), failed],
             Then::End,
             "the language model's server broke off its answer: an error was encountered while running the model: CUDA error",
         ),
@@ -74,7 +80,7 @@ async fn a_stream_that_does_not_come_to_its_end_is_no_answer() {
             "the language model's answer passed the limit of 20000 bytes",
         ),
     ] {
-        assert_eq!(answer(Act::Stream(pieces, then)).await.unwrap_err().to_string(), expected);
+        assert_eq!(error(Act::Stream(pieces, then)).await, expected);
     }
 }
 
