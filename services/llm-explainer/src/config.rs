@@ -2,7 +2,8 @@
 //!
 //! Knows nothing of where they come from.
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::prompt::FRAME_CHARS_MAX;
 
@@ -10,16 +11,23 @@ use crate::prompt::FRAME_CHARS_MAX;
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Where Ollama listens, such as `http://127.0.0.1:11434`. Empty: no model is asked, and every explanation is
-    /// written from the evidence.
+    /// Where Ollama listens, such as `http://127.0.0.1:11434`, or another server that speaks what `api` says. Empty: no
+    /// model is asked, and every explanation is written from the evidence.
     pub ollama_url: Option<String>,
-    /// The model's name in Ollama, such as `llama3.2:3b`. Without a tag, `:latest` is meant.
+    /// What the server there speaks.
+    pub api: Api,
+    /// The key that the server asks for, if it does: sent as a bearer token.
+    pub api_key: Option<ApiKey>,
+    /// The model's name on the server, such as `llama3.2:3b`. Without a tag, Ollama means `:latest`.
     pub model: String,
     /// How long a model may take for one answer, in milliseconds.
     pub timeout_ms: u64,
     /// How long the connection to Ollama may take, in milliseconds.
     pub connect_timeout_ms: u64,
-    /// How long Ollama is left alone after it could not be reached or did not answer in time, in milliseconds.
+    /// How long a model that has begun to answer may fall silent, in milliseconds.
+    pub stall_timeout_ms: u64,
+    /// How long Ollama is left alone after it could not be reached, did not answer in time or was full, in milliseconds.
+    /// Then one question goes ahead; as long as such fail, the time doubles, up to ten minutes.
     pub retry_after_ms: u64,
     /// The age in milliseconds from which a verdict that waited for its turn is explained without the model, so that
     /// explanations never fall far behind.
@@ -31,8 +39,11 @@ pub struct Config {
     /// Most characters of a prompt.
     pub prompt_chars_max: usize,
     /// The model's context, in tokens: the prompt and the answer must fit into it, or Ollama cuts the prompt silently.
+    /// Other servers are started with theirs.
     pub num_ctx: usize,
-    /// Most tokens of an answer.
+    /// Whether a model that can think before it answers may do so: better words, and many more tokens. Only Ollama is told.
+    pub think: bool,
+    /// Most tokens of an answer, thoughts included.
     pub num_predict: usize,
     /// Most bytes of what the server sends back.
     pub answer_bytes_max: usize,
@@ -40,12 +51,61 @@ pub struct Config {
     pub keep_alive_s: u64,
 }
 
+/// What a model's server speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Api {
+    /// Ollama's own interface.
+    Ollama,
+    /// OpenAI's, as vLLM, llama.cpp's server and LM Studio offer it.
+    Openai,
+}
+
+/// A key that opens the model's server. Shows itself to nobody by accident.
+#[derive(Clone, PartialEq, Eq, Serialize)]
+pub struct ApiKey(String);
+
+impl ApiKey {
+    /// The key itself, to be sent and never to be shown.
+    pub(crate) fn reveal(&self) -> &str {
+        &self.0
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl<'de> Deserialize<'de> for ApiKey {
+    /// The usual error would show what it did not expect, and that is the key.
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let key = String::deserialize(from).map_err(|_| D::Error::custom("a key is text, in quotes"))?;
+        Ok(Self(key))
+    }
+}
+
+impl std::fmt::Debug for ApiKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("(hidden)")
+    }
+}
+
+#[cfg(test)]
+impl From<&str> for ApiKey {
+    fn from(key: &str) -> Self {
+        Self(key.to_owned())
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
             ollama_url: Some("http://127.0.0.1:11434".to_owned()),
+            api: Api::Ollama,
+            api_key: None,
             model: "llama3.2:3b".to_owned(),
             timeout_ms: 20_000,
+            stall_timeout_ms: 10_000,
             connect_timeout_ms: 1_000,
             retry_after_ms: 30_000,
             wait_ms_max: 120_000,
@@ -53,6 +113,7 @@ impl Default for Config {
             evidence_max: 40,
             prompt_chars_max: 14_000,
             num_ctx: 8_192,
+            think: false,
             num_predict: 1_000,
             answer_bytes_max: 256 * 1024,
             keep_alive_s: 600,
@@ -84,6 +145,7 @@ impl Config {
         let positive = [
             ("timeout_ms", self.timeout_ms),
             ("connect_timeout_ms", self.connect_timeout_ms),
+            ("stall_timeout_ms", self.stall_timeout_ms),
             ("in_flight_max", self.in_flight_max as u64),
             ("evidence_max", self.evidence_max as u64),
             ("num_predict", self.num_predict as u64),
@@ -94,8 +156,11 @@ impl Config {
                 return Err(format!("{name} must be at least 1"));
             }
         }
+        if self.api_key.as_ref().is_some_and(|key| !key.reveal().bytes().all(|byte| byte.is_ascii_graphic())) {
+            return Err("api_key must hold no spaces and only ASCII characters".to_owned());
+        }
         if self.url().is_some() && self.model.trim().is_empty() {
-            return Err("model is required: its name in Ollama, such as llama3.2:3b".to_owned());
+            return Err("model is required: its name on the server, such as llama3.2:3b".to_owned());
         }
         Ok(())
     }
@@ -123,7 +188,18 @@ mod tests {
         check(Config { prompt_chars_max: 100, ..Config::default() }, "prompt_chars_max");
         check(Config { num_ctx: 4_096, ..Config::default() }, "num_ctx");
         check(Config { in_flight_max: 0, ..Config::default() }, "in_flight_max");
+        check(Config { stall_timeout_ms: 0, ..Config::default() }, "stall_timeout_ms");
+        check(Config { api_key: Some("a b".into()), ..Config::default() }, "api_key");
+        check(Config { api_key: Some("".into()), ..Config::default() }, "");
         check(Config { model: " ".to_owned(), ..Config::default() }, "model");
         check(Config { model: String::new(), ollama_url: Some(String::new()), ..Config::default() }, "");
+    }
+
+    #[test]
+    fn a_key_that_is_wrong_is_not_shown() {
+        let read = |key: serde_json::Value| serde_json::from_value::<Config>(serde_json::json!({ "api_key": key }));
+        assert_eq!(read("123".into()).unwrap().api_key.unwrap().reveal(), "123");
+        let error = read(123.into()).unwrap_err().to_string();
+        assert!(error.contains("in quotes") && !error.contains("123"), "{error}");
     }
 }

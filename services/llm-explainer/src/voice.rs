@@ -78,7 +78,7 @@ impl Voice {
                 if checked.dropped.len() == 1 { "was" } else { "were" }
             ));
         }
-        Ok((words, Origin::Model { name: model.model().to_owned(), digest: answer.digest }))
+        Ok((words, Origin::Model { name: answer.model, digest: answer.digest }))
     }
 }
 

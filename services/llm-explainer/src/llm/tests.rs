@@ -1,7 +1,10 @@
+mod openai;
+mod streams;
+
 use serde_json::json;
 
 use super::*;
-use crate::server::{Act, Server, install_crypto};
+use crate::server::{Act, Server, Then, install_crypto};
 
 fn prompt() -> Prompt {
     Prompt { system: "You explain.".to_owned(), user: "Explain.".to_owned() }
@@ -30,6 +33,7 @@ async fn a_question_is_asked_as_ollama_documents_it() {
     let answer = ask(&ollama).await.unwrap();
     let expected = Answer {
         content: "{}".to_owned(),
+        model: "llama3.2:3b".to_owned(),
         digest: "a80c4f17acd5".to_owned(),
         prompt_tokens: Some(1_226),
         answer_tokens: Some(182),
@@ -43,8 +47,11 @@ async fn a_question_is_asked_as_ollama_documents_it() {
                 { "role": "system", "content": "You explain." },
                 { "role": "user", "content": "Explain." },
             ],
-            "stream": false,
+            "stream": true,
             "format": { "type": "object" },
+            "think": false,
+            "truncate": false,
+            "shift": false,
             "options": { "temperature": 0, "seed": 0, "num_ctx": 8_192, "num_predict": 1_000 },
             "keep_alive": 600,
         })]
@@ -81,7 +88,7 @@ async fn whatever_goes_wrong_is_told_in_one_sentence() {
         ),
         (
             says(200, r#"{"error":"unexpected EOF"}"#),
-            "the language model's server answered with status 200: unexpected EOF",
+            "the language model's server broke off its answer: unexpected EOF",
         ),
         (says(302, ""), "the language model's server answered with status 302"),
         (
@@ -103,7 +110,11 @@ async fn whatever_goes_wrong_is_told_in_one_sentence() {
         ),
         (
             Act::reply(&json!({ "content": "", "thinking": "Let me see." }), "stop"),
-            "the language model's server did not answer as Ollama does: the reply is empty",
+            "the language model's server did not answer as Ollama does: the model thought and said nothing",
+        ),
+        (
+            Act::says("<think>Let me see."),
+            "the language model's server did not answer as Ollama does: the model thought and said nothing",
         ),
         (
             Act::reply(&json!({ "content": "" }), "load"),
@@ -135,7 +146,7 @@ async fn a_server_that_is_not_there_is_not_asked_again_for_a_while() {
     let first = ask(&ollama).await.unwrap_err().to_string();
     assert!(first.starts_with("the language model's server at 127.0.0.1:"), "{first}");
     assert!(first.ends_with("could not be reached"), "{first}");
-    assert_eq!(ask(&ollama).await.unwrap_err().to_string(), format!("{first}, a moment ago"));
+    assert_eq!(ask(&ollama).await.unwrap_err().to_string(), format!("{first} when it was last asked"));
 }
 
 #[tokio::test]
@@ -151,8 +162,51 @@ async fn a_server_that_was_too_slow_is_asked_again_later() {
     server.set(Act::Silence);
     let rested = ollama(&Config { retry_after_ms: 0, ..config });
     assert_eq!(ask(&rested).await, Err(Unanswered::Slow { ms: 50 }));
+    let (probe, other) = tokio::join!(ask(&rested), ask(&rested));
+    assert_eq!(probe, Err(Unanswered::Slow { ms: 50 }));
+    assert_eq!(other, Err(Unanswered::Resting(Box::new(Unanswered::Slow { ms: 50 }))));
     server.set(Act::says("{}"));
     assert!(ask(&rested).await.is_ok());
+    let (one, other) = tokio::join!(ask(&rested), ask(&rested));
+    assert!(one.is_ok() && other.is_ok());
+}
+
+#[tokio::test]
+async fn only_what_is_away_stuck_or_full_is_left_alone() {
+    let busy = r#"{"error":"server busy, please try again.  maximum pending requests exceeded"}"#;
+    for (act, rests) in [
+        (Act::Answer(503, busy.to_owned()), true),
+        (Act::pieces(&["{\"message\":"], Then::Stall), true),
+        (Act::Answer(500, String::new()), false),
+        (Act::Answer(404, String::new()), false),
+        (Act::Answer(200, "[]".to_owned()), false),
+    ] {
+        let server = Server::start(act.clone()).await;
+        let ollama = ollama(&Config { stall_timeout_ms: 50, retry_after_ms: 60_000, ..server.config() });
+        assert!(ask(&ollama).await.is_err());
+        server.set(Act::says("{}"));
+        assert_eq!(matches!(ask(&ollama).await, Err(Unanswered::Resting(_))), rests, "{act:?}");
+    }
+}
+
+#[tokio::test]
+async fn at_the_start_the_log_names_the_model_or_says_what_to_do() {
+    let server = Server::start(Act::Silence).await;
+    let introduced = async |config: Config| ollama(&config).introduction().await;
+    assert_eq!(
+        introduced(server.config()).await,
+        Ok("the language model is llama3.2:3b, digest a80c4f17acd5, on Ollama 0.12.6".to_owned())
+    );
+    assert_eq!(
+        introduced(Config { model: "phi4".to_owned(), ..server.config() }).await,
+        Err("the language model phi4 is not on the server; `ollama pull phi4` fetches it".to_owned())
+    );
+    let away = introduced(nowhere()).await.unwrap_err();
+    assert!(away.contains("could not be reached; `ollama serve` starts it"), "{away}");
+    let openai = Config { api: Api::Openai, model: "qwen2.5-7b".to_owned(), ..server.config() };
+    assert_eq!(introduced(openai.clone()).await, Ok("the language model is qwen2.5-7b on 127.0.0.1".to_owned()));
+    let other = introduced(Config { model: "phi4".to_owned(), ..openai }).await;
+    assert_eq!(other, Ok("the language model is phi4 on 127.0.0.1, which names only: qwen2.5-7b".to_owned()));
 }
 
 #[test]
@@ -165,7 +219,7 @@ fn a_wrong_address_stops_the_start_and_is_named() {
     }
     assert!(new("").unwrap().is_none());
     let behind = new("http://gpu.internal/ollama").unwrap().unwrap();
-    assert_eq!(behind.at("api/chat").as_str(), "http://gpu.internal/ollama/api/chat");
+    assert_eq!(behind.http.at("api/chat").as_str(), "http://gpu.internal/ollama/api/chat");
 }
 
 #[tokio::test]
