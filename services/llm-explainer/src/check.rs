@@ -33,6 +33,16 @@ pub struct Checked {
     pub dropped: Vec<Dropped>,
 }
 
+impl Checked {
+    /// The share of the answer's claims that hold, 0 to 1.
+    #[must_use]
+    pub fn grounding(&self) -> f64 {
+        let held = self.words.why.len() + self.words.what_to_do.len() + self.words.uncertain.len();
+        let all = held + self.dropped.len();
+        if all == 0 { 1.0 } else { held as f64 / all as f64 }
+    }
+}
+
 /// A claim that does not hold, and why. Never shown to readers: it may say anything.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dropped {

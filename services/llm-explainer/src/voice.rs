@@ -67,6 +67,14 @@ impl Voice {
         let answer = ask(model, reached, evidence).await.map_err(|why| told(reached, &why.to_string()))?;
         let checked = check(&answer.content, reached.judgement.verdict, evidence)
             .map_err(|rejected| told(reached, &rejected.to_string()))?;
+        let origin = Origin::Model {
+            name: model.model().to_owned(),
+            digest: answer.digest,
+            grounding: Some(checked.grounding()),
+            claims_dropped: u32::try_from(checked.dropped.len()).unwrap_or(u32::MAX),
+            prompt_tokens: answer.prompt_tokens,
+            answer_tokens: answer.answer_tokens,
+        };
         let mut words = checked.words;
         if !checked.dropped.is_empty() {
             for dropped in &checked.dropped {
@@ -78,7 +86,7 @@ impl Voice {
                 if checked.dropped.len() == 1 { "was" } else { "were" }
             ));
         }
-        Ok((words, Origin::Model { name: model.model().to_owned(), digest: answer.digest }))
+        Ok((words, origin))
     }
 }
 
