@@ -71,6 +71,24 @@ fn by_the_model(grounding: f64, claims_dropped: u32) -> Origin {
     }
 }
 
+/// Answers to the questions in turn; the last for ever.
+async fn explained_by_turns(reached: &Reached, answers: &[Value]) -> (Explanation, Vec<Value>) {
+    let server = Server::start(Act::says(&answers[0].to_string())).await;
+    let voice = voice(server.config());
+    let asking = voice.explain(reached, now(reached));
+    let answering = async {
+        for (before, answer) in (1..).zip(&answers[1..]) {
+            while server.asked("/api/chat").len() < before {
+                tokio::task::yield_now().await;
+            }
+            server.set(Act::says(&answer.to_string()));
+        }
+    };
+    let (explanation, ()) = tokio::join!(asking, answering);
+    holds(reached, &explanation);
+    (explanation, server.asked("/api/chat"))
+}
+
 fn good() -> Value {
     json!({
         "headline": "An AWS access key in config/prod.env blocks acme/shop.",
@@ -219,4 +237,33 @@ fn whatever_bytes_the_server_sends_an_explanation_results() {
         Ok(())
     });
     held.unwrap();
+}
+
+#[tokio::test]
+async fn an_answer_that_does_not_hold_is_asked_for_once_more_with_its_faults_named() {
+    let reached = samples::blocked_by_a_secret();
+    let mut bad = good();
+    bad["why"] = json!([{ "text": "It stands in src/evil.rs:9.", "evidence": ["S1"] }]);
+    let (explanation, asked) = explained_by_turns(&reached, &[bad, good()]).await;
+    let mut twice = by_the_model(1.0, 0);
+    if let Origin::Model { prompt_tokens, answer_tokens, .. } = &mut twice {
+        (*prompt_tokens, *answer_tokens) = (Some(2 * 1_226), Some(2 * 182));
+    }
+    assert_eq!(explanation.origin, twice);
+    assert_eq!(asked.len(), 2);
+    let user = |index: usize| asked[index]["messages"][1]["content"].as_str().unwrap();
+    let correction = user(1).strip_prefix(user(0)).unwrap();
+    assert!(correction.contains("\n- A claim of `why` does not hold: it names what the evidence does not name.\n"));
+    assert!(!correction.contains("evil"), "{correction}");
+    assert_eq!(asked[0]["messages"][0], asked[1]["messages"][0]);
+}
+
+#[tokio::test]
+async fn there_is_no_third_question() {
+    let reached = samples::blocked_by_a_secret();
+    let mut other = good();
+    other["headline"] = json!("ALLOW");
+    let (explanation, asked) = explained_by_turns(&reached, &[json!([]), other]).await;
+    assert_eq!(because(&explanation), "The language model's headline did not hold: it contradicts the verdict.");
+    assert_eq!(asked.len(), 2);
 }
