@@ -15,7 +15,7 @@ pub struct Config {
     pub ollama_url: Option<String>,
     /// The model's name in Ollama, such as `llama3.2:3b`. Without a tag, `:latest` is meant.
     pub model: String,
-    /// How long a model may take for one answer, in milliseconds.
+    /// How long a model may take to explain a BLOCK or a REVIEW, a second question included, in milliseconds.
     pub timeout_ms: u64,
     /// How long the connection to Ollama may take, in milliseconds.
     pub connect_timeout_ms: u64,
@@ -38,6 +38,10 @@ pub struct Config {
     pub answer_bytes_max: usize,
     /// How long Ollama keeps the model in memory after an answer, in seconds.
     pub keep_alive_s: u64,
+    /// Whether the model is asked about an ALLOW too; if not, those are explained from the evidence.
+    pub ask_on_allow: bool,
+    /// How long a model may take to explain an ALLOW, in milliseconds. No single question takes longer than `timeout_ms`.
+    pub timeout_ms_allow: u64,
 }
 
 impl Default for Config {
@@ -56,6 +60,8 @@ impl Default for Config {
             num_predict: 1_000,
             answer_bytes_max: 256 * 1024,
             keep_alive_s: 600,
+            ask_on_allow: true,
+            timeout_ms_allow: 10_000,
         }
     }
 }
@@ -88,6 +94,7 @@ impl Config {
             ("evidence_max", self.evidence_max as u64),
             ("num_predict", self.num_predict as u64),
             ("answer_bytes_max", self.answer_bytes_max as u64),
+            ("timeout_ms_allow", self.timeout_ms_allow),
         ];
         for (name, value) in positive {
             if value == 0 {

@@ -5,7 +5,7 @@ mod question;
 
 use std::time::Duration;
 
-use domain::{Explanation, Origin, Reached};
+use domain::{Explanation, Origin, Reached, Verdict};
 use time::OffsetDateTime;
 use tokio::time::{Instant, timeout};
 
@@ -56,12 +56,19 @@ impl Voice {
     /// The model's words as far as they hold, or why there are none, in one sentence.
     async fn asked(&self, reached: &Reached, evidence: &Evidence<'_>, now: OffsetDateTime) -> Result<Held, String> {
         let Some(model) = &self.model else { return Err("no language model is configured".to_owned()) };
+        let verdict = reached.judgement.verdict;
+        if verdict == Verdict::Allow && !self.config.ask_on_allow {
+            return Err("the settings do not ask the language model about deployments that may go".to_owned());
+        }
         let wait_max = Duration::from_millis(self.config.wait_ms_max);
         if now - reached.reached_at > wait_max {
             return Err("the verdict had waited too long for its turn with the language model".to_owned());
         }
-        let prompt = prompt(reached.judgement.verdict, evidence);
-        let ms = self.config.timeout_ms;
+        let prompt = prompt(verdict, evidence);
+        let ms = match verdict {
+            Verdict::Allow => self.config.timeout_ms_allow,
+            Verdict::Review | Verdict::Block => self.config.timeout_ms,
+        };
         let asked = timeout(Duration::from_millis(ms), question::ask(model, prompt, reached, evidence)).await;
         asked.unwrap_or_else(|_| Err(format!("the language model did not answer within {ms} ms")))
     }

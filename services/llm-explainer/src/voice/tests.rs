@@ -267,3 +267,26 @@ async fn there_is_no_third_question() {
     assert_eq!(because(&explanation), "The language model's headline did not hold: it contradicts the verdict.");
     assert_eq!(asked.len(), 2);
 }
+
+#[tokio::test]
+async fn an_allow_may_be_explained_without_asking() {
+    let server = Server::start(Act::says(&good().to_string())).await;
+    let voice = voice(Config { ask_on_allow: false, ..server.config() });
+    let allowed = samples::allowed_with_nothing_found();
+    let explanation = voice.explain(&allowed, now(&allowed)).await;
+    holds(&allowed, &explanation);
+    let expected = "The settings do not ask the language model about deployments that may go.";
+    assert_eq!(because(&explanation), expected);
+    assert_eq!(server.asked("/api/chat").len(), 0);
+    let blocked = samples::blocked_by_a_secret();
+    assert_eq!(voice.explain(&blocked, now(&blocked)).await.origin, by_the_model(1.0, 0));
+}
+
+#[tokio::test]
+async fn an_allow_has_a_time_of_its_own() {
+    let server = Server::start(Act::Silence).await;
+    let voice = voice(Config { timeout_ms: 60_000, timeout_ms_allow: 50, ..server.config() });
+    let allowed = samples::allowed_with_nothing_found();
+    let explanation = voice.explain(&allowed, now(&allowed)).await;
+    assert_eq!(because(&explanation), "The language model did not answer within 50 ms.");
+}
