@@ -42,6 +42,9 @@ pub struct Config {
     pub ask_on_allow: bool,
     /// How long a model may take to explain an ALLOW, in milliseconds. No single question takes longer than `timeout_ms`.
     pub timeout_ms_allow: u64,
+    /// How many answers that held are remembered, so that the same question is not asked again; 0 for none. An answer takes
+    /// some kilobytes.
+    pub cache_max: usize,
 }
 
 impl Default for Config {
@@ -62,6 +65,7 @@ impl Default for Config {
             keep_alive_s: 600,
             ask_on_allow: true,
             timeout_ms_allow: 10_000,
+            cache_max: 256,
         }
     }
 }

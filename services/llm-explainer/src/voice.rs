@@ -1,6 +1,7 @@
 //! From a verdict to its explanation: asks the model when there is one and there is time, and writes from the evidence
 //! when not.
 
+mod cache;
 mod question;
 
 use std::time::Duration;
@@ -16,6 +17,7 @@ use crate::prompt::{FRAME_CHARS_MAX, prompt};
 use crate::text::sentence;
 use crate::words::Stamp;
 use crate::written;
+use cache::{Cache, Key};
 use question::Held;
 
 /// What writes explanations.
@@ -23,6 +25,7 @@ use question::Held;
 pub struct Voice {
     model: Option<Ollama>,
     limits: Limits,
+    cache: Cache,
     config: Config,
 }
 
@@ -33,7 +36,12 @@ impl Voice {
     /// What is wrong with the model's address, beginning with the setting's name.
     pub fn new(config: Config) -> anyhow::Result<Self> {
         let chars_max = config.prompt_chars_max.saturating_sub(FRAME_CHARS_MAX);
-        Ok(Self { model: Ollama::new(&config)?, limits: Limits { items_max: config.evidence_max, chars_max }, config })
+        Ok(Self {
+            model: Ollama::new(&config)?,
+            limits: Limits { items_max: config.evidence_max, chars_max },
+            cache: Cache::new(config.cache_max),
+            config,
+        })
     }
 
     /// The explanation of `reached`, whatever becomes of the model. `now` is when the writing begins.
@@ -60,17 +68,23 @@ impl Voice {
         if verdict == Verdict::Allow && !self.config.ask_on_allow {
             return Err("the settings do not ask the language model about deployments that may go".to_owned());
         }
+        let prompt = prompt(verdict, evidence);
+        let key = Key::of(model.model(), &prompt);
+        if let Some(held) = self.cache.get(key) {
+            return Ok(held);
+        }
         let wait_max = Duration::from_millis(self.config.wait_ms_max);
         if now - reached.reached_at > wait_max {
             return Err("the verdict had waited too long for its turn with the language model".to_owned());
         }
-        let prompt = prompt(verdict, evidence);
         let ms = match verdict {
             Verdict::Allow => self.config.timeout_ms_allow,
             Verdict::Review | Verdict::Block => self.config.timeout_ms,
         };
         let asked = timeout(Duration::from_millis(ms), question::ask(model, prompt, reached, evidence)).await;
-        asked.unwrap_or_else(|_| Err(format!("the language model did not answer within {ms} ms")))
+        let held = asked.unwrap_or_else(|_| Err(format!("the language model did not answer within {ms} ms")))?;
+        self.cache.put(key, &held);
+        Ok(held)
     }
 }
 

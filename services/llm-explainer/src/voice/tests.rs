@@ -290,3 +290,31 @@ async fn an_allow_has_a_time_of_its_own() {
     let explanation = voice.explain(&allowed, now(&allowed)).await;
     assert_eq!(because(&explanation), "The language model did not answer within 50 ms.");
 }
+
+#[tokio::test]
+async fn the_same_question_is_not_asked_twice() {
+    let server = Server::start(Act::says(&good().to_string())).await;
+    let voice = voice(server.config());
+    let reached = samples::blocked_by_a_secret();
+    let first = voice.explain(&reached, now(&reached)).await;
+    // Delivered anew, or reached anew with the same number: the same question.
+    let again = Reached { reached_at: reached.reached_at + Duration::from_secs(300), ..reached.clone() };
+    let second = voice.explain(&again, now(&again)).await;
+    holds(&again, &second);
+    assert_eq!(server.asked("/api/chat").len(), 1);
+    assert_eq!((&second.origin, &second.headline, &second.why), (&first.origin, &first.headline, &first.why));
+    let mut other = reached.clone();
+    other.deployment.as_mut().unwrap().title = "Slower checkout".to_owned();
+    voice.explain(&other, now(&other)).await;
+    assert_eq!(server.asked("/api/chat").len(), 2);
+}
+
+#[tokio::test]
+async fn only_what_held_is_remembered() {
+    let server = Server::start(Act::says("[]")).await;
+    let voice = voice(server.config());
+    let reached = samples::blocked_by_a_secret();
+    voice.explain(&reached, now(&reached)).await;
+    server.set(Act::says(&good().to_string()));
+    assert_eq!(voice.explain(&reached, now(&reached)).await.origin, by_the_model(1.0, 0));
+}
