@@ -24,7 +24,7 @@ pub struct Config {
     /// The age in milliseconds from which a verdict that waited for its turn is explained without the model, so that
     /// explanations never fall far behind.
     pub wait_ms_max: u64,
-    /// How many verdicts are explained at once. Ollama works on few questions at a time.
+    /// How many verdicts are explained at once, those included that wait for their turn with the model.
     pub in_flight_max: usize,
     /// Most pieces of evidence of one explanation.
     pub evidence_max: usize,
@@ -45,6 +45,8 @@ pub struct Config {
     /// How many answers that held are remembered, so that the same question is not asked again; 0 for none. An answer takes
     /// some kilobytes.
     pub cache_max: usize,
+    /// How many questions the model is asked at once; the other verdicts wait for their turn, BLOCK and REVIEW before ALLOW.
+    pub model_questions_max: usize,
 }
 
 impl Default for Config {
@@ -56,7 +58,7 @@ impl Default for Config {
             connect_timeout_ms: 1_000,
             retry_after_ms: 30_000,
             wait_ms_max: 120_000,
-            in_flight_max: 2,
+            in_flight_max: 64,
             evidence_max: 40,
             prompt_chars_max: 14_000,
             num_ctx: 8_192,
@@ -66,6 +68,7 @@ impl Default for Config {
             ask_on_allow: true,
             timeout_ms_allow: 10_000,
             cache_max: 256,
+            model_questions_max: 2,
         }
     }
 }
@@ -99,6 +102,7 @@ impl Config {
             ("num_predict", self.num_predict as u64),
             ("answer_bytes_max", self.answer_bytes_max as u64),
             ("timeout_ms_allow", self.timeout_ms_allow),
+            ("model_questions_max", self.model_questions_max as u64),
         ];
         for (name, value) in positive {
             if value == 0 {

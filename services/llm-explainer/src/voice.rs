@@ -2,7 +2,10 @@
 //! when not.
 
 mod cache;
+mod newest;
 mod question;
+mod queue;
+mod rest;
 
 use std::time::Duration;
 
@@ -18,7 +21,10 @@ use crate::text::sentence;
 use crate::words::Stamp;
 use crate::written;
 use cache::{Cache, Key};
+use newest::Newest;
 use question::Held;
+use queue::{Queue, Turn};
+use rest::Rest;
 
 /// What writes explanations.
 #[derive(Debug)]
@@ -26,6 +32,9 @@ pub struct Voice {
     model: Option<Ollama>,
     limits: Limits,
     cache: Cache,
+    newest: Newest,
+    queue: Queue,
+    rest: Rest,
     config: Config,
 }
 
@@ -40,6 +49,9 @@ impl Voice {
             model: Ollama::new(&config)?,
             limits: Limits { items_max: config.evidence_max, chars_max },
             cache: Cache::new(config.cache_max),
+            newest: Newest::new(),
+            queue: Queue::new(config.model_questions_max),
+            rest: Rest::new(Duration::from_millis(config.retry_after_ms)),
             config,
         })
     }
@@ -47,6 +59,7 @@ impl Voice {
     /// The explanation of `reached`, whatever becomes of the model. `now` is when the writing begins.
     pub async fn explain(&self, reached: &Reached, now: OffsetDateTime) -> Explanation {
         let began = Instant::now();
+        self.newest.note(reached);
         let evidence = Evidence::of(reached, self.limits);
         let written = written::write(reached, &evidence);
         let (words, origin) = match self.asked(reached, &evidence, now).await {
@@ -73,18 +86,38 @@ impl Voice {
         if let Some(held) = self.cache.get(key) {
             return Ok(held);
         }
-        let wait_max = Duration::from_millis(self.config.wait_ms_max);
-        if now - reached.reached_at > wait_max {
-            return Err("the verdict had waited too long for its turn with the language model".to_owned());
-        }
-        let ms = match verdict {
+        let time = Duration::from_millis(match verdict {
             Verdict::Allow => self.config.timeout_ms_allow,
             Verdict::Review | Verdict::Block => self.config.timeout_ms,
+        });
+        let too_slow = || Err(format!("the language model did not answer within {} ms", time.as_millis()));
+        let _turn = self.turn(reached, now).await?;
+        // What was known before the wait may be otherwise now.
+        if self.newest.is_superseded(reached) {
+            return Err("a newer verdict had taken its place before its turn with the language model came".to_owned());
+        }
+        if let Some(held) = self.cache.get(key) {
+            return Ok(held);
+        }
+        if self.rest.is_on(time) {
+            return too_slow();
+        }
+        let Ok(asked) = timeout(time, question::ask(model, prompt, reached, evidence)).await else {
+            self.rest.begin(time);
+            return too_slow();
         };
-        let asked = timeout(Duration::from_millis(ms), question::ask(model, prompt, reached, evidence)).await;
-        let held = asked.unwrap_or_else(|_| Err(format!("the language model did not answer within {ms} ms")))?;
+        let held = asked?;
         self.cache.put(key, &held);
         Ok(held)
+    }
+
+    /// The turn of `reached` with the model, when it comes before the verdict is too old for one.
+    async fn turn(&self, reached: &Reached, now: OffsetDateTime) -> Result<Turn<'_>, String> {
+        let age = Duration::try_from(now - reached.reached_at).unwrap_or_default();
+        let left = Duration::from_millis(self.config.wait_ms_max).checked_sub(age);
+        let too_long = || "the verdict had waited too long for its turn with the language model".to_owned();
+        let turn = self.queue.turn(reached.judgement.verdict);
+        timeout(left.ok_or_else(too_long)?, turn).await.map_err(|_| too_long())
     }
 }
 

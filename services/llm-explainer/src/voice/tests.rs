@@ -318,3 +318,84 @@ async fn only_what_held_is_remembered() {
     server.set(Act::says(&good().to_string()));
     assert_eq!(voice.explain(&reached, now(&reached)).await.origin, by_the_model(1.0, 0));
 }
+
+/// Lets whoever else can go on do so until it holds.
+async fn until(holds: impl Fn() -> bool) {
+    while !holds() {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_verdict_that_was_superseded_while_it_waited_is_not_asked_about() {
+    let server = Server::start(Act::Silence).await;
+    let voice = voice(Config { model_questions_max: 1, timeout_ms_allow: 100, ..server.config() });
+    let allowed = samples::allowed_with_nothing_found();
+    let first = samples::blocked_by_a_secret();
+    let mut second = Reached { number: 2, ..first.clone() };
+    second.judgement.verdict = Verdict::Review;
+    let other = allowed_elsewhere(&allowed);
+    let busy = voice.explain(&other, now(&other));
+    let waiting = async {
+        until(|| server.asked("/api/chat").len() == 1).await;
+        server.set(Act::says(&good().to_string()));
+        tokio::join!(voice.explain(&first, now(&first)), voice.explain(&second, now(&second)))
+    };
+    let (_, (first, _)) = tokio::join!(busy, waiting);
+    let expected = "A newer verdict had taken its place before its turn with the language model came.";
+    assert_eq!(because(&first), expected);
+}
+
+/// The same verdict about another deployment.
+fn allowed_elsewhere(allowed: &Reached) -> Reached {
+    let mut other = allowed.clone();
+    let deployment = other.deployment.as_mut().unwrap();
+    deployment.repository = domain::Repository::parse("acme/other").unwrap();
+    deployment.id = domain::DeploymentId::derive(&deployment.repository, deployment.pull_request, &deployment.revision);
+    other.deployment_id = deployment.id;
+    other
+}
+
+#[tokio::test]
+async fn who_waits_too_long_for_a_turn_is_told_from_the_evidence() {
+    let server = Server::start(Act::Silence).await;
+    let voice = voice(Config { model_questions_max: 1, wait_ms_max: 200, timeout_ms: 400, ..server.config() });
+    let (first, second) = (samples::blocked_by_a_secret(), samples::review_for_a_missing_signal());
+    let waiting = async {
+        until(|| server.asked("/api/chat").len() == 1).await;
+        voice.explain(&second, now(&second)).await
+    };
+    let (_, waited) = tokio::join!(voice.explain(&first, now(&first)), waiting);
+    assert_eq!(because(&waited), "The verdict had waited too long for its turn with the language model.");
+    assert_eq!(server.asked("/api/chat").len(), 1);
+}
+
+#[test]
+fn while_the_model_is_down_no_verdict_waits() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let samples =
+        [samples::blocked_by_a_secret(), samples::review_for_a_missing_signal(), samples::allowed_with_nothing_found()];
+    let acts = prop_oneof![Just(Act::Close), Just(Act::Silence), Just(Act::Answer(503, String::new()))];
+    let crowd = prop::collection::vec(0..samples.len(), 1..150);
+    let config = ProptestConfig { cases: 12, failure_persistence: None, ..ProptestConfig::default() };
+    let held = TestRunner::new(config).run(&(acts, crowd, any::<bool>()), |(act, crowd, is_gone)| {
+        let (explanations, took) = runtime.block_on(async {
+            let server = Server::start(act).await;
+            let gone = "http://127.0.0.1:9".to_owned();
+            let url = if is_gone { gone } else { server.url.clone() };
+            let slow = Config { timeout_ms: 100, timeout_ms_allow: 100, ..server.config() };
+            let voice = voice(Config { ollama_url: Some(url), ..slow });
+            let began = Instant::now();
+            let all = crowd.iter().map(|which| voice.explain(&samples[*which], now(&samples[*which])));
+            (futures::future::join_all(all).await, began.elapsed())
+        });
+        for (which, explanation) in crowd.iter().zip(&explanations) {
+            holds(&samples[*which], explanation);
+            prop_assert!(!because(explanation).is_empty());
+        }
+        // One at a time with its full timeout, a crowd would take ten times as long.
+        prop_assert!(took < Duration::from_secs(5), "{:?} for {}", took, crowd.len());
+        Ok(())
+    });
+    held.unwrap();
+}
