@@ -36,7 +36,7 @@ services *ARGUMENTS:
 containers:
     docker compose up --build --wait
 
-# How fast a diff is read and judged
+# How fast a diff is read and judged, scored and explained
 bench *ARGUMENTS:
     cargo bench --workspace --bench '*' -- {{ARGUMENTS}}
 

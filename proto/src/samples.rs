@@ -203,6 +203,17 @@ fn explanation(origin: Origin) -> Explanation {
     }
 }
 
+fn by_a_model(grounding: Option<f64>, claims_dropped: u32, tokens: Option<u64>) -> Explanation {
+    explanation(Origin::Model {
+        name: "m".to_owned(),
+        digest: "d".to_owned(),
+        grounding,
+        claims_dropped,
+        prompt_tokens: tokens,
+        answer_tokens: tokens,
+    })
+}
+
 fn review() -> Review {
     Review {
         deployment_id: id(),
@@ -242,10 +253,19 @@ fn what_an_earlier_version_wrote_is_read() {
     check("signal-scored-3.bin", &scored_with_rank());
     check("signal-gave-up-1.bin", &gave_up());
     check("verdict-1.bin", &reached());
-    check("explanation-model-1.bin", &explanation(Origin::Model { name: "m".to_owned(), digest: "d".to_owned() }));
+    check("explanation-model-1.bin", &by_a_model(None, 0, None));
+    check("explanation-model-2.bin", &by_a_model(Some(0.75), 1, Some(1_226)));
     check("explanation-evidence-1.bin", &explanation(Origin::Evidence { because: "no model".to_owned() }));
     check("review-1.bin", &review());
     check("outcome-1.bin", &outcome());
+}
+
+#[test]
+fn a_grounding_that_is_no_share_is_refused() {
+    for share in [-0.1, 1.1, f64::NAN] {
+        let refused = Explanation::from_protobuf(&by_a_model(Some(share), 0, None).encode()).unwrap_err();
+        assert_eq!(refused.to_string(), format!("grounding: must be 0 to 1, not {share}"));
+    }
 }
 
 #[test]

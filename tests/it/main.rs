@@ -15,3 +15,4 @@ mod program;
 mod refusals;
 mod scan;
 mod trace;
+mod voice;

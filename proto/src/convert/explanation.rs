@@ -4,9 +4,9 @@ use domain::{Claim, Explanation, Origin};
 
 use super::{deployment_id, duration_from, duration_to, enums, required, required_time, timestamp};
 use crate::{Malformed, v1};
+use v1::explanation_written::Origin as Wire;
 
 pub(crate) fn written_to(explanation: &Explanation) -> v1::ExplanationWritten {
-    use v1::explanation_written::Origin as Wire;
     v1::ExplanationWritten {
         event_id: explanation.event_id().to_string(),
         deployment_id: explanation.deployment_id.to_string(),
@@ -16,12 +16,7 @@ pub(crate) fn written_to(explanation: &Explanation) -> v1::ExplanationWritten {
         why: explanation.why.iter().map(claim_to).collect(),
         what_to_do: explanation.what_to_do.iter().map(claim_to).collect(),
         uncertain: explanation.uncertain.clone(),
-        origin: Some(match &explanation.origin {
-            Origin::Model { name, digest } => {
-                Wire::Model(v1::ModelOrigin { name: name.clone(), digest: digest.clone() })
-            }
-            Origin::Evidence { because } => Wire::FromEvidence(v1::EvidenceOrigin { because: because.clone() }),
-        }),
+        origin: Some(origin_to(&explanation.origin)),
         producer: explanation.producer.clone(),
         took: Some(duration_to(explanation.took)),
         written_at: Some(timestamp(explanation.written_at)),
@@ -35,7 +30,6 @@ impl From<Explanation> for v1::ExplanationWritten {
 }
 
 pub(crate) fn written_from(message: v1::ExplanationWritten) -> Result<Explanation, Malformed> {
-    use v1::explanation_written::Origin as Wire;
     Ok(Explanation {
         deployment_id: deployment_id(&message.deployment_id)?,
         verdict_number: message.verdict_number,
@@ -44,14 +38,48 @@ pub(crate) fn written_from(message: v1::ExplanationWritten) -> Result<Explanatio
         why: message.why.into_iter().map(claim_from).collect(),
         what_to_do: message.what_to_do.into_iter().map(claim_from).collect(),
         uncertain: message.uncertain,
-        origin: match required("origin", message.origin)? {
-            Wire::Model(model) => Origin::Model { name: model.name, digest: model.digest },
-            Wire::FromEvidence(from) => Origin::Evidence { because: from.because },
-        },
+        origin: origin_from(required("origin", message.origin)?)?,
         producer: message.producer,
         took: duration_from("took", message.took)?,
         written_at: required_time("written_at", message.written_at)?,
     })
+}
+
+fn origin_to(origin: &Origin) -> Wire {
+    match origin {
+        Origin::Model { name, digest, grounding, claims_dropped, prompt_tokens, answer_tokens } => {
+            Wire::Model(v1::ModelOrigin {
+                name: name.clone(),
+                digest: digest.clone(),
+                grounding: *grounding,
+                claims_dropped: *claims_dropped,
+                prompt_tokens: *prompt_tokens,
+                answer_tokens: *answer_tokens,
+            })
+        }
+        Origin::Evidence { because } => Wire::FromEvidence(v1::EvidenceOrigin { because: because.clone() }),
+    }
+}
+
+fn origin_from(message: Wire) -> Result<Origin, Malformed> {
+    match message {
+        Wire::Model(model) => {
+            if let Some(share) = model.grounding
+                && !(0.0..=1.0).contains(&share)
+            {
+                return Err(Malformed::new("grounding", format!("must be 0 to 1, not {share}")));
+            }
+            Ok(Origin::Model {
+                name: model.name,
+                digest: model.digest,
+                grounding: model.grounding,
+                claims_dropped: model.claims_dropped,
+                prompt_tokens: model.prompt_tokens,
+                answer_tokens: model.answer_tokens,
+            })
+        }
+        Wire::FromEvidence(from) => Ok(Origin::Evidence { because: from.because }),
+    }
 }
 
 fn claim_to(claim: &Claim) -> v1::Claim {

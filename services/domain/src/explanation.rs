@@ -59,8 +59,8 @@ pub struct Claim {
     pub evidence: Vec<String>,
 }
 
-/// Who wrote an explanation.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Who wrote an explanation, and how well it did.
+#[derive(Clone, Debug, PartialEq)]
 pub enum Origin {
     /// A language model.
     Model {
@@ -68,6 +68,14 @@ pub enum Origin {
         name: String,
         /// Its digest, as the server tells it; empty when it does not.
         digest: String,
+        /// The share of its claims that held against the evidence, 0 to 1; `None` when nobody counted.
+        grounding: Option<f64>,
+        /// How many of its claims did not hold and were left out.
+        claims_dropped: u32,
+        /// Tokens of all that it was asked for this explanation, when the server counted them.
+        prompt_tokens: Option<u64>,
+        /// Tokens of all that it answered, when the server counted them.
+        answer_tokens: Option<u64>,
     },
     /// Nobody: it was put together from the evidence by rules.
     Evidence {

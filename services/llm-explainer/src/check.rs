@@ -33,6 +33,16 @@ pub struct Checked {
     pub dropped: Vec<Dropped>,
 }
 
+impl Checked {
+    /// The share of the answer's claims that hold, 0 to 1.
+    #[must_use]
+    pub fn grounding(&self) -> f64 {
+        let held = self.words.why.len() + self.words.what_to_do.len() + self.words.uncertain.len();
+        let all = held + self.dropped.len();
+        if all == 0 { 1.0 } else { held as f64 / all as f64 }
+    }
+}
+
 /// A claim that does not hold, and why. Never shown to readers: it may say anything.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dropped {
@@ -82,7 +92,31 @@ pub enum Rejected {
     Headline(Fault),
     /// What is left does not say why.
     #[error("too little of the language model's answer held up against the evidence")]
-    TooLittle,
+    TooLittle(Vec<Dropped>),
+}
+
+impl Rejected {
+    /// What is wrong, in one sentence each, for the model to do better: nothing of its own words or of the deployment.
+    #[must_use]
+    pub fn faults(&self) -> Vec<String> {
+        let mut faults: Vec<String> = Vec::new();
+        match self {
+            Self::Form => faults.push("The answer was not one JSON object of the form asked for.".to_owned()),
+            Self::Headline(fault) => faults.push(format!("The headline does not hold: {fault}.")),
+            Self::TooLittle(dropped) => {
+                for Dropped { part, fault } in dropped {
+                    let line = format!("A claim of `{part}` does not hold: {fault}.");
+                    if !faults.contains(&line) {
+                        faults.push(line);
+                    }
+                }
+                faults.push(
+                    "`why` needs a claim that cites what decided, and most of its claims have to hold.".to_owned(),
+                );
+            }
+        }
+        faults
+    }
 }
 
 #[derive(Deserialize)]
@@ -113,7 +147,7 @@ pub fn check(answer: &str, verdict: Verdict, evidence: &Evidence<'_>) -> Result<
     let why = checker.claims("why", answer.why, &mut dropped);
     let claimed = why.len() + dropped.len();
     if why.is_empty() || why.len() * 2 < claimed || !checker.says_what_decided(&why) {
-        return Err(Rejected::TooLittle);
+        return Err(Rejected::TooLittle(dropped));
     }
     let what_to_do = checker.claims("what_to_do", answer.what_to_do, &mut dropped);
     let uncertain = checker.doubts(answer.uncertain, &mut dropped);

@@ -20,7 +20,7 @@ pub struct Config {
     pub api_key: Option<ApiKey>,
     /// The model's name on the server, such as `llama3.2:3b`. Without a tag, Ollama means `:latest`.
     pub model: String,
-    /// How long a model may take for one answer, in milliseconds.
+    /// How long a model may take to explain a BLOCK or a REVIEW, a second question included, in milliseconds.
     pub timeout_ms: u64,
     /// How long the connection to Ollama may take, in milliseconds.
     pub connect_timeout_ms: u64,
@@ -32,7 +32,7 @@ pub struct Config {
     /// The age in milliseconds from which a verdict that waited for its turn is explained without the model, so that
     /// explanations never fall far behind.
     pub wait_ms_max: u64,
-    /// How many verdicts are explained at once. Ollama works on few questions at a time.
+    /// How many verdicts are explained at once, those included that wait for their turn with the model.
     pub in_flight_max: usize,
     /// Most pieces of evidence of one explanation.
     pub evidence_max: usize,
@@ -49,6 +49,15 @@ pub struct Config {
     pub answer_bytes_max: usize,
     /// How long Ollama keeps the model in memory after an answer, in seconds.
     pub keep_alive_s: u64,
+    /// Whether the model is asked about an ALLOW too; if not, those are explained from the evidence.
+    pub ask_on_allow: bool,
+    /// How long a model may take to explain an ALLOW, in milliseconds. No single question takes longer than `timeout_ms`.
+    pub timeout_ms_allow: u64,
+    /// How many answers that held are remembered, so that the same question is not asked again; 0 for none. An answer takes
+    /// some kilobytes.
+    pub cache_max: usize,
+    /// How many questions the model is asked at once; the other verdicts wait for their turn, BLOCK and REVIEW before ALLOW.
+    pub model_questions_max: usize,
 }
 
 /// What a model's server speaks.
@@ -109,7 +118,7 @@ impl Default for Config {
             connect_timeout_ms: 1_000,
             retry_after_ms: 30_000,
             wait_ms_max: 120_000,
-            in_flight_max: 2,
+            in_flight_max: 64,
             evidence_max: 40,
             prompt_chars_max: 14_000,
             num_ctx: 8_192,
@@ -117,6 +126,10 @@ impl Default for Config {
             num_predict: 1_000,
             answer_bytes_max: 256 * 1024,
             keep_alive_s: 600,
+            ask_on_allow: true,
+            timeout_ms_allow: 10_000,
+            cache_max: 256,
+            model_questions_max: 2,
         }
     }
 }
@@ -150,6 +163,8 @@ impl Config {
             ("evidence_max", self.evidence_max as u64),
             ("num_predict", self.num_predict as u64),
             ("answer_bytes_max", self.answer_bytes_max as u64),
+            ("timeout_ms_allow", self.timeout_ms_allow),
+            ("model_questions_max", self.model_questions_max as u64),
         ];
         for (name, value) in positive {
             if value == 0 {

@@ -24,6 +24,19 @@ pub struct Prompt {
     pub user: String,
 }
 
+impl Prompt {
+    /// The same question once more, with what was wrong with the last answer, in one line each.
+    #[must_use]
+    pub fn corrected(mut self, faults: &[String]) -> Self {
+        self.user.push_str("\nYour last answer was thrown away:\n");
+        for fault in faults {
+            self.user.push_str(&format!("- {fault}\n"));
+        }
+        self.user.push_str("Answer again, from the evidence alone, and keep to every rule.\n");
+        self
+    }
+}
+
 const SYSTEM: &str = "\
 You are the Voice of FailSafe. A policy has decided whether a software deployment may go to production. You explain that \
 decision to the engineer who is waiting for it, as a calm senior colleague would: what decided, where it is, what to do. \
@@ -160,12 +173,27 @@ mod tests {
         assert!(schema.contains(r#""enum":["P1","D1"]"#), "{schema}");
     }
 
+    fn every_fault() -> Vec<String> {
+        use crate::check::{Dropped, Fault, Rejected};
+        let faults = [
+            Fault::Empty,
+            Fault::TooLong,
+            Fault::TooMany,
+            Fault::Uncited,
+            Fault::UnknownEvidence,
+            Fault::UnknownName,
+            Fault::UnknownNumber,
+            Fault::OtherVerdict,
+        ];
+        Rejected::TooLittle(faults.map(|fault| Dropped { part: "why", fault }).to_vec()).faults()
+    }
+
     #[test]
     fn the_frame_fits_into_its_share() {
         let cut = crate::evidence::Cut { findings: u64::MAX, contributions: 1, reasons: 1, details: 1 };
         let empty = Evidence { items: Vec::new(), cut };
         for verdict in Verdict::ALL {
-            let prompt = prompt(verdict, &empty);
+            let prompt = prompt(verdict, &empty).corrected(&every_fault());
             let chars = prompt.system.chars().count() + prompt.user.chars().count();
             assert!(chars <= FRAME_CHARS_MAX, "{chars}");
         }

@@ -42,7 +42,7 @@ fn claims(sheet: &mut Sheet, title: &str, claims: &[v1::Claim]) {
 /// Who wrote it.
 pub(super) fn origin(explanation: &v1::ExplanationWritten) -> String {
     match &explanation.origin {
-        Some(Origin::Model(model)) => format!("written by the language model {}", model.name),
+        Some(Origin::Model(model)) => by_model(model),
         Some(Origin::FromEvidence(origin)) => {
             format!(
                 "put together from the evidence by rules, not by a language model: {}",
@@ -50,5 +50,47 @@ pub(super) fn origin(explanation: &v1::ExplanationWritten) -> String {
             )
         }
         None => "of unknown origin".to_owned(),
+    }
+}
+
+/// The model, and what it took to get words from it that hold.
+fn by_model(model: &v1::ModelOrigin) -> String {
+    let mut words = format!("written by the language model {}", model.name);
+    if let Some(grounding) = model.grounding {
+        // Rounded down: 100 % is only said when every claim held.
+        words.push_str(&format!("; {:.0} % of its claims held", (grounding * 100.0).floor()));
+        match model.claims_dropped {
+            0 => {}
+            1 => words.push_str(", 1 was left out"),
+            many => words.push_str(&format!(", {many} were left out")),
+        }
+    }
+    if let (Some(asked), Some(answered)) = (model.prompt_tokens, model.answer_tokens) {
+        words.push_str(&format!("; {asked} tokens asked, {answered} answered"));
+    }
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(model: v1::ModelOrigin, expected: &str) {
+        assert_eq!(by_model(&model), format!("written by the language model llama3.2:3b{expected}"));
+    }
+
+    #[test]
+    fn how_well_a_model_did_is_said_as_far_as_it_is_known() {
+        let model = v1::ModelOrigin { name: "llama3.2:3b".to_owned(), ..Default::default() };
+        check(model.clone(), "");
+        check(v1::ModelOrigin { grounding: Some(1.0), ..model.clone() }, "; 100 % of its claims held");
+        let counted =
+            v1::ModelOrigin { grounding: Some(2.0 / 3.0), claims_dropped: 2, prompt_tokens: Some(1_226), ..model };
+        check(counted.clone(), "; 66 % of its claims held, 2 were left out");
+        check(
+            v1::ModelOrigin { claims_dropped: 1, answer_tokens: Some(182), ..counted },
+            "; 66 % of its claims held, 1 was left out; 1226 tokens asked, 182 answered",
+        );
     }
 }

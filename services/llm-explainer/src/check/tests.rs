@@ -70,16 +70,35 @@ fn rejects(edit: impl FnOnce(&mut Value), expected: Rejected) {
 fn an_answer_that_does_not_say_why_is_not_used() {
     rejects(|a| a["headline"] = json!("ALLOW"), Rejected::Headline(Fault::OtherVerdict));
     rejects(|a| a["headline"] = json!(""), Rejected::Headline(Fault::Empty));
-    rejects(|a| a["why"] = json!([]), Rejected::TooLittle);
-    rejects(|a| a["why"] = json!([{ "text": "It is a Friday.", "evidence": ["D3"] }]), Rejected::TooLittle);
+    rejects(|a| a["why"] = json!([]), Rejected::TooLittle(vec![]));
+    rejects(|a| a["why"] = json!([{ "text": "It is a Friday.", "evidence": ["D3"] }]), Rejected::TooLittle(vec![]));
     let invented = json!({ "text": "See src/a.rs.", "evidence": ["S1"] });
-    rejects(|a| a["why"] = json!([a["why"][0], invented, invented]), Rejected::TooLittle);
+    let dropped = vec![Dropped { part: "why", fault: Fault::UnknownName }; 2];
+    rejects(|a| a["why"] = json!([a["why"][0], invented, invented]), Rejected::TooLittle(dropped));
     rejects(|a| a["verdict"] = json!("ALLOW"), Rejected::Form);
     rejects(|a| a["why"] = json!("because"), Rejected::Form);
     rejects(|a| *a = json!([1, 2]), Rejected::Form);
     for bytes in ["", "ok", "{", "```json\n{}\n```"] {
         assert_eq!(checked(&samples::blocked_by_a_secret(), bytes), Err(Rejected::Form), "{bytes}");
     }
+}
+
+#[test]
+fn each_fault_is_named_once() {
+    let dropped = [Fault::UnknownName, Fault::Uncited, Fault::UnknownName];
+    let rejected = Rejected::TooLittle(dropped.map(|fault| Dropped { part: "why", fault }).to_vec());
+    assert_eq!(
+        rejected.faults(),
+        [
+            "A claim of `why` does not hold: it names what the evidence does not name.",
+            "A claim of `why` does not hold: it cites no evidence.",
+            "`why` needs a claim that cites what decided, and most of its claims have to hold.",
+        ]
+    );
+    assert_eq!(
+        Rejected::Headline(Fault::OtherVerdict).faults(),
+        ["The headline does not hold: it contradicts the verdict."]
+    );
 }
 
 #[test]

@@ -59,6 +59,36 @@ fn because(explanation: &Explanation) -> &str {
     }
 }
 
+/// By the model of the test's server, which counts the same tokens for each question.
+fn by_the_model(grounding: f64, claims_dropped: u32) -> Origin {
+    Origin::Model {
+        name: "llama3.2:3b".to_owned(),
+        digest: "a80c4f17acd5".to_owned(),
+        grounding: Some(grounding),
+        claims_dropped,
+        prompt_tokens: Some(1_226),
+        answer_tokens: Some(182),
+    }
+}
+
+/// Answers to the questions in turn; the last for ever.
+async fn explained_by_turns(reached: &Reached, answers: &[Value]) -> (Explanation, Vec<Value>) {
+    let server = Server::start(Act::says(&answers[0].to_string())).await;
+    let voice = voice(server.config());
+    let asking = voice.explain(reached, now(reached));
+    let answering = async {
+        for (before, answer) in (1..).zip(&answers[1..]) {
+            while server.asked("/api/chat").len() < before {
+                tokio::task::yield_now().await;
+            }
+            server.set(Act::says(&answer.to_string()));
+        }
+    };
+    let (explanation, ()) = tokio::join!(asking, answering);
+    holds(reached, &explanation);
+    (explanation, server.asked("/api/chat"))
+}
+
 fn good() -> Value {
     json!({
         "headline": "An AWS access key in config/prod.env blocks acme/shop.",
@@ -72,7 +102,7 @@ fn good() -> Value {
 async fn a_model_that_keeps_to_the_evidence_is_heard() {
     let reached = samples::blocked_by_a_secret();
     let explanation = explained(&reached, Act::says(&good().to_string())).await;
-    assert_eq!(explanation.origin, Origin::Model { name: "llama3.2:3b".to_owned(), digest: "a80c4f17acd5".to_owned() });
+    assert_eq!(explanation.origin, by_the_model(1.0, 0));
     assert_eq!(explanation.headline, "An AWS access key in config/prod.env blocks acme/shop.");
     assert_eq!(explanation.what_to_do[0].text, "Revoke the key and issue a new one.");
     assert_eq!(
@@ -91,7 +121,7 @@ async fn a_hallucinated_claim_is_left_out_and_counted() {
     let invented = json!({ "text": "The key also stands in src/secrets.rs:9.", "evidence": ["S1"] });
     answer["what_to_do"] = json!([invented]);
     let explanation = explained(&samples::blocked_by_a_secret(), Act::says(&answer.to_string())).await;
-    assert!(matches!(explanation.origin, Origin::Model { .. }));
+    assert_eq!(explanation.origin, by_the_model(2.0 / 3.0, 1));
     let steps: Vec<&str> = explanation.what_to_do.iter().map(|step| step.text.as_str()).collect();
     assert_eq!(
         steps,
@@ -196,7 +226,8 @@ fn whatever_bytes_the_server_sends_an_explanation_results() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let reached = samples::blocked_by_a_secret();
     let server = runtime.block_on(Server::start(Act::Silence));
-    let voice = voice(server.config());
+    // A server that says it is full is left alone: each case is to be asked all the same.
+    let voice = voice(Config { retry_after_ms: 0, ..server.config() });
     let sent = (prop_oneof![Just(200_u16), 201..600_u16], any::<String>(), any::<bool>());
     let config = ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() };
     let held = TestRunner::new(config).run(&sent, |(status, body, by_the_model)| {
@@ -204,6 +235,167 @@ fn whatever_bytes_the_server_sends_an_explanation_results() {
         let explanation = runtime.block_on(voice.explain(&reached, now(&reached)));
         holds(&reached, &explanation);
         prop_assert!(!because(&explanation).is_empty());
+        Ok(())
+    });
+    held.unwrap();
+}
+
+#[tokio::test]
+async fn an_answer_that_does_not_hold_is_asked_for_once_more_with_its_faults_named() {
+    let reached = samples::blocked_by_a_secret();
+    let mut bad = good();
+    bad["why"] = json!([{ "text": "It stands in src/evil.rs:9.", "evidence": ["S1"] }]);
+    let (explanation, asked) = explained_by_turns(&reached, &[bad, good()]).await;
+    let mut twice = by_the_model(1.0, 0);
+    if let Origin::Model { prompt_tokens, answer_tokens, .. } = &mut twice {
+        (*prompt_tokens, *answer_tokens) = (Some(2 * 1_226), Some(2 * 182));
+    }
+    assert_eq!(explanation.origin, twice);
+    assert_eq!(asked.len(), 2);
+    let user = |index: usize| asked[index]["messages"][1]["content"].as_str().unwrap();
+    let correction = user(1).strip_prefix(user(0)).unwrap();
+    assert!(correction.contains("\n- A claim of `why` does not hold: it names what the evidence does not name.\n"));
+    assert!(!correction.contains("evil"), "{correction}");
+    assert_eq!(asked[0]["messages"][0], asked[1]["messages"][0]);
+}
+
+#[tokio::test]
+async fn there_is_no_third_question() {
+    let reached = samples::blocked_by_a_secret();
+    let mut other = good();
+    other["headline"] = json!("ALLOW");
+    let (explanation, asked) = explained_by_turns(&reached, &[json!([]), other]).await;
+    assert_eq!(because(&explanation), "The language model's headline did not hold: it contradicts the verdict.");
+    assert_eq!(asked.len(), 2);
+}
+
+#[tokio::test]
+async fn an_allow_may_be_explained_without_asking() {
+    let server = Server::start(Act::says(&good().to_string())).await;
+    let voice = voice(Config { ask_on_allow: false, ..server.config() });
+    let allowed = samples::allowed_with_nothing_found();
+    let explanation = voice.explain(&allowed, now(&allowed)).await;
+    holds(&allowed, &explanation);
+    let expected = "The settings do not ask the language model about deployments that may go.";
+    assert_eq!(because(&explanation), expected);
+    assert_eq!(server.asked("/api/chat").len(), 0);
+    let blocked = samples::blocked_by_a_secret();
+    assert_eq!(voice.explain(&blocked, now(&blocked)).await.origin, by_the_model(1.0, 0));
+}
+
+#[tokio::test]
+async fn an_allow_has_a_time_of_its_own() {
+    let server = Server::start(Act::Silence).await;
+    let voice = voice(Config { timeout_ms: 60_000, timeout_ms_allow: 50, ..server.config() });
+    let allowed = samples::allowed_with_nothing_found();
+    let explanation = voice.explain(&allowed, now(&allowed)).await;
+    assert_eq!(because(&explanation), "The language model did not answer within 50 ms.");
+}
+
+#[tokio::test]
+async fn the_same_question_is_not_asked_twice() {
+    let server = Server::start(Act::says(&good().to_string())).await;
+    let voice = voice(server.config());
+    let reached = samples::blocked_by_a_secret();
+    let first = voice.explain(&reached, now(&reached)).await;
+    // Delivered anew, or reached anew with the same number: the same question.
+    let again = Reached { reached_at: reached.reached_at + Duration::from_secs(300), ..reached.clone() };
+    let second = voice.explain(&again, now(&again)).await;
+    holds(&again, &second);
+    assert_eq!(server.asked("/api/chat").len(), 1);
+    assert_eq!((&second.origin, &second.headline, &second.why), (&first.origin, &first.headline, &first.why));
+    let mut other = reached.clone();
+    other.deployment.as_mut().unwrap().title = "Slower checkout".to_owned();
+    voice.explain(&other, now(&other)).await;
+    assert_eq!(server.asked("/api/chat").len(), 2);
+}
+
+#[tokio::test]
+async fn only_what_held_is_remembered() {
+    let server = Server::start(Act::says("[]")).await;
+    let voice = voice(server.config());
+    let reached = samples::blocked_by_a_secret();
+    voice.explain(&reached, now(&reached)).await;
+    server.set(Act::says(&good().to_string()));
+    assert_eq!(voice.explain(&reached, now(&reached)).await.origin, by_the_model(1.0, 0));
+}
+
+/// Lets whoever else can go on do so until it holds.
+async fn until(holds: impl Fn() -> bool) {
+    while !holds() {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_verdict_that_was_superseded_while_it_waited_is_not_asked_about() {
+    let server = Server::start(Act::Silence).await;
+    let voice = voice(Config { model_questions_max: 1, timeout_ms_allow: 100, ..server.config() });
+    let allowed = samples::allowed_with_nothing_found();
+    let first = samples::blocked_by_a_secret();
+    let mut second = Reached { number: 2, ..first.clone() };
+    second.judgement.verdict = Verdict::Review;
+    let other = allowed_elsewhere(&allowed);
+    let busy = voice.explain(&other, now(&other));
+    let waiting = async {
+        until(|| server.asked("/api/chat").len() == 1).await;
+        server.set(Act::says(&good().to_string()));
+        tokio::join!(voice.explain(&first, now(&first)), voice.explain(&second, now(&second)))
+    };
+    let (_, (first, _)) = tokio::join!(busy, waiting);
+    let expected = "A newer verdict had taken its place before its turn with the language model came.";
+    assert_eq!(because(&first), expected);
+}
+
+/// The same verdict about another deployment.
+fn allowed_elsewhere(allowed: &Reached) -> Reached {
+    let mut other = allowed.clone();
+    let deployment = other.deployment.as_mut().unwrap();
+    deployment.repository = domain::Repository::parse("acme/other").unwrap();
+    deployment.id = domain::DeploymentId::derive(&deployment.repository, deployment.pull_request, &deployment.revision);
+    other.deployment_id = deployment.id;
+    other
+}
+
+#[tokio::test]
+async fn who_waits_too_long_for_a_turn_is_told_from_the_evidence() {
+    let server = Server::start(Act::Silence).await;
+    let voice = voice(Config { model_questions_max: 1, wait_ms_max: 200, timeout_ms: 400, ..server.config() });
+    let (first, second) = (samples::blocked_by_a_secret(), samples::review_for_a_missing_signal());
+    let waiting = async {
+        until(|| server.asked("/api/chat").len() == 1).await;
+        voice.explain(&second, now(&second)).await
+    };
+    let (_, waited) = tokio::join!(voice.explain(&first, now(&first)), waiting);
+    assert_eq!(because(&waited), "The verdict had waited too long for its turn with the language model.");
+    assert_eq!(server.asked("/api/chat").len(), 1);
+}
+
+#[test]
+fn while_the_model_is_down_no_verdict_waits() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let samples =
+        [samples::blocked_by_a_secret(), samples::review_for_a_missing_signal(), samples::allowed_with_nothing_found()];
+    let acts = prop_oneof![Just(Act::Close), Just(Act::Silence), Just(Act::Answer(503, String::new()))];
+    let crowd = prop::collection::vec(0..samples.len(), 1..150);
+    let config = ProptestConfig { cases: 12, failure_persistence: None, ..ProptestConfig::default() };
+    let held = TestRunner::new(config).run(&(acts, crowd, any::<bool>()), |(act, crowd, is_gone)| {
+        let (explanations, took) = runtime.block_on(async {
+            let server = Server::start(act).await;
+            let gone = "http://127.0.0.1:9".to_owned();
+            let url = if is_gone { gone } else { server.url.clone() };
+            let slow = Config { timeout_ms: 100, timeout_ms_allow: 100, ..server.config() };
+            let voice = voice(Config { ollama_url: Some(url), ..slow });
+            let began = Instant::now();
+            let all = crowd.iter().map(|which| voice.explain(&samples[*which], now(&samples[*which])));
+            (futures::future::join_all(all).await, began.elapsed())
+        });
+        for (which, explanation) in crowd.iter().zip(&explanations) {
+            holds(&samples[*which], explanation);
+            prop_assert!(!because(explanation).is_empty());
+        }
+        // One at a time with its full timeout, a crowd would take ten times as long.
+        prop_assert!(took < Duration::from_secs(5), "{:?} for {}", took, crowd.len());
         Ok(())
     });
     held.unwrap();
