@@ -51,11 +51,17 @@ pub(super) struct Vocabulary {
 impl Vocabulary {
     pub(super) fn of(evidence: &Evidence<'_>) -> Self {
         let mut vocabulary = Self { names: HashSet::new(), paths: Vec::new(), numbers: HashSet::new() };
+        // Findings of one rule say the same in most of their texts.
+        let mut read = HashSet::new();
         for item in &evidence.items {
             for text in item.names() {
+                if read.contains(&text) {
+                    continue;
+                }
                 for token in tokens(&text).filter(|token| is_name(token)) {
                     vocabulary.learn(token);
                 }
+                read.insert(text);
             }
             if let Fact::Finding(finding) = item.fact {
                 vocabulary.learn(&one_line(&finding.path, PATH_CHARS_MAX));
@@ -66,6 +72,9 @@ impl Vocabulary {
     }
 
     fn learn(&mut self, token: &str) {
+        if self.names.contains(token) {
+            return;
+        }
         let token = token.to_lowercase();
         for name in [without_line(&token), token.as_str()] {
             if self.names.insert(name.to_owned()) {
@@ -104,6 +113,7 @@ impl Vocabulary {
 /// The words of `text`, without the punctuation around them.
 fn tokens(text: &str) -> impl Iterator<Item = &str> {
     let apart = |c: char| match c {
+        'a'..='z' | 'A'..='Z' | '0'..='9' => false,
         '"' | '\'' | '`' | '(' | ')' | '<' | '>' | '{' | '}' | '[' | ']' | ',' | ';' | '=' | '|' => true,
         '“' | '”' | '‘' | '’' | '«' | '»' | '—' | '–' => true,
         _ => c.is_whitespace(),
@@ -157,7 +167,7 @@ fn numbers(text: &str) -> impl Iterator<Item = (String, Option<u64>)> {
     let mut from = 0;
     std::iter::from_fn(move || {
         loop {
-            let start = from + text[from..].find(char::is_numeric)?;
+            let start = from + first_numeric(&text[from..])?;
             let ends = |c: char| !(c.is_numeric() || matches!(c, '.' | ','));
             from = text[start..].find(ends).map_or(text.len(), |length| start + length);
             let before = text[..start].trim_end_matches(['.', ',']);
@@ -168,6 +178,19 @@ fn numbers(text: &str) -> impl Iterator<Item = (String, Option<u64>)> {
             }
         }
     })
+}
+
+/// Where the first digit of any script stands. Bytes are looked at before letters: nearly all text is ASCII.
+fn first_numeric(text: &str) -> Option<usize> {
+    let mut from = 0;
+    loop {
+        from += text.as_bytes()[from..].iter().position(|byte| byte.is_ascii_digit() || !byte.is_ascii())?;
+        let found = text[from..].chars().next()?;
+        if found.is_numeric() {
+            return Some(from);
+        }
+        from += found.len_utf8();
+    }
 }
 
 /// `1000` of `1,000`, `4.5` of `4.50`.
