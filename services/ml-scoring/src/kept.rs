@@ -349,8 +349,9 @@ pub async fn import(bus: &Bus, name: &domain::Repository, imported: &Repository)
 pub async fn written(bus: &Bus) -> anyhow::Result<BTreeMap<String, Repository>> {
     let objects = bus.objects(HISTORY_BUCKET).await?;
     let mut histories = BTreeMap::new();
+    let stored = objects.list().await?;
     for prefix in [HISTORY, IMPORT] {
-        for object in objects.list().await? {
+        for object in &stored {
             let Some(name) = object.name.strip_prefix(prefix).filter(|name| !histories.contains_key(*name)) else {
                 continue;
             };

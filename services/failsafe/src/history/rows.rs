@@ -6,11 +6,9 @@ use std::path::Path;
 
 use ml_scoring::features::Measures;
 use ml_scoring::history::{Key, Repository};
+use ml_scoring::recorded::MATURE_AFTER;
 
 use super::import::Imported;
-
-/// A change counts as failed when it was taken back within this many seconds; what is younger has no label yet.
-pub(super) const MATURE_AFTER: i64 = 30 * 86_400;
 
 /// The columns, as `services/ml-scoring/data/README.md` describes them.
 const COLUMNS: [&str; 39] = [

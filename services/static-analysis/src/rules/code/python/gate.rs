@@ -23,19 +23,7 @@ const FINER: &[Finer] = &[
     },
     // Names of passwords as the rule knows them; `pass` by itself is a statement.
     Finer {
-        instead_of: &[
-            "passw",
-            "pass_",
-            "_pass",
-            "passphrase",
-            "pass =",
-            "pass=",
-            "pwd",
-            "token",
-            "secret",
-            "paswd",
-            "pasword",
-        ],
+        instead_of: super::literals::PASSWORD_WORDS,
         parts: &[(
             &["pas", "pwd", "token", "secret"],
             r#"(?xi) (?:^|[^a-z0-9]) (?:pas+wo?r?d|passphrase|pwd|token|secrete?) (?:[^a-z0-9]|$)

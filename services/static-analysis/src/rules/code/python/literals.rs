@@ -37,25 +37,17 @@ static TEMPORARY: Rule = Rule {
     ..PROGRAM
 };
 
+/// Words of the names that passwords are given.
+pub(super) const PASSWORD_WORDS: &[&str] =
+    &["passw", "pass_", "_pass", "passphrase", "pass =", "pass=", "pwd", "token", "secret", "paswd", "pasword"];
+
 /// The value itself is the business of the rules of the category secret; this one is about the habit.
 static PASSWORD: Rule = Rule {
     id: "code.python.hard-coded-password",
     title: "Password in the code",
     severity: Severity::Info,
     cwe: 259,
-    keywords: &[
-        "passw",
-        "pass_",
-        "_pass",
-        "passphrase",
-        "pass =",
-        "pass=",
-        "pwd",
-        "token",
-        "secret",
-        "paswd",
-        "pasword",
-    ],
+    keywords: PASSWORD_WORDS,
     remediation: "Read it from the environment or from a store of secrets.",
     references: &["https://cwe.mitre.org/data/definitions/259.html"],
     aliases: &["B105", "B106", "B107", "S105", "S106", "S107"],
