@@ -5,11 +5,11 @@
 use std::time::Duration;
 
 use domain::{
-    Analysis, Category, Cause, Change, Claim, Confidence, Contribution, Deployment, DeploymentId, DiffDigest,
-    DiffReference, Draft, DraftChange, Evidence, Explanation, FileChange, FileChangeKind, Finding, Grounds, History,
-    Judgement, Missing, MissingInput, Origin, Outcome, OutcomeKind, PolicyStamp, Provenance, PullRequest, Rank,
-    Reached, Reason, Repository, Review, ReviewDecision, Revision, Risk, RiskScore, Said, Severity, Shadow, Signal,
-    Source, Verdict,
+    Analysis, Approvals, Category, Cause, Change, Circumstances, Claim, Confidence, Contribution, Counterfactual,
+    Deployment, DeploymentId, DiffDigest, DiffReference, Draft, DraftChange, Evidence, Explanation, FileChange,
+    FileChangeKind, Finding, Grounds, History, Judgement, LinesDigest, Missing, MissingInput, Origin, Outcome,
+    OutcomeKind, Overruled, PolicyStamp, Provenance, PullRequest, Rank, Reached, Reason, Remedy, Repository, Review,
+    ReviewDecision, Revision, Risk, RiskScore, Said, Severity, Shadow, Signal, Source, Verdict,
 };
 use time::OffsetDateTime;
 use time::macros::datetime;
@@ -73,6 +73,7 @@ fn deployment() -> Deployment {
             diff: Some(DiffReference::Stored { object: "ab".to_owned() }),
             digest: DiffDigest { sha256: "ab".repeat(32), bytes: 9_000_000 },
             files: vec![file],
+            lines: None,
         },
         history: History { repository_reverts: Some(1.0), ..History::default() },
     }
@@ -178,13 +179,50 @@ fn reached() -> Reached {
     Reached {
         deployment_id: id(),
         number: 2,
-        judgement: Judgement { verdict: Verdict::Block, reasons: vec![reason], missing: vec![missing] },
+        judgement: Judgement::new(Verdict::Block, vec![reason], vec![missing]),
         policy: PolicyStamp { version: "default-1".to_owned(), digest: "cd".repeat(32) },
         cause: Cause::Late,
         reached_at: AT,
         deployment: Some(deployment().without_diff()),
         signals: vec![found(), gave_up()],
+        evidence_digest: String::new(),
+        circumstances: Circumstances::default(),
     }
+}
+
+fn reached_against_the_policy() -> Reached {
+    let file = Evidence::File { path: "app.py".to_owned() };
+    let reviewer = Evidence::Review { reviewer: "grace".to_owned(), verdict_number: 2 };
+    let first = reached();
+    let judgement = Judgement {
+        verdict: Verdict::Allow,
+        approvals: vec![Approvals { by: "release".to_owned(), count: 2, given: 1 }],
+        overruled: Some(Overruled {
+            policy_verdict: Verdict::Block,
+            decision: ReviewDecision::Emergency,
+            by: vec!["grace".to_owned()],
+            review_due: Some(AT),
+        }),
+        counterfactual: Some(Counterfactual {
+            verdict: Verdict::Review,
+            changes: vec![Remedy { message: "mend it".to_owned(), evidence: vec![file, reviewer] }],
+        }),
+        ..first.judgement
+    };
+    Reached {
+        number: 3,
+        judgement,
+        cause: Cause::Review,
+        evidence_digest: "ef".repeat(32),
+        circumstances: Circumstances { reverts: Some(id()), known_findings: vec!["0f".repeat(16)] },
+        ..first
+    }
+}
+
+fn accepted_with_lines() -> Deployment {
+    let mut deployment = deployment();
+    deployment.change.lines = Some(LinesDigest { done: "12".repeat(32), undone: "34".repeat(32) });
+    deployment
 }
 
 fn explanation(origin: Origin) -> Explanation {
@@ -222,6 +260,17 @@ fn review() -> Review {
         reviewer: "grace".to_owned(),
         why: "not today".to_owned(),
         reviewed_at: AT,
+        evidence_digest: String::new(),
+        policy_digest: String::new(),
+    }
+}
+
+fn review_of_what_was_seen() -> Review {
+    Review {
+        decision: ReviewDecision::Emergency,
+        evidence_digest: "ef".repeat(32),
+        policy_digest: "cd".repeat(32),
+        ..review()
     }
 }
 
@@ -252,7 +301,10 @@ fn what_an_earlier_version_wrote_is_read() {
     check("signal-scored-2.bin", &scored_with_grounds());
     check("signal-scored-3.bin", &scored_with_rank());
     check("signal-gave-up-1.bin", &gave_up());
+    check("accepted-2.bin", &accepted_with_lines());
     check("verdict-1.bin", &reached());
+    check("verdict-2.bin", &reached_against_the_policy());
+    check("review-2.bin", &review_of_what_was_seen());
     check("explanation-model-1.bin", &by_a_model(None, 0, None));
     check("explanation-model-2.bin", &by_a_model(Some(0.75), 1, Some(1_226)));
     check("explanation-evidence-1.bin", &explanation(Origin::Evidence { because: "no model".to_owned() }));

@@ -63,6 +63,7 @@ fn deployment(number: u32) -> Deployment {
             diff: Some(DiffReference::Inline("diff".to_owned())),
             digest: DiffDigest::of("diff"),
             files: vec![],
+            lines: None,
         },
         history: History::default(),
     }

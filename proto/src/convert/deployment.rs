@@ -1,6 +1,8 @@
 //! Deployments and their changes.
 
-use domain::{Change, Deployment, DiffDigest, DiffReference, FileChange, History, PullRequest, Repository, Revision};
+use domain::{
+    Change, Deployment, DiffDigest, DiffReference, FileChange, History, LinesDigest, PullRequest, Repository, Revision,
+};
 
 use super::{deployment_id, each, enums, optional_time, required, required_time, timestamp};
 use crate::event::Event;
@@ -75,6 +77,8 @@ fn change_to(change: &Change) -> v1::Change {
         sha256: change.digest.sha256.clone(),
         bytes: change.digest.bytes,
         files: change.files.iter().map(file_to).collect(),
+        lines_done: change.lines.as_ref().map(|lines| lines.done.clone()).unwrap_or_default(),
+        lines_undone: change.lines.as_ref().map(|lines| lines.undone.clone()).unwrap_or_default(),
     }
 }
 
@@ -86,6 +90,8 @@ fn change_from(message: v1::Change) -> Result<Change, Malformed> {
         }),
         digest: DiffDigest { sha256: message.sha256, bytes: message.bytes },
         files: each("files", message.files, file_from)?,
+        lines: (!message.lines_done.is_empty() && !message.lines_undone.is_empty())
+            .then_some(LinesDigest { done: message.lines_done, undone: message.lines_undone }),
     })
 }
 

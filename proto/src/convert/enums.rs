@@ -24,7 +24,16 @@ macro_rules! enumeration {
 }
 
 enumeration!(verdict_to, verdict_from, Verdict, Verdict, Allow = Allow, Review = Review, Block = Block);
-enumeration!(cause_to, cause_from, Cause, Cause, Complete = Complete, Deadline = Deadline, Late = Late);
+enumeration!(
+    cause_to,
+    cause_from,
+    Cause,
+    Cause,
+    Complete = Complete,
+    Deadline = Deadline,
+    Late = Late,
+    Review = Review
+);
 enumeration!(source_to, source_from, Source, Source, StaticAnalysis = StaticAnalysis, MlScoring = MlScoring);
 enumeration!(confidence_to, confidence_from, Confidence, Confidence, Low = Low, Medium = Medium, High = High);
 enumeration!(
@@ -45,7 +54,15 @@ enumeration!(
     Blended = Blended,
     Learned = Learned
 );
-enumeration!(decision_to, decision_from, ReviewDecision, ReviewDecision, Approved = Approved, Rejected = Rejected);
+enumeration!(
+    decision_to,
+    decision_from,
+    ReviewDecision,
+    ReviewDecision,
+    Approved = Approved,
+    Rejected = Rejected,
+    Emergency = Emergency
+);
 enumeration!(
     category_to,
     category_from,

@@ -14,6 +14,8 @@ pub(crate) fn review_to(review: &Review) -> v1::ReviewRecorded {
         reviewer: review.reviewer.clone(),
         why: review.why.clone(),
         reviewed_at: Some(timestamp(review.reviewed_at)),
+        evidence_digest: review.evidence_digest.clone(),
+        policy_digest: review.policy_digest.clone(),
     }
 }
 
@@ -34,6 +36,8 @@ pub(crate) fn review_from(message: v1::ReviewRecorded) -> Result<Review, Malform
         reviewer: required_text("reviewer", message.reviewer)?,
         why: required_text("why", message.why)?,
         reviewed_at: required_time("reviewed_at", message.reviewed_at)?,
+        evidence_digest: message.evidence_digest,
+        policy_digest: message.policy_digest,
     })
 }
 

@@ -1,9 +1,12 @@
 //! Verdicts and what they rest on.
 
-use domain::{Evidence, Judgement, Missing, MissingInput, PolicyStamp, Reached, Reason, Source};
+use domain::{
+    Approvals, Circumstances, Counterfactual, Evidence, Judgement, Missing, MissingInput, Overruled, PolicyStamp,
+    Reached, Reason, Remedy, Source,
+};
 use prost::Message;
 
-use super::{deployment, deployment_id, each, enums, required, required_time, signal, timestamp};
+use super::{deployment, deployment_id, each, enums, optional_time, required, required_time, signal, timestamp};
 use crate::{Malformed, v1};
 
 pub(crate) fn reached_to(reached: &Reached) -> v1::VerdictReached {
@@ -20,6 +23,8 @@ pub(crate) fn reached_to(reached: &Reached) -> v1::VerdictReached {
         reached_at: Some(timestamp(reached.reached_at)),
         deployment: reached.deployment.as_ref().map(deployment::deployment_to),
         signals: reached.signals.iter().map(signal::signal_to).collect(),
+        evidence_digest: reached.evidence_digest.clone(),
+        circumstances: circumstances_to(&reached.circumstances),
     }
 }
 
@@ -42,6 +47,13 @@ pub(crate) fn reached_from(message: v1::VerdictReached) -> Result<Reached, Malfo
         reached_at: required_time("reached_at", message.reached_at)?,
         deployment: deployment.map_err(|error| error.within("deployment"))?,
         signals: each("signals", message.signals, signal::signal_from)?,
+        evidence_digest: message.evidence_digest,
+        circumstances: message
+            .circumstances
+            .map(circumstances_from)
+            .transpose()
+            .map_err(|error| error.within("circumstances"))?
+            .unwrap_or_default(),
     })
 }
 
@@ -56,6 +68,9 @@ fn judgement_to(judgement: &Judgement) -> v1::Judgement {
         verdict: enums::verdict_to(judgement.verdict),
         reasons: judgement.reasons.iter().map(reason_to).collect(),
         missing: judgement.missing.iter().map(missing_to).collect(),
+        approvals: judgement.approvals.iter().map(approvals_to).collect(),
+        overruled: judgement.overruled.as_ref().map(overruled_to),
+        counterfactual: judgement.counterfactual.as_ref().map(counterfactual_to),
     }
 }
 
@@ -64,6 +79,76 @@ fn judgement_from(message: v1::Judgement) -> Result<Judgement, Malformed> {
         verdict: enums::verdict_from("verdict", message.verdict)?,
         reasons: each("reasons", message.reasons, reason_from)?,
         missing: each("missing", message.missing, missing_from)?,
+        approvals: message.approvals.into_iter().map(approvals_from).collect(),
+        overruled: message.overruled.map(overruled_from).transpose().map_err(|error| error.within("overruled"))?,
+        counterfactual: message
+            .counterfactual
+            .map(counterfactual_from)
+            .transpose()
+            .map_err(|error| error.within("counterfactual"))?,
+    })
+}
+
+fn approvals_to(approvals: &Approvals) -> v1::Approvals {
+    v1::Approvals { by: approvals.by.clone(), count: approvals.count, given: approvals.given }
+}
+
+fn approvals_from(message: v1::Approvals) -> Approvals {
+    Approvals { by: message.by, count: message.count, given: message.given }
+}
+
+fn overruled_to(overruled: &Overruled) -> v1::Overruled {
+    v1::Overruled {
+        policy_verdict: enums::verdict_to(overruled.policy_verdict),
+        decision: enums::decision_to(overruled.decision),
+        by: overruled.by.clone(),
+        review_due: overruled.review_due.map(timestamp),
+    }
+}
+
+fn overruled_from(message: v1::Overruled) -> Result<Overruled, Malformed> {
+    Ok(Overruled {
+        policy_verdict: enums::verdict_from("policy_verdict", message.policy_verdict)?,
+        decision: enums::decision_from("decision", message.decision)?,
+        by: message.by,
+        review_due: optional_time("review_due", message.review_due)?,
+    })
+}
+
+fn counterfactual_to(counterfactual: &Counterfactual) -> v1::Counterfactual {
+    let change = |remedy: &Remedy| v1::Remedy {
+        message: remedy.message.clone(),
+        evidence: remedy.evidence.iter().map(evidence_to).collect(),
+    };
+    v1::Counterfactual {
+        verdict: enums::verdict_to(counterfactual.verdict),
+        changes: counterfactual.changes.iter().map(change).collect(),
+    }
+}
+
+fn counterfactual_from(message: v1::Counterfactual) -> Result<Counterfactual, Malformed> {
+    let change = |remedy: v1::Remedy| {
+        Ok(Remedy { message: remedy.message, evidence: each("evidence", remedy.evidence, evidence_from)? })
+    };
+    Ok(Counterfactual {
+        verdict: enums::verdict_from("verdict", message.verdict)?,
+        changes: each("changes", message.changes, change)?,
+    })
+}
+
+/// Absent when there is nothing to say, as in the verdicts of early versions.
+fn circumstances_to(circumstances: &Circumstances) -> Option<v1::Circumstances> {
+    (*circumstances != Circumstances::default()).then(|| v1::Circumstances {
+        reverts: circumstances.reverts.map(|id| id.to_string()).unwrap_or_default(),
+        known_findings: circumstances.known_findings.clone(),
+    })
+}
+
+fn circumstances_from(message: v1::Circumstances) -> Result<Circumstances, Malformed> {
+    let reverts = (!message.reverts.is_empty()).then(|| domain::DeploymentId::parse(&message.reverts)).transpose();
+    Ok(Circumstances {
+        reverts: reverts.map_err(|problem| Malformed::new("reverts", problem))?,
+        known_findings: message.known_findings,
     })
 }
 
@@ -102,6 +187,10 @@ fn evidence_to(evidence: &Evidence) -> v1::Evidence {
             Wire::Risk(v1::RiskEvidence { probability: *probability, model: model.clone() })
         }
         Evidence::Missing(input) => Wire::Missing(input.name().to_owned()),
+        Evidence::File { path } => Wire::File(v1::FileEvidence { path: path.clone() }),
+        Evidence::Review { reviewer, verdict_number } => {
+            Wire::Review(v1::ReviewEvidence { reviewer: reviewer.clone(), verdict_number: *verdict_number })
+        }
     };
     v1::Evidence { evidence: Some(evidence) }
 }
@@ -117,6 +206,8 @@ fn evidence_from(message: v1::Evidence) -> Result<Evidence, Malformed> {
         },
         Wire::Risk(risk) => Evidence::Risk { probability: risk.probability, model: risk.model },
         Wire::Missing(input) => Evidence::Missing(input_from("missing", &input)?),
+        Wire::File(file) => Evidence::File { path: file.path },
+        Wire::Review(review) => Evidence::Review { reviewer: review.reviewer, verdict_number: review.verdict_number },
     })
 }
 

@@ -1,5 +1,8 @@
 //! Settings of the decision service.
 
+use std::path::PathBuf;
+
+use anyhow::Context;
 use serde::Deserialize;
 
 use crate::policy::Policy;
@@ -14,13 +17,26 @@ pub struct Config {
     pub sweep_ms: u64,
     /// Most events joined in one transaction.
     pub batch_max: usize,
-    /// How the verdict is reached.
-    pub policy: Policy,
+    /// File of the policy; without it the default one decides. A published policy goes before both.
+    pub policy_path: Option<PathBuf>,
+}
+
+impl Config {
+    /// The policy of the settings.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or every mistake in it, with its line.
+    pub fn policy(&self) -> anyhow::Result<Policy> {
+        let Some(path) = &self.policy_path else { return Ok(Policy::default()) };
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("cannot read decision.policy_path {}", path.display()))?;
+        Policy::parse(&text).with_context(|| format!("{} is not a policy", path.display()))
+    }
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { deadline_ms: 60_000, sweep_ms: 1_000, batch_max: 256, policy: Policy::default() }
+        Self { deadline_ms: 60_000, sweep_ms: 1_000, batch_max: 256, policy_path: None }
     }
 }
 

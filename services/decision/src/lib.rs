@@ -21,6 +21,7 @@ use proto::question::{GetDeployment, ListDeployments};
 
 pub use config::Config;
 use config::DatabaseSettings;
+use policy::Policy;
 use store::Store;
 
 /// The service's name.
@@ -36,9 +37,9 @@ const SWEEP_MAX: i64 = 100;
 /// # Errors
 /// When the settings are wrong, or the bus or the database cannot be used.
 pub async fn run(process: Process, config: Config) -> anyhow::Result<()> {
-    config.policy.check()?;
+    let policy = config.policy()?;
     anyhow::ensure!(config.batch_max > 0, "decision.batch_max must be at least 1");
-    let Some(store) = open(&process, &config).await? else { return Ok(()) };
+    let Some(store) = open(&process, &config, policy).await? else { return Ok(()) };
     answer(&process, &store).await?;
     process.health.set(State::Serving);
     let wake = relay::Wake::default();
@@ -51,11 +52,11 @@ pub async fn run(process: Process, config: Config) -> anyhow::Result<()> {
 }
 
 /// Opens the store, waiting for a PostgreSQL that is not there yet; `None` when the service is told to end meanwhile.
-async fn open(process: &Process, config: &Config) -> anyhow::Result<Option<Store>> {
+async fn open(process: &Process, config: &Config, policy: Policy) -> anyhow::Result<Option<Store>> {
     let settings: DatabaseSettings = process.settings.table("database")?;
     let mut told = false;
     loop {
-        let opened = Store::open(&settings, config.policy.clone(), Duration::from_millis(config.deadline_ms)).await;
+        let opened = Store::open(&settings, policy.clone(), Duration::from_millis(config.deadline_ms)).await;
         let error = match opened {
             Ok(store) => return Ok(Some(store)),
             Err(error) if error.downcast_ref::<sqlx::Error>().is_some_and(store::is_passing) => error,

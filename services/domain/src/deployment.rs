@@ -68,6 +68,19 @@ pub struct Change {
     pub digest: DiffDigest,
     /// The files of the diff, in its order.
     pub files: Vec<FileChange>,
+    /// What it does and what would undo it, line by line; `None` when a part of it has no lines, such as a binary file, or
+    /// when an early version of ingest accepted it.
+    pub lines: Option<LinesDigest>,
+}
+
+/// Identifies what a diff does to the lines of its files, wherever in them these stand: one diff takes another back when what it
+/// does is what undoes the other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LinesDigest {
+    /// SHA-256 of what it does, in 64 lowercase hexadecimal digits.
+    pub done: String,
+    /// SHA-256 of what would undo it.
+    pub undone: String,
 }
 
 impl Change {

@@ -13,7 +13,7 @@ pub mod signal;
 pub mod submission;
 pub mod verdict;
 
-pub use deployment::{Change, Deployment, DiffDigest, DiffReference, FileChange, FileChangeKind, History};
+pub use deployment::{Change, Deployment, DiffDigest, DiffReference, FileChange, FileChangeKind, History, LinesDigest};
 pub use explanation::{Claim, Explanation, Origin};
 pub use identity::{DeploymentId, EventId, PullRequest, Repository, Revision};
 pub use query::{Dossier, ListQuery, Page, Place, Progress, Summary};
@@ -23,4 +23,7 @@ pub use signal::{
     Shadow, Signal, Source, SuppressedBy, Suppression,
 };
 pub use submission::{Draft, DraftChange, FieldViolation, GitReference, Submission};
-pub use verdict::{Cause, Evidence, Judgement, Missing, MissingInput, PolicyStamp, Reached, Reason, Verdict};
+pub use verdict::{
+    Approvals, Cause, Circumstances, Counterfactual, Evidence, Judgement, Missing, MissingInput, Overruled,
+    PolicyStamp, Reached, Reason, Remedy, Verdict,
+};

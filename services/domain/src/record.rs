@@ -19,6 +19,10 @@ pub struct Review {
     pub why: String,
     /// When.
     pub reviewed_at: OffsetDateTime,
+    /// The evidence that the reviewer saw, as the verdict gives it; empty when nobody said.
+    pub evidence_digest: String,
+    /// The policy that the reviewer saw, as the verdict gives it; empty when nobody said.
+    pub policy_digest: String,
 }
 
 impl Review {
@@ -41,15 +45,21 @@ pub enum ReviewDecision {
     Approved,
     /// It must not.
     Rejected,
+    /// It must go out at once; somebody else looks at it afterwards.
+    Emergency,
 }
 
 impl ReviewDecision {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Approved, Self::Rejected, Self::Emergency];
+
     /// Its name in lowercase.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Approved => "approved",
             Self::Rejected => "rejected",
+            Self::Emergency => "emergency",
         }
     }
 }

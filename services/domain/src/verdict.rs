@@ -6,6 +6,7 @@ use time::OffsetDateTime;
 
 use crate::deployment::Deployment;
 use crate::identity::{DeploymentId, EventId};
+use crate::record::ReviewDecision;
 use crate::signal::{Signal, Source};
 
 /// Whether a deployment may go to production. Ordered by strictness, so that the worst of several is their maximum.
@@ -55,6 +56,71 @@ pub struct Judgement {
     pub reasons: Vec<Reason>,
     /// What was expected and is not there.
     pub missing: Vec<Missing>,
+    /// The approvals that a REVIEW waits for, and how many of each are given.
+    pub approvals: Vec<Approvals>,
+    /// Whose decision stands instead of the policy's, if any.
+    pub overruled: Option<Overruled>,
+    /// The fewest changes that would bring a milder verdict; `None` for an ALLOW, or when none was found.
+    pub counterfactual: Option<Counterfactual>,
+}
+
+impl Judgement {
+    /// A verdict by the policy alone, which nobody overruled.
+    #[must_use]
+    pub const fn new(verdict: Verdict, reasons: Vec<Reason>, missing: Vec<Missing>) -> Self {
+        Self { verdict, reasons, missing, approvals: Vec::new(), overruled: None, counterfactual: None }
+    }
+}
+
+/// Approvals that a deployment waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Approvals {
+    /// The group whose approvals count; empty for anybody's.
+    pub by: String,
+    /// How many are needed.
+    pub count: u32,
+    /// How many are given.
+    pub given: u32,
+}
+
+/// A person's decision that stands instead of the policy's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Overruled {
+    /// What the policy says.
+    pub policy_verdict: Verdict,
+    /// What was decided instead.
+    pub decision: ReviewDecision,
+    /// By whom, each named once.
+    pub by: Vec<String>,
+    /// Until when somebody else has to have looked at an emergency; `None` once that is done, and for all other decisions.
+    pub review_due: Option<OffsetDateTime>,
+}
+
+/// What would have to be otherwise for a milder verdict: found by search, and tried with the policy itself.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Counterfactual {
+    /// The verdict that would follow.
+    pub verdict: Verdict,
+    /// All that would have to change; no smaller part of it suffices.
+    pub changes: Vec<Remedy>,
+}
+
+/// One change that would help.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Remedy {
+    /// What to do, as an order: "mend migration.rollback.missing at db/7.sql".
+    pub message: String,
+    /// What it is about.
+    pub evidence: Vec<Evidence>,
+}
+
+/// What the trail knows around a deployment when it is judged, beyond its own events.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Circumstances {
+    /// The earlier deployment that this one takes back, line by line, when it does nothing else.
+    pub reverts: Option<DeploymentId>,
+    /// Fingerprints of findings that were there before: an earlier deployment of the repository brought them to production.
+    pub known_findings: Vec<String>,
 }
 
 /// One rule of the policy that had something to say.
@@ -97,6 +163,18 @@ pub enum Evidence {
     },
     /// Something that is not there.
     Missing(MissingInput),
+    /// A file of the change.
+    File {
+        /// Its path.
+        path: String,
+    },
+    /// What a person decided.
+    Review {
+        /// Who.
+        reviewer: String,
+        /// About the verdict of which number.
+        verdict_number: u32,
+    },
 }
 
 /// An input of a verdict that is not there.
@@ -146,11 +224,13 @@ pub enum Cause {
     Deadline,
     /// Something came in after a verdict had been reached.
     Late,
+    /// A person reviewed it.
+    Review,
 }
 
 impl Cause {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Complete, Self::Deadline, Self::Late];
+    pub const ALL: [Self; 4] = [Self::Complete, Self::Deadline, Self::Late, Self::Review];
 
     /// Its name in lowercase.
     #[must_use]
@@ -159,6 +239,7 @@ impl Cause {
             Self::Complete => "complete",
             Self::Deadline => "deadline",
             Self::Late => "late",
+            Self::Review => "review",
         }
     }
 }
@@ -182,6 +263,11 @@ pub struct Reached {
     pub deployment: Option<Deployment>,
     /// The signals it rests on, by source.
     pub signals: Vec<Signal>,
+    /// Identifies the evidence: SHA-256 over the ids of the events it rests on, reviews apart, in 64 hexadecimal digits. An
+    /// approval counts for this evidence and this policy only.
+    pub evidence_digest: String,
+    /// What the trail knew around the deployment.
+    pub circumstances: Circumstances,
 }
 
 impl Reached {

@@ -395,7 +395,6 @@ mod tests {
         check::<static_analysis::Config>("static_analysis");
         check::<ml_scoring::Config>("ml_scoring");
         check::<decision::Config>("decision");
-        check::<decision::policy::Policy>("decision.policy");
         check::<llm_explainer::Config>("llm_explainer");
     }
 }

@@ -3,9 +3,11 @@
 
 use std::collections::HashSet;
 
+use domain::diff::Undo;
 use domain::submission::check_count;
 use domain::{
-    Change, Deployment, DiffDigest, DiffReference, Draft, DraftChange, FieldViolation, FileChange, Submission, diff,
+    Change, Deployment, DiffDigest, DiffReference, Draft, DraftChange, FieldViolation, FileChange, LinesDigest,
+    Submission, diff,
 };
 use time::OffsetDateTime;
 
@@ -28,17 +30,23 @@ pub fn accept(
     };
     // An absent diff and one that is too long are told with the other fields.
     let readable = (text.len() as u64 <= config.diff_bytes_max) && (fetched.is_some() || !text.trim().is_empty());
-    let files = if readable { files(text, &draft, config) } else { Ok(Vec::new()) };
+    let read = if readable { files(text, &draft, config) } else { Ok((Vec::new(), None)) };
     let digest = DiffDigest::of(text);
-    match (draft.check(config.diff_bytes_max), files) {
-        (Ok(submission), Ok(files)) => Ok(deployment(submission, fetched, digest, files, now)),
+    match (draft.check(config.diff_bytes_max), read) {
+        (Ok(submission), Ok((files, lines))) => {
+            let change = Change { diff: None, digest, files, lines };
+            Ok(deployment(submission, fetched, change, now))
+        }
         (Ok(_), Err(violation)) => Err(vec![violation]),
-        (Err(violations), files) => Err(violations.into_iter().chain(files.err()).collect()),
+        (Err(violations), read) => Err(violations.into_iter().chain(read.err()).collect()),
     }
 }
 
+/// What a diff changes: its files, and the digest of their lines.
+type Read = (Vec<FileChange>, Option<LinesDigest>);
+
 /// Reads the files of the diff, and holds their number against the limit and the sender's count.
-fn files(text: &str, draft: &Draft, config: &Config) -> Result<Vec<FileChange>, FieldViolation> {
+fn files(text: &str, draft: &Draft, config: &Config) -> Result<Read, FieldViolation> {
     let field = match draft.change {
         Some(DraftChange::Git(_)) => "git",
         Some(DraftChange::Stored { .. }) => "stored_diff",
@@ -47,7 +55,12 @@ fn files(text: &str, draft: &Draft, config: &Config) -> Result<Vec<FileChange>, 
     if field == "git" && text.is_empty() {
         return Err(FieldViolation::new(field, "there is no difference between the two commits"));
     }
-    let files = diff::changes(text).map_err(|error| FieldViolation::new(field, error.to_string()))?;
+    let (mut files, mut undo) = (Vec::new(), Undo::default());
+    for file in diff::files(text) {
+        let file = file.map_err(|error| FieldViolation::new(field, error.to_string()))?;
+        undo.take(&file);
+        files.push(file.change);
+    }
     if files.len() > config.files_max {
         let (most, count) = (config.files_max, files.len());
         return Err(FieldViolation::new(
@@ -55,16 +68,11 @@ fn files(text: &str, draft: &Draft, config: &Config) -> Result<Vec<FileChange>, 
             format!("must have at most {most} files (ingest.files_max), not {count}"),
         ));
     }
-    check_count(draft.files_changed, &files).map(|()| files)
+    check_count(draft.files_changed, &files)?;
+    Ok((files, undo.digest()))
 }
 
-fn deployment(
-    submission: Submission,
-    fetched: Option<String>,
-    digest: DiffDigest,
-    files: Vec<FileChange>,
-    now: OffsetDateTime,
-) -> Deployment {
+fn deployment(submission: Submission, fetched: Option<String>, change: Change, now: OffsetDateTime) -> Deployment {
     let diff = match submission.change {
         DraftChange::Diff(text) => Some(DiffReference::Inline(text)),
         DraftChange::Stored { object, .. } => Some(DiffReference::Stored { object }),
@@ -89,7 +97,7 @@ fn deployment(
         deploy_at: draft.deploy_at,
         commits: draft.commits,
         accepted_at: now,
-        change: Change { diff, digest, files },
+        change: Change { diff, ..change },
         history: draft.history,
     }
 }

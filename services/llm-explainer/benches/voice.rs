@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use domain::{
-    Analysis, Category, Cause, Confidence, DeploymentId, Finding, Judgement, PolicyStamp, PullRequest, Reached, Reason,
-    Repository, Revision, Said, Severity, Signal, Source, Verdict,
+    Analysis, Category, Cause, Circumstances, Confidence, DeploymentId, Finding, Judgement, PolicyStamp, PullRequest,
+    Reached, Reason, Repository, Revision, Said, Severity, Signal, Source, Verdict,
 };
 use llm_explainer::check::check;
 use llm_explainer::evidence::{Evidence, Limits};
@@ -71,12 +71,14 @@ fn reached() -> Reached {
     Reached {
         deployment_id,
         number: 1,
-        judgement: Judgement { verdict: Verdict::Block, reasons: vec![reason], missing: Vec::new() },
+        judgement: Judgement::new(Verdict::Block, vec![reason], Vec::new()),
         policy: PolicyStamp { version: "1".to_owned(), digest: "d".repeat(64) },
         cause: Cause::Complete,
         reached_at: OffsetDateTime::UNIX_EPOCH,
         deployment: None,
         signals: vec![signal],
+        evidence_digest: "e".repeat(64),
+        circumstances: Circumstances::default(),
     }
 }
 

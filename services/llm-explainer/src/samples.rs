@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use domain::{
-    Analysis, Category, Cause, Change, Confidence, Contribution, Deployment, DeploymentId, DiffDigest, Evidence,
-    FileChange, FileChangeKind, Finding, History, Judgement, Missing, MissingInput, PolicyStamp, PullRequest, Reached,
-    Reason, Repository, Revision, Risk, RiskScore, Said, Severity, Signal, Source, Verdict,
+    Analysis, Category, Cause, Change, Circumstances, Confidence, Contribution, Deployment, DeploymentId, DiffDigest,
+    Evidence, FileChange, FileChangeKind, Finding, History, Judgement, Missing, MissingInput, PolicyStamp, PullRequest,
+    Reached, Reason, Repository, Revision, Risk, RiskScore, Said, Severity, Signal, Source, Verdict,
 };
 use time::macros::datetime;
 
@@ -40,6 +40,7 @@ pub(crate) fn deployment() -> Deployment {
             diff: None,
             digest: DiffDigest::of(""),
             files: vec![file("config/prod.env"), file("migrations/0042_drop_email.sql")],
+            lines: None,
         },
         history: History::default(),
     }
@@ -176,12 +177,14 @@ pub(crate) fn reached(verdict: Verdict, reasons: Vec<Reason>, said: Vec<Said>) -
     Reached {
         deployment_id: deployment().id,
         number: 1,
-        judgement: Judgement { verdict, reasons, missing: Vec::new() },
+        judgement: Judgement::new(verdict, reasons, Vec::new()),
         policy: PolicyStamp { version: "1".to_owned(), digest: "d".repeat(64) },
         cause: Cause::Complete,
         reached_at: datetime!(2025-11-21 16:00:02 UTC),
         deployment: Some(deployment()),
         signals: said.into_iter().map(signal).collect(),
+        evidence_digest: "e".repeat(64),
+        circumstances: Circumstances::default(),
     }
 }
 

@@ -402,6 +402,7 @@ fn other_reasons(case: &Case<'_>) -> Vec<Claim> {
             RestsOn::Finding { .. } | RestsOn::Missing(_) => true,
             // The reason of an ALLOW is more than its risk.
             RestsOn::Risk { .. } => case.verdict != Verdict::Allow,
+            RestsOn::File { .. } | RestsOn::Review { .. } => false,
         })
     };
     let own = case.deciding.iter().filter(|cited| !told_already(cited.what) && !said(cited.what).is_empty());

@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use domain::{Cause, Deployment, DeploymentId, Reached, RiskScore, Said, Signal, Source};
+use domain::identity::sha256_hex;
+use domain::{Cause, Circumstances, Deployment, DeploymentId, Reached, RiskScore, Said, Signal, Source};
 use proto::{Event, judgement_bytes};
 use sqlx::{PgConnection, Row};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::Store;
-use crate::policy::Inputs;
+use crate::policy::{Inputs, Policy};
 
 /// What the tables hold of one deployment when it may be decided.
 #[derive(Debug, Default)]
@@ -59,8 +60,7 @@ impl Store {
     ) -> Result<usize, sqlx::Error> {
         let cases = load_cases(connection, ids).await?;
         let ready = cases.into_iter().filter_map(|(id, case)| {
-            let signals: Vec<Signal> = case.signals.values().map(|(_, signal, _)| signal.clone()).collect();
-            let complete = Inputs { accepted: case.accepted.is_some(), signals: &signals }.are_complete();
+            let complete = Inputs::are_complete(case.accepted.is_some(), case.signals.keys().copied());
             match case.verdict_number {
                 0 if complete => Some((id, case, Cause::Complete)),
                 0 => None,
@@ -101,8 +101,9 @@ impl Store {
             return Ok(0);
         }
         let now = OffsetDateTime::now_utc();
+        let policy = self.policy();
         let decided: Vec<Decided> =
-            cases.into_iter().map(|(id, case, cause)| self.judge(id, case, cause, now)).collect();
+            cases.into_iter().map(|(id, case, cause)| judge(&policy, id, case, cause, now)).collect();
         insert_verdicts(connection, &decided).await?;
         for one in &decided {
             tracing::info!(
@@ -120,26 +121,43 @@ impl Store {
         }
         Ok(decided.len())
     }
+}
 
-    fn judge(&self, deployment_id: DeploymentId, case: Case, cause: Cause, now: OffsetDateTime) -> Decided {
-        let (inputs, risk) = (case.inputs(), case.risk());
-        // The verdict continues the trace of the last signal that came, or of the deployment's first word.
-        let latest = case.signals.values().max_by_key(|(_, signal, _)| signal.raised_at);
-        let traceparent = latest.and_then(|(_, _, parent)| parent.clone()).or(case.traceparent);
-        let signals: Vec<Signal> = case.signals.into_values().map(|(_, signal, _)| signal).collect();
-        let judgement = self.policy.judge(Inputs { accepted: case.accepted.is_some(), signals: &signals });
-        let reached = Reached {
-            deployment_id,
-            number: case.verdict_number + 1,
-            judgement,
-            policy: self.policy.stamp(),
-            cause,
-            reached_at: now,
-            deployment: case.accepted.map(|(_, deployment)| deployment),
-            signals,
-        };
-        Decided { reached, inputs, traceparent, risk }
-    }
+fn judge(policy: &Policy, deployment_id: DeploymentId, case: Case, cause: Cause, now: OffsetDateTime) -> Decided {
+    let (inputs, risk) = (case.inputs(), case.risk());
+    // The verdict continues the trace of the last signal that came, or of the deployment's first word.
+    let latest = case.signals.values().max_by_key(|(_, signal, _)| signal.raised_at);
+    let traceparent = latest.and_then(|(_, _, parent)| parent.clone()).or(case.traceparent);
+    let signals: Vec<Signal> = case.signals.into_values().map(|(_, signal, _)| signal).collect();
+    let deployment = case.accepted.map(|(_, deployment)| deployment);
+    let (evidence_digest, circumstances) = (evidence_digest(&inputs), Circumstances::default());
+    let judgement = policy.judge(Inputs {
+        deployment: deployment.as_ref(),
+        signals: &signals,
+        reviews: &[],
+        evidence_digest: &evidence_digest,
+        circumstances: &circumstances,
+        at: now,
+    });
+    let reached = Reached {
+        deployment_id,
+        number: case.verdict_number + 1,
+        judgement,
+        policy: policy.stamp().clone(),
+        cause,
+        reached_at: now,
+        deployment,
+        signals,
+        evidence_digest,
+        circumstances,
+    };
+    Decided { reached, inputs, traceparent, risk }
+}
+
+/// Identifies the evidence of a verdict: the events that it rests on, sorted, reviews apart.
+pub(super) fn evidence_digest(inputs: &[Uuid]) -> String {
+    let bytes: Vec<u8> = inputs.iter().flat_map(|id| *id.as_bytes()).collect();
+    sha256_hex(&bytes)
 }
 
 async fn load_cases(connection: &mut PgConnection, ids: &[Uuid]) -> Result<BTreeMap<DeploymentId, Case>, sqlx::Error> {

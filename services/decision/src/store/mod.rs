@@ -6,6 +6,7 @@ mod join;
 mod outbox;
 mod rederive;
 
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -22,9 +23,7 @@ pub use rederive::Rederived;
 #[derive(Clone, Debug)]
 pub struct Store {
     pool: PgPool,
-    policy: Policy,
-    policy_text: String,
-    policy_digest: String,
+    policy: Arc<RwLock<Policy>>,
     deadline: Duration,
 }
 
@@ -41,8 +40,8 @@ impl Store {
             .await
             .context("cannot reach PostgreSQL")?;
         sqlx::migrate!("../../migrations").run(&pool).await.context("cannot bring the tables up to date")?;
-        let store = Self { pool, policy_text: policy.text(), policy_digest: policy.stamp().digest, policy, deadline };
-        store.remember_policy().await.context("cannot store the policy")?;
+        let store = Self { pool, policy: Arc::new(RwLock::new(policy.clone())), deadline };
+        store.decide_by(policy).await.context("cannot store the policy")?;
         Ok(store)
     }
 
@@ -54,14 +53,26 @@ impl Store {
         sqlx::query("SELECT 1").execute(&self.pool).await.map(|_| ())
     }
 
-    async fn remember_policy(&self) -> Result<(), sqlx::Error> {
+    /// The policy that decides now.
+    #[must_use]
+    pub fn policy(&self) -> Policy {
+        self.policy.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Decides by `policy` from now on. It is stored first, so that its verdicts can always be reached again.
+    ///
+    /// # Errors
+    /// When PostgreSQL is away; then the policy before it stays.
+    pub async fn decide_by(&self, policy: Policy) -> Result<(), sqlx::Error> {
+        let stamp = policy.stamp();
         sqlx::query("INSERT INTO policies (digest, version, body) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING")
-            .bind(&self.policy_digest)
-            .bind(&self.policy.version)
-            .bind(&self.policy_text)
+            .bind(&stamp.digest)
+            .bind(&stamp.version)
+            .bind(policy.text())
             .execute(&self.pool)
-            .await
-            .map(|_| ())
+            .await?;
+        *self.policy.write().unwrap_or_else(PoisonError::into_inner) = policy;
+        Ok(())
     }
 }
 

@@ -1,13 +1,13 @@
 //! Reaching a stored verdict again from stored rows alone: the proof that the trail suffices.
 
 use anyhow::{Context, bail};
-use domain::{Deployment, DeploymentId, Signal};
+use domain::{Deployment, DeploymentId, Reached, Signal};
 use proto::{Event, judgement_bytes};
 use sqlx::Row;
 use uuid::Uuid;
 
 use super::Store;
-use super::decide::decode;
+use super::decide::{decode, evidence_digest};
 use crate::policy::{Inputs, Policy};
 
 /// A judgement as it was stored, and as it comes out again. The two are equal, byte for byte.
@@ -26,7 +26,8 @@ impl Store {
     /// When there is no such verdict, or PostgreSQL is away.
     pub async fn rederive(&self, deployment: DeploymentId, number: u32) -> anyhow::Result<Rederived> {
         let row = sqlx::query(
-            "SELECT v.inputs, v.judgement, p.body FROM verdicts v JOIN policies p ON p.digest = v.policy_digest
+            "SELECT v.inputs, v.judgement, p.body AS policy, e.body FROM verdicts v
+             JOIN policies p ON p.digest = v.policy_digest JOIN events e USING (event_id)
              WHERE v.deployment_id = $1 AND v.number = $2",
         )
         .bind(deployment.uuid())
@@ -35,8 +36,9 @@ impl Store {
         .await?
         .with_context(|| format!("there is no verdict {number} of {deployment}"))?;
         let inputs: Vec<Uuid> = row.try_get("inputs")?;
-        let policy = Policy::from_text(row.try_get("body")?).context("the stored policy cannot be read")?;
-        let (mut accepted, mut signals) = (false, Vec::new());
+        let policy = Policy::parse(row.try_get("policy")?).context("the stored policy cannot be read")?;
+        let reached = decode::<Reached>(row.try_get("body")?)?;
+        let (mut deployment, mut signals) = (None, Vec::new());
         let events = sqlx::query("SELECT kind, body FROM events WHERE event_id = ANY($1)")
             .bind(&inputs)
             .fetch_all(&self.pool)
@@ -44,13 +46,20 @@ impl Store {
         anyhow::ensure!(events.len() == inputs.len(), "an event that the verdict rests on is gone");
         for event in events {
             match event.try_get::<&str, _>("kind")? {
-                Deployment::KIND => accepted = true,
+                Deployment::KIND => deployment = Some(decode::<Deployment>(event.try_get("body")?)?),
                 <Signal as Event>::KIND => signals.push(decode::<Signal>(event.try_get("body")?)?),
                 other => bail!("a verdict cannot rest on an event of kind {other}"),
             }
         }
         signals.sort_by_key(|signal| signal.source);
-        let judgement = policy.judge(Inputs { accepted, signals: &signals });
+        let judgement = policy.judge(Inputs {
+            deployment: deployment.as_ref(),
+            signals: &signals,
+            reviews: &[],
+            evidence_digest: &evidence_digest(&inputs),
+            circumstances: &reached.circumstances,
+            at: reached.reached_at,
+        });
         Ok(Rederived { stored: row.try_get("judgement")?, again: judgement_bytes(&judgement) })
     }
 }

@@ -8,6 +8,7 @@
 mod hunk;
 mod path;
 mod read;
+mod undo;
 
 #[cfg(test)]
 mod against_diffy;
@@ -21,6 +22,7 @@ use std::fmt;
 use crate::deployment::FileChange;
 
 pub use read::Files;
+pub use undo::Undo;
 
 /// A parsed diff.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -38,6 +38,7 @@ pub(super) fn review(review: &v1::ReviewRecorded) -> String {
     let decision = match review.decision() {
         v1::ReviewDecision::Approved => "approved",
         v1::ReviewDecision::Rejected => "rejected",
+        v1::ReviewDecision::Emergency => "let out in an emergency",
         v1::ReviewDecision::Unspecified => "reviewed",
     };
     format!("{decision} by {} (verdict {}): {}", review.reviewer, review.verdict_number, review.why)

@@ -5,7 +5,7 @@ use std::time::Duration;
 use proto::v1;
 use proto::v1::evidence::Evidence;
 
-use super::{in_seconds, percent, verdict_look};
+use super::{day_and_time, in_seconds, percent, verdict_look};
 use crate::terminal::{Look, Sheet};
 
 /// How many places of one reason are shown.
@@ -23,6 +23,7 @@ pub(super) fn print(sheet: &mut Sheet, known: &v1::GetDeploymentResponse, took: 
     facts.extend(match reached.cause() {
         v1::Cause::Deadline => Some("at the deadline".to_owned()),
         v1::Cause::Late => Some("after something came in late".to_owned()),
+        v1::Cause::Review => Some("after a person reviewed it".to_owned()),
         v1::Cause::Complete | v1::Cause::Unspecified => None,
     });
     if reached.number > 1 {
@@ -32,8 +33,48 @@ pub(super) fn print(sheet: &mut Sheet, known: &v1::GetDeploymentResponse, took: 
         facts.push(format!("policy {}", policy.version));
     }
     sheet.item(2, (look, name), Look::Dim, &facts.join(", "));
+    if let Some(overruled) = &judgement.overruled {
+        print_overruled(sheet, overruled);
+    }
     for reason in &judgement.reasons {
         print_reason(sheet, reason, known);
+    }
+    print_ways(sheet, judgement);
+}
+
+/// That a person's decision stands in the place of the policy's.
+fn print_overruled(sheet: &mut Sheet, overruled: &v1::Overruled) {
+    let (_, policy, _) = verdict_look(overruled.policy_verdict());
+    let by = overruled.by.join(", ");
+    let said = match overruled.decision() {
+        v1::ReviewDecision::Approved => format!("overridden: the policy says {policy}, {by} approved it"),
+        v1::ReviewDecision::Rejected => format!("overridden: the policy says {policy}, {by} rejected it"),
+        v1::ReviewDecision::Emergency => format!("an emergency: the policy says {policy}, {by} let it out"),
+        v1::ReviewDecision::Unspecified => format!("overridden: the policy says {policy}"),
+    };
+    sheet.paragraph(4, Look::Doubtful, &said);
+    if let Some(due) = overruled.review_due {
+        sheet.paragraph(
+            4,
+            Look::Doubtful,
+            &format!("somebody else has to look at it by {}", day_and_time(due.seconds)),
+        );
+    }
+}
+
+/// What leads on from here: the approvals that are awaited, and the fewest changes that help.
+fn print_ways(sheet: &mut Sheet, judgement: &v1::Judgement) {
+    for wanted in &judgement.approvals {
+        let who = if wanted.by.is_empty() { "anybody".to_owned() } else { format!("the group {}", wanted.by) };
+        let left = wanted.count.saturating_sub(wanted.given);
+        let approvals = if left == 1 { "approval" } else { "approvals" };
+        let given = if wanted.given > 0 { format!(", {} given", wanted.given) } else { String::new() };
+        sheet.paragraph(4, Look::Plain, &format!("awaits {left} {approvals} by {who}{given}"));
+    }
+    if let Some(way) = &judgement.counterfactual {
+        let (look, name, _) = verdict_look(way.verdict());
+        let changes: Vec<&str> = way.changes.iter().map(|change| change.message.as_str()).collect();
+        sheet.item(4, (look, &format!("{name} if you")), Look::Plain, &changes.join("; "));
     }
 }
 

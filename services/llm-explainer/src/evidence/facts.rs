@@ -201,6 +201,7 @@ fn cause(reached: &Reached) -> Option<String> {
             Some(format!("this is verdict number {number}{earlier}: the deadline passed with something missing"))
         }
         Cause::Late => Some(format!("this is verdict number {number}{earlier}: something came in late")),
+        Cause::Review => Some(format!("this is verdict number {number}{earlier}: a person reviewed it")),
     }
 }
 
