@@ -2,160 +2,14 @@
 
 use std::time::Duration;
 
-use decision::config::DatabaseSettings;
-use decision::incoming::{Content, Incoming};
-use decision::policy::Policy;
+use decision::incoming::Incoming;
 use decision::store::Store;
-use domain::{
-    Analysis, Category, Change, Confidence, Deployment, DeploymentId, DiffDigest, DiffReference, Finding, History,
-    PullRequest, Repository, Revision, Risk, RiskScore, Said, Severity, Signal, Source,
-};
-use embedded::Postgres;
 use proptest::prelude::{Strategy, any};
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
-use proto::Event;
 use sqlx::{PgPool, Row};
-use tempfile::TempDir;
-use time::OffsetDateTime;
 
-struct Database {
-    postgres: Postgres,
-    _folder: TempDir,
-}
-
-impl Database {
-    async fn start() -> Self {
-        let folder = embedded::temporary_folder().unwrap();
-        Self { postgres: Postgres::start(folder.path()).await.unwrap(), _folder: folder }
-    }
-
-    async fn store(&self, deadline: Duration) -> Store {
-        let settings = DatabaseSettings { url: self.postgres.url().to_owned(), connections_max: 4 };
-        Store::open(&settings, Policy::default(), deadline).await.unwrap()
-    }
-
-    async fn pool(&self) -> PgPool {
-        PgPool::connect(self.postgres.url()).await.unwrap()
-    }
-}
-
-fn deployment(number: u32) -> Deployment {
-    let repository = Repository::parse("acme/shop").unwrap();
-    let pull_request = PullRequest::new(number).unwrap();
-    let revision = Revision::parse("0123456789abcdef").unwrap();
-    Deployment {
-        id: DeploymentId::derive(&repository, pull_request, &revision),
-        repository,
-        pull_request,
-        revision,
-        title: String::new(),
-        author: String::new(),
-        branch: String::new(),
-        base_branch: String::new(),
-        labels: vec![],
-        environment: String::new(),
-        opened_at: None,
-        deploy_at: None,
-        commits: None,
-        accepted_at: OffsetDateTime::UNIX_EPOCH,
-        change: Change {
-            diff: Some(DiffReference::Inline("diff".to_owned())),
-            digest: DiffDigest::of("diff"),
-            files: vec![],
-            lines: None,
-        },
-        history: History::default(),
-    }
-}
-
-fn finding(severity: Severity) -> Finding {
-    Finding {
-        rule_id: "code.test.rule".to_owned(),
-        title: "a test".to_owned(),
-        category: Category::Code,
-        severity,
-        confidence: Confidence::High,
-        path: "src/lib.rs".to_owned(),
-        line: 3,
-        column: 1,
-        excerpt: String::new(),
-        message: "something is wrong".to_owned(),
-        remediation: "mend it".to_owned(),
-        cwe: 0,
-        fingerprint: "0".repeat(32),
-        hazard: String::new(),
-        suppression: None,
-    }
-}
-
-fn signal(deployment: &Deployment, source: Source, basis: &str, second: i64, said: Said) -> Signal {
-    Signal {
-        deployment_id: deployment.id,
-        source,
-        basis: basis.to_owned(),
-        producer: "0.1.0".to_owned(),
-        raised_at: OffsetDateTime::from_unix_timestamp(second).unwrap(),
-        took: Duration::from_millis(1),
-        said,
-    }
-}
-
-fn found(severities: &[Severity]) -> Said {
-    let findings = severities.iter().map(|severity| finding(*severity)).collect();
-    Said::Findings(Analysis { findings, ..Analysis::default() })
-}
-
-fn risk(probability: f64) -> Said {
-    Said::Risk(RiskScore {
-        risk: Risk::new(probability).unwrap(),
-        base_log_odds: 0.0,
-        contributions: vec![],
-        unknown: vec![],
-        provenance: String::new(),
-        grounds: None,
-        lift: None,
-        shadow: None,
-        rank: None,
-    })
-}
-
-fn incoming<E: Event>(event: E, content: fn(E) -> Content) -> Incoming {
-    Incoming {
-        event_id: event.event_id(),
-        deployment_id: event.deployment_id().unwrap(),
-        kind: E::KIND,
-        subject: event.subject(),
-        stream_sequence: 1,
-        message_id: None,
-        traceparent: None,
-        body: event.encode(),
-        content: content(event),
-    }
-}
-
-/// All events of one deployment: its acceptance, a first signal that gave up, and the signals that count in the end.
-fn events(number: u32) -> Vec<Incoming> {
-    let deployment = deployment(number);
-    let gave_up = Said::Unavailable { reason: "no luck".to_owned() };
-    let severities: &[Severity] = if number.is_multiple_of(3) { &[Severity::High] } else { &[] };
-    let signals = [
-        signal(&deployment, Source::StaticAnalysis, "rules-1", 10, found(severities)),
-        signal(&deployment, Source::MlScoring, "model-1", 30, gave_up),
-        signal(&deployment, Source::MlScoring, "model-1", 20, risk(if number.is_multiple_of(2) { 0.2 } else { 0.01 })),
-    ];
-    let mut all = vec![incoming(deployment, |event| Content::Accepted(Box::new(event)))];
-    all.extend(signals.map(|signal| incoming(signal, Content::Signal)));
-    all
-}
-
-fn expected(number: u32) -> &'static str {
-    match (number % 3, number % 2) {
-        (0, _) => "BLOCK",
-        (_, 0) => "REVIEW",
-        _ => "ALLOW",
-    }
-}
+use crate::cases::{Database, deployment, events, expected};
 
 /// What holds whatever the order was.
 async fn check(pool: &PgPool, store: &Store, numbers: impl Iterator<Item = u32>) {
@@ -209,6 +63,7 @@ async fn whatever_the_order_the_verdict_is_that_of_the_signals() {
         tokio::join!(run(&replicas[0], &lanes[0]), run(&replicas[1], &lanes[1]));
         check(&pool, &replicas[0], numbers).await;
     }
+    database.verify().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -245,6 +100,7 @@ async fn the_deadline_decides_once_however_many_replicas_look() {
         second.join(&events(number)).await.unwrap();
     }
     check(&pool, &first, 1..=40).await;
+    database.verify().await;
     let waiting = first.take_waiting(1_000).await.unwrap();
     assert_eq!(waiting.outgoing.len(), 80);
 }

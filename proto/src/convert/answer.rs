@@ -25,7 +25,7 @@ impl From<Dossier> for v1::GetDeploymentResponse {
             reviews: dossier.reviews.iter().map(record::review_to).collect(),
             outcomes: dossier.outcomes.iter().map(record::outcome_to).collect(),
             superseded_by: dossier.superseded_by.map(|id| id.to_string()).unwrap_or_default(),
-            deadline_at: Some(timestamp(dossier.deadline_at)),
+            deadline_at: dossier.deadline_at.map(timestamp),
         }
     }
 }

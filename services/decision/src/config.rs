@@ -48,11 +48,14 @@ pub struct DatabaseSettings {
     pub url: String,
     /// Most connections of one process.
     pub connections_max: u32,
+    /// Whether the tables are brought up to date at the start, for which the role must own them. Without, `failsafe audit
+    /// migrate` does it.
+    pub migrate: bool,
 }
 
 impl Default for DatabaseSettings {
     fn default() -> Self {
-        Self { url: "postgres://failsafe@127.0.0.1:5432/failsafe".to_owned(), connections_max: 10 }
+        Self { url: "postgres://failsafe@127.0.0.1:5432/failsafe".to_owned(), connections_max: 10, migrate: true }
     }
 }
 

@@ -3,6 +3,8 @@
 //! Reads `deployment.accepted`, `signal.raised`, `explanation.written`, `review.recorded` and `outcome.recorded`; writes
 //! `verdict.reached`; answers `get_deployment` and `list_deployments`. It must not know how the signals come about.
 
+pub mod chain;
+pub mod checkpoint;
 pub mod config;
 pub mod incoming;
 pub mod policy;

@@ -28,8 +28,8 @@ pub struct Dossier {
     pub outcomes: Vec<Outcome>,
     /// The newer deployment of the same pull request.
     pub superseded_by: Option<DeploymentId>,
-    /// When a verdict is reached at the latest.
-    pub deadline_at: OffsetDateTime,
+    /// When a verdict is reached at the latest; `None` while no acceptance and no signal asks for one.
+    pub deadline_at: Option<OffsetDateTime>,
 }
 
 /// How far a deployment is.

@@ -6,6 +6,7 @@ use domain::{
 };
 use sqlx::postgres::PgRow;
 use sqlx::{QueryBuilder, Row};
+use time::Date;
 use uuid::Uuid;
 
 use super::Store;
@@ -16,7 +17,7 @@ const SUPERSEDED_BY: &str = "(SELECT newer.deployment_id FROM deployments newer
      WHERE newer.repository = d.repository AND newer.pull_request = d.pull_request AND newer.accepted_at > d.accepted_at
      ORDER BY newer.accepted_at DESC LIMIT 1) AS superseded_by";
 const EXPLAINED: &str = "EXISTS (SELECT FROM explanations x
-     WHERE x.deployment_id = d.deployment_id AND x.verdict_number = d.verdict_number) AS explained";
+     WHERE x.month = d.month AND x.deployment_id = d.deployment_id AND x.verdict_number = d.verdict_number) AS explained";
 
 impl Store {
     /// Everything that is known of one deployment; `None` when nothing is.
@@ -24,7 +25,7 @@ impl Store {
     /// # Errors
     /// When PostgreSQL is away.
     pub async fn dossier(&self, id: DeploymentId) -> Result<Option<Dossier>, sqlx::Error> {
-        let mut query = QueryBuilder::new("SELECT d.facts, d.deadline_at, d.verdict_number, ");
+        let mut query = QueryBuilder::new("SELECT d.month, d.facts, d.deadline_at, d.verdict_number, ");
         query.push(EXPLAINED).push(", ").push(SUPERSEDED_BY);
         query.push(" FROM deployments d WHERE d.deployment_id = ").push_bind(id.uuid());
         let Some(row) = query.build().fetch_optional(&self.pool).await? else { return Ok(None) };
@@ -43,13 +44,14 @@ impl Store {
         // A signal that another of its source has replaced is left out; so are acceptances, whose facts are above.
         let events = sqlx::query(
             "SELECT e.kind, e.body FROM events e
-             WHERE e.deployment_id = $1 AND e.kind <> $2
-                 AND (e.kind <> $3 OR EXISTS (SELECT FROM signals s WHERE s.event_id = e.event_id))
-             ORDER BY e.position",
+             WHERE e.month = $4 AND e.deployment_id = $1 AND e.kind <> $2
+                 AND (e.kind <> $3 OR EXISTS (SELECT FROM signals s WHERE s.deployment_id = $1 AND s.event_id = e.event_id))
+             ORDER BY e.link",
         )
         .bind(id.uuid())
         .bind(Deployment::KIND)
         .bind(Signal::KIND)
+        .bind(row.try_get::<Date, _>("month")?)
         .fetch_all(&self.pool)
         .await?;
         for event in events {

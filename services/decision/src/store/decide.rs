@@ -6,15 +6,18 @@ use domain::identity::sha256_hex;
 use domain::{Cause, Circumstances, Deployment, DeploymentId, Reached, RiskScore, Said, Signal, Source};
 use proto::{Event, judgement_bytes};
 use sqlx::{PgConnection, Row};
-use time::OffsetDateTime;
+use time::{Date, OffsetDateTime};
 use uuid::Uuid;
 
 use super::Store;
+use super::ledger::Ledger;
+use crate::chain::{Entry, Month};
 use crate::policy::{Inputs, Policy};
 
 /// What the tables hold of one deployment when it may be decided.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Case {
+    month: Month,
     verdict_number: u32,
     traceparent: Option<String>,
     /// The acceptance: its event, and the deployment without its diff.
@@ -44,6 +47,7 @@ impl Case {
 
 /// A verdict ready to be stored.
 struct Decided {
+    month: Month,
     reached: Reached,
     inputs: Vec<Uuid>,
     traceparent: Option<String>,
@@ -56,6 +60,8 @@ impl Store {
     pub(super) async fn decide_complete(
         &self,
         connection: &mut PgConnection,
+        ledger: &mut Ledger,
+        now: OffsetDateTime,
         ids: &[Uuid],
     ) -> Result<usize, sqlx::Error> {
         let cases = load_cases(connection, ids).await?;
@@ -68,7 +74,7 @@ impl Store {
                 _ => Some((id, case, Cause::Late)),
             }
         });
-        self.reach(connection, ready.collect()).await
+        self.reach(connection, ledger, now, ready.collect()).await
     }
 
     /// Decides at most `limit` deployments whose deadline has passed without a verdict. Gives how many verdicts that made.
@@ -78,16 +84,22 @@ impl Store {
     pub async fn sweep(&self, limit: i64) -> Result<usize, sqlx::Error> {
         let mut transaction = self.pool.begin().await?;
         let rows = sqlx::query(
-            "SELECT deployment_id FROM deployments WHERE verdict_number = 0 AND deadline_at <= now()
+            "SELECT deployment_id, month, now() FROM deployments WHERE verdict_number = 0 AND deadline_at <= now()
              ORDER BY deadline_at LIMIT $1 FOR UPDATE SKIP LOCKED",
         )
         .bind(limit)
         .fetch_all(&mut *transaction)
         .await?;
-        let ids: Vec<Uuid> = rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
+        let Some(first) = rows.first() else { return Ok(0) };
+        let now = first.try_get("now")?;
+        let ids: Vec<Uuid> = rows.iter().map(|row| row.try_get("deployment_id")).collect::<Result<_, _>>()?;
+        let months = rows.iter().map(|row| row.try_get("month").map(Month::of)).collect::<Result<Vec<_>, _>>()?;
+        let locked = Ledger::lock(&mut transaction, months).await?;
+        let mut ledger = locked.ok_or(sqlx::Error::RowNotFound)?;
         let cases = load_cases(&mut transaction, &ids).await?;
         let overdue = cases.into_iter().map(|(id, case)| (id, case, Cause::Deadline)).collect();
-        let verdicts = self.reach(&mut transaction, overdue).await?;
+        let verdicts = self.reach(&mut transaction, &mut ledger, now, overdue).await?;
+        ledger.close(&mut transaction).await?;
         transaction.commit().await?;
         Ok(verdicts)
     }
@@ -95,6 +107,8 @@ impl Store {
     async fn reach(
         &self,
         connection: &mut PgConnection,
+        ledger: &mut Ledger,
+        stored_at: OffsetDateTime,
         cases: Vec<(DeploymentId, Case, Cause)>,
     ) -> Result<usize, sqlx::Error> {
         if cases.is_empty() {
@@ -104,7 +118,7 @@ impl Store {
         let policy = self.policy();
         let decided: Vec<Decided> =
             cases.into_iter().map(|(id, case, cause)| judge(&policy, id, case, cause, now)).collect();
-        insert_verdicts(connection, &decided).await?;
+        insert_verdicts(connection, ledger, stored_at, &decided).await?;
         for one in &decided {
             tracing::info!(
                 deployment.id = %one.reached.deployment_id,
@@ -124,7 +138,7 @@ impl Store {
 }
 
 fn judge(policy: &Policy, deployment_id: DeploymentId, case: Case, cause: Cause, now: OffsetDateTime) -> Decided {
-    let (inputs, risk) = (case.inputs(), case.risk());
+    let (month, inputs, risk) = (case.month, case.inputs(), case.risk());
     // The verdict continues the trace of the last signal that came, or of the deployment's first word.
     let latest = case.signals.values().max_by_key(|(_, signal, _)| signal.raised_at);
     let traceparent = latest.and_then(|(_, _, parent)| parent.clone()).or(case.traceparent);
@@ -151,7 +165,7 @@ fn judge(policy: &Policy, deployment_id: DeploymentId, case: Case, cause: Cause,
         evidence_digest,
         circumstances,
     };
-    Decided { reached, inputs, traceparent, risk }
+    Decided { month, reached, inputs, traceparent, risk }
 }
 
 /// Identifies the evidence of a verdict: the events that it rests on, sorted, reviews apart.
@@ -166,9 +180,9 @@ async fn load_cases(connection: &mut PgConnection, ids: &[Uuid]) -> Result<BTree
         return Ok(cases);
     }
     let rows = sqlx::query(
-        "SELECT d.deployment_id, d.verdict_number, d.traceparent, d.accepted_event_id, d.facts, v.inputs
+        "SELECT d.deployment_id, d.month, d.verdict_number, d.traceparent, d.accepted_event_id, d.facts, v.inputs
          FROM deployments d
-         LEFT JOIN verdicts v ON v.deployment_id = d.deployment_id AND v.number = d.verdict_number
+         LEFT JOIN verdicts v ON v.month = d.month AND v.deployment_id = d.deployment_id AND v.number = d.verdict_number
          WHERE d.deployment_id = ANY($1)",
     )
     .bind(ids)
@@ -180,6 +194,7 @@ async fn load_cases(connection: &mut PgConnection, ids: &[Uuid]) -> Result<BTree
             _ => None,
         };
         let case = Case {
+            month: Month::of(row.try_get("month")?),
             verdict_number: row.try_get::<i32, _>("verdict_number")?.cast_unsigned(),
             traceparent: row.try_get("traceparent")?,
             accepted,
@@ -189,7 +204,7 @@ async fn load_cases(connection: &mut PgConnection, ids: &[Uuid]) -> Result<BTree
         cases.insert(DeploymentId::from_uuid(row.try_get("deployment_id")?), case);
     }
     let rows = sqlx::query(
-        "SELECT event_id, e.body, e.traceparent FROM signals JOIN events e USING (event_id)
+        "SELECT event_id, e.body, e.traceparent FROM signals JOIN events e USING (month, event_id)
          WHERE signals.deployment_id = ANY($1)",
     )
     .bind(ids)
@@ -210,29 +225,42 @@ pub(super) fn decode<E: Event>(body: &[u8]) -> Result<E, sqlx::Error> {
     E::from_protobuf(body).map_err(|malformed| sqlx::Error::Decode(Box::new(malformed)))
 }
 
-async fn insert_verdicts(connection: &mut PgConnection, decided: &[Decided]) -> Result<(), sqlx::Error> {
+async fn insert_verdicts(
+    connection: &mut PgConnection,
+    ledger: &mut Ledger,
+    stored_at: OffsetDateTime,
+    decided: &[Decided],
+) -> Result<(), sqlx::Error> {
     let ids: Vec<Uuid> = decided.iter().map(|one| one.reached.event_id().uuid()).collect();
-    let deployments: Vec<Uuid> = decided.iter().map(|one| one.reached.deployment_id.uuid()).collect();
-    let numbers: Vec<i32> = decided.iter().map(|one| one.reached.number.cast_signed()).collect();
-    let verdicts: Vec<&str> = decided.iter().map(|one| one.reached.judgement.verdict.name()).collect();
-    sqlx::query(
-        "INSERT INTO events (event_id, deployment_id, kind, subject, message_id, traceparent, body)
-         SELECT id, deployment_id, $3, subject, id::text, traceparent, body
-         FROM unnest($1::uuid[], $2::uuid[], $4::text[], $5::text[], $6::bytea[])
-             AS new (id, deployment_id, subject, traceparent, body)",
-    )
-    .bind(&ids)
-    .bind(&deployments)
-    .bind(Reached::KIND)
-    .bind(decided.iter().map(|one| one.reached.subject()).collect::<Vec<_>>())
-    .bind(decided.iter().map(|one| one.traceparent.as_deref()).collect::<Vec<_>>())
-    .bind(decided.iter().map(|one| one.reached.encode()).collect::<Vec<_>>())
-    .execute(&mut *connection)
-    .await?;
-    for (one, id) in decided.iter().zip(&ids) {
-        insert_verdict(connection, one, *id).await?;
-    }
-    sqlx::query("INSERT INTO outbox (event_id) SELECT * FROM unnest($1::uuid[])")
+    let months: Vec<Date> = decided.iter().map(|one| one.month.first_day()).collect();
+    let messages: Vec<_> = decided
+        .iter()
+        .zip(&ids)
+        .map(|(one, id)| (one.reached.subject(), id.to_string(), one.reached.encode()))
+        .collect();
+    let entries: Vec<(Month, Entry<'_>)> = decided
+        .iter()
+        .zip(&ids)
+        .zip(&messages)
+        .map(|((one, id), (subject, message_id, body))| {
+            let entry = Entry {
+                event_id: *id,
+                deployment_id: one.reached.deployment_id.uuid(),
+                kind: Reached::KIND,
+                subject,
+                stream_sequence: None,
+                message_id: Some(message_id),
+                traceparent: one.traceparent.as_deref(),
+                received_at: stored_at,
+                body,
+            };
+            (one.month, entry)
+        })
+        .collect();
+    ledger.append(connection, &entries).await?;
+    insert_rows(connection, decided, &months, &ids).await?;
+    sqlx::query("INSERT INTO outbox (month, event_id) SELECT * FROM unnest($1::date[], $2::uuid[])")
+        .bind(&months)
         .bind(&ids)
         .execute(&mut *connection)
         .await?;
@@ -241,34 +269,51 @@ async fn insert_verdicts(connection: &mut PgConnection, decided: &[Decided]) -> 
          FROM unnest($1::uuid[], $2::text[], $3::int[], $4::float8[]) AS new (deployment_id, verdict, number, risk)
          WHERE deployments.deployment_id = new.deployment_id",
     )
-    .bind(&deployments)
-    .bind(&verdicts)
-    .bind(&numbers)
+    .bind(decided.iter().map(|one| one.reached.deployment_id.uuid()).collect::<Vec<_>>())
+    .bind(decided.iter().map(|one| one.reached.judgement.verdict.name()).collect::<Vec<_>>())
+    .bind(decided.iter().map(|one| one.reached.number.cast_signed()).collect::<Vec<_>>())
     .bind(decided.iter().map(|one| one.risk).collect::<Vec<_>>())
     .execute(connection)
     .await
     .map(|_| ())
 }
 
-/// One row, because PostgreSQL cannot unnest arrays of arrays of different lengths.
-async fn insert_verdict(connection: &mut PgConnection, one: &Decided, id: Uuid) -> Result<(), sqlx::Error> {
-    let Reached { deployment_id, number, judgement, policy, cause, reached_at, .. } = &one.reached;
+/// Columns that are arrays go as text: PostgreSQL cannot unnest arrays of arrays of different lengths.
+async fn insert_rows(
+    connection: &mut PgConnection,
+    decided: &[Decided],
+    months: &[Date],
+    ids: &[Uuid],
+) -> Result<(), sqlx::Error> {
+    let missing = |one: &Decided| array(one.reached.judgement.missing.iter().map(|missing| missing.input.name()));
     sqlx::query(
-        "INSERT INTO verdicts (deployment_id, number, event_id, verdict, cause, policy_digest, inputs, judgement, missing,
+        "INSERT INTO verdicts (month, deployment_id, number, event_id, verdict, cause, policy_digest, inputs, judgement, missing,
              reached_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+         SELECT month, deployment_id, number, event_id, verdict, cause, policy_digest, inputs::uuid[], judgement,
+             missing::text[], reached_at
+         FROM unnest($1::date[], $2::uuid[], $3::int[], $4::uuid[], $5::text[], $6::text[], $7::text[], $8::text[], $9::bytea[],
+             $10::text[], $11::timestamptz[])
+             AS new (month, deployment_id, number, event_id, verdict, cause, policy_digest, inputs, judgement, missing, reached_at)",
     )
-    .bind(deployment_id.uuid())
-    .bind(number.cast_signed())
-    .bind(id)
-    .bind(judgement.verdict.name())
-    .bind(cause.name())
-    .bind(&policy.digest)
-    .bind(&one.inputs)
-    .bind(judgement_bytes(judgement))
-    .bind(judgement.missing.iter().map(|missing| missing.input.name()).collect::<Vec<_>>())
-    .bind(reached_at)
+    .bind(months)
+    .bind(decided.iter().map(|one| one.reached.deployment_id.uuid()).collect::<Vec<_>>())
+    .bind(decided.iter().map(|one| one.reached.number.cast_signed()).collect::<Vec<_>>())
+    .bind(ids)
+    .bind(decided.iter().map(|one| one.reached.judgement.verdict.name()).collect::<Vec<_>>())
+    .bind(decided.iter().map(|one| one.reached.cause.name()).collect::<Vec<_>>())
+    .bind(decided.iter().map(|one| one.reached.policy.digest.as_str()).collect::<Vec<_>>())
+    .bind(decided.iter().map(|one| array(one.inputs.iter().map(Uuid::to_string))).collect::<Vec<_>>())
+    .bind(decided.iter().map(|one| judgement_bytes(&one.reached.judgement)).collect::<Vec<_>>())
+    .bind(decided.iter().map(missing).collect::<Vec<_>>())
+    .bind(decided.iter().map(|one| one.reached.reached_at).collect::<Vec<_>>())
     .execute(connection)
     .await
     .map(|_| ())
+}
+
+/// The text of an array as PostgreSQL reads it.
+fn array(elements: impl IntoIterator<Item = impl AsRef<str>>) -> String {
+    let quoted = |element: &str| format!("\"{}\"", element.replace('\\', "\\\\").replace('"', "\\\""));
+    let elements: Vec<String> = elements.into_iter().map(|element| quoted(element.as_ref())).collect();
+    format!("{{{}}}", elements.join(","))
 }

@@ -1,8 +1,12 @@
 //! The audit trail in PostgreSQL: the only place in FailSafe that speaks SQL.
 
 mod answers;
+mod audit;
+mod contents;
 mod decide;
 mod join;
+mod ledger;
+mod months;
 mod outbox;
 mod rederive;
 
@@ -11,13 +15,19 @@ use std::time::Duration;
 
 use anyhow::Context;
 use sqlx::PgPool;
+use sqlx::migrate::Migrator;
 use sqlx::postgres::PgPoolOptions;
 
 use crate::config::DatabaseSettings;
 use crate::policy::Policy;
 
+pub use audit::{Audit, Dropped, Fault};
+pub use join::Joined;
 pub use outbox::Waiting;
 pub use rederive::Rederived;
+
+/// Forward only.
+static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations");
 
 /// The audit trail, and the policy by which it decides.
 #[derive(Clone, Debug)]
@@ -28,7 +38,7 @@ pub struct Store {
 }
 
 impl Store {
-    /// Connects, and brings the tables up to date. A server that is not there yet is not waited for.
+    /// Connects, and brings the tables up to date where the settings say so. A server that is not there yet is not waited for.
     ///
     /// # Errors
     /// When the database cannot be reached or its tables cannot be brought up to date.
@@ -39,8 +49,13 @@ impl Store {
             .connect(&settings.url)
             .await
             .context("cannot reach PostgreSQL")?;
-        sqlx::migrate!("../../migrations").run(&pool).await.context("cannot bring the tables up to date")?;
+        if settings.migrate {
+            MIGRATIONS.run(&pool).await.context("cannot bring the tables up to date")?;
+        } else {
+            check_migrated(&pool).await?;
+        }
         let store = Self { pool, policy: Arc::new(RwLock::new(policy.clone())), deadline };
+        store.make_months().await.context("cannot make the month's tables")?;
         store.decide_by(policy).await.context("cannot store the policy")?;
         Ok(store)
     }
@@ -73,6 +88,30 @@ impl Store {
             .await?;
         *self.policy.write().unwrap_or_else(PoisonError::into_inner) = policy;
         Ok(())
+    }
+}
+
+/// Brings the tables of the database at `url` up to date, as the role that owns them.
+///
+/// # Errors
+/// When the database cannot be reached, or the role may not.
+pub async fn migrate(url: &str) -> anyhow::Result<()> {
+    let pool = PgPoolOptions::new().max_connections(1).connect(url).await.context("cannot reach PostgreSQL")?;
+    MIGRATIONS.run(&pool).await.context("cannot bring the tables up to date")
+}
+
+async fn check_migrated(pool: &PgPool) -> anyhow::Result<()> {
+    let done: Vec<i64> =
+        sqlx::query_scalar("SELECT version FROM _sqlx_migrations WHERE success").fetch_all(pool).await.context(
+            "cannot see which migrations were run: database.migrate is off, so run `failsafe audit migrate` first",
+        )?;
+    let undone = MIGRATIONS.iter().find(|migration| !done.contains(&migration.version));
+    match undone {
+        None => Ok(()),
+        Some(migration) => anyhow::bail!(
+            "the tables are behind this version ({} is missing), and database.migrate is off: run `failsafe audit migrate`",
+            migration.description
+        ),
     }
 }
 

@@ -24,7 +24,7 @@ impl Store {
         let mut transaction = self.pool.begin().await?;
         let rows = sqlx::query(
             "SELECT event_id, e.deployment_id, e.subject, e.traceparent, e.body
-             FROM outbox JOIN events e USING (event_id)
+             FROM outbox JOIN events e USING (month, event_id)
              WHERE published_at IS NULL ORDER BY outbox.position LIMIT $1 FOR UPDATE OF outbox SKIP LOCKED",
         )
         .bind(limit)

@@ -4,6 +4,7 @@ use anyhow::{Context, bail};
 use domain::{Deployment, DeploymentId, Reached, Signal};
 use proto::{Event, judgement_bytes};
 use sqlx::Row;
+use time::Date;
 use uuid::Uuid;
 
 use super::Store;
@@ -26,9 +27,10 @@ impl Store {
     /// When there is no such verdict, or PostgreSQL is away.
     pub async fn rederive(&self, deployment: DeploymentId, number: u32) -> anyhow::Result<Rederived> {
         let row = sqlx::query(
-            "SELECT v.inputs, v.judgement, p.body AS policy, e.body FROM verdicts v
-             JOIN policies p ON p.digest = v.policy_digest JOIN events e USING (event_id)
-             WHERE v.deployment_id = $1 AND v.number = $2",
+            "SELECT v.month, v.inputs, v.judgement, p.body AS policy, e.body
+             FROM deployments d JOIN verdicts v USING (month, deployment_id) JOIN policies p ON p.digest = v.policy_digest
+             JOIN events e USING (month, event_id)
+             WHERE d.deployment_id = $1 AND v.number = $2",
         )
         .bind(deployment.uuid())
         .bind(number.cast_signed())
@@ -39,7 +41,8 @@ impl Store {
         let policy = Policy::parse(row.try_get("policy")?).context("the stored policy cannot be read")?;
         let reached = decode::<Reached>(row.try_get("body")?)?;
         let (mut deployment, mut signals) = (None, Vec::new());
-        let events = sqlx::query("SELECT kind, body FROM events WHERE event_id = ANY($1)")
+        let events = sqlx::query("SELECT kind, body FROM events WHERE month = $1 AND event_id = ANY($2)")
+            .bind(row.try_get::<Date, _>("month")?)
             .bind(&inputs)
             .fetch_all(&self.pool)
             .await?;

@@ -1,0 +1,164 @@
+//! Deployments and their events, for the tests of the join and of the trail.
+
+use std::time::Duration;
+
+use decision::config::DatabaseSettings;
+use decision::incoming::{Content, Incoming};
+use decision::policy::Policy;
+use decision::store::{Audit, Store};
+use domain::{
+    Analysis, Category, Change, Confidence, Deployment, DeploymentId, DiffDigest, DiffReference, Finding, History,
+    PullRequest, Repository, Revision, Risk, RiskScore, Said, Severity, Signal, Source,
+};
+use embedded::Postgres;
+use proto::Event;
+use sqlx::PgPool;
+use tempfile::TempDir;
+use time::OffsetDateTime;
+
+pub(crate) struct Database {
+    pub(crate) postgres: Postgres,
+    _folder: TempDir,
+}
+
+impl Database {
+    pub(crate) async fn start() -> Self {
+        let folder = embedded::temporary_folder().unwrap();
+        Self { postgres: Postgres::start(folder.path()).await.unwrap(), _folder: folder }
+    }
+
+    pub(crate) async fn store(&self, deadline: Duration) -> Store {
+        let settings =
+            DatabaseSettings { url: self.postgres.url().to_owned(), connections_max: 4, ..DatabaseSettings::default() };
+        Store::open(&settings, Policy::default(), deadline).await.unwrap()
+    }
+
+    /// Panics when a chain is broken.
+    pub(crate) async fn verify(&self) {
+        let audit = Audit::connect(self.postgres.url()).await.unwrap();
+        for head in audit.months().await.unwrap() {
+            assert_eq!(audit.verify(head.month, &[], |_| ()).await.unwrap(), None);
+        }
+    }
+
+    pub(crate) async fn pool(&self) -> PgPool {
+        PgPool::connect(self.postgres.url()).await.unwrap()
+    }
+}
+
+pub(crate) fn deployment(number: u32) -> Deployment {
+    let repository = Repository::parse("acme/shop").unwrap();
+    let pull_request = PullRequest::new(number).unwrap();
+    let revision = Revision::parse("0123456789abcdef").unwrap();
+    Deployment {
+        id: DeploymentId::derive(&repository, pull_request, &revision),
+        repository,
+        pull_request,
+        revision,
+        title: String::new(),
+        author: String::new(),
+        branch: String::new(),
+        base_branch: String::new(),
+        labels: vec![],
+        environment: String::new(),
+        opened_at: None,
+        deploy_at: None,
+        commits: None,
+        accepted_at: OffsetDateTime::UNIX_EPOCH,
+        change: Change {
+            diff: Some(DiffReference::Inline("diff".to_owned())),
+            digest: DiffDigest::of("diff"),
+            files: vec![],
+            lines: None,
+        },
+        history: History::default(),
+    }
+}
+
+pub(crate) fn finding(severity: Severity) -> Finding {
+    Finding {
+        rule_id: "code.test.rule".to_owned(),
+        title: "a test".to_owned(),
+        category: Category::Code,
+        severity,
+        confidence: Confidence::High,
+        path: "src/lib.rs".to_owned(),
+        line: 3,
+        column: 1,
+        excerpt: String::new(),
+        message: "something is wrong".to_owned(),
+        remediation: "mend it".to_owned(),
+        cwe: 0,
+        fingerprint: "0".repeat(32),
+        hazard: String::new(),
+        suppression: None,
+    }
+}
+
+pub(crate) fn signal(deployment: &Deployment, source: Source, basis: &str, second: i64, said: Said) -> Signal {
+    Signal {
+        deployment_id: deployment.id,
+        source,
+        basis: basis.to_owned(),
+        producer: "0.1.0".to_owned(),
+        raised_at: OffsetDateTime::from_unix_timestamp(second).unwrap(),
+        took: Duration::from_millis(1),
+        said,
+    }
+}
+
+pub(crate) fn found(severities: &[Severity]) -> Said {
+    let findings = severities.iter().map(|severity| finding(*severity)).collect();
+    Said::Findings(Analysis { findings, ..Analysis::default() })
+}
+
+pub(crate) fn risk(probability: f64) -> Said {
+    Said::Risk(RiskScore {
+        risk: Risk::new(probability).unwrap(),
+        base_log_odds: 0.0,
+        contributions: vec![],
+        unknown: vec![],
+        provenance: String::new(),
+        grounds: None,
+        lift: None,
+        shadow: None,
+        rank: None,
+    })
+}
+
+pub(crate) fn incoming<E: Event>(event: E, content: fn(E) -> Content) -> Incoming {
+    Incoming {
+        event_id: event.event_id(),
+        deployment_id: event.deployment_id().unwrap(),
+        kind: E::KIND,
+        subject: event.subject(),
+        stream_sequence: 1,
+        message_id: None,
+        traceparent: None,
+        body: event.encode(),
+        content: content(event),
+    }
+}
+
+/// All events of one deployment: its acceptance, a first signal that gave up, and the signals that count in the end.
+pub(crate) fn events(number: u32) -> Vec<Incoming> {
+    let deployment = deployment(number);
+    let gave_up = Said::Unavailable { reason: "no luck".to_owned() };
+    let severities: &[Severity] = if number.is_multiple_of(3) { &[Severity::High] } else { &[] };
+    let signals = [
+        signal(&deployment, Source::StaticAnalysis, "rules-1", 10, found(severities)),
+        signal(&deployment, Source::MlScoring, "model-1", 30, gave_up),
+        signal(&deployment, Source::MlScoring, "model-1", 20, risk(if number.is_multiple_of(2) { 0.2 } else { 0.01 })),
+    ];
+    let mut all = vec![incoming(deployment, |event| Content::Accepted(Box::new(event)))];
+    all.extend(signals.map(|signal| incoming(signal, Content::Signal)));
+    all
+}
+
+pub(crate) fn expected(number: u32) -> &'static str {
+    match (number % 3, number % 2) {
+        (0, _) => "BLOCK",
+        (_, 0) => "REVIEW",
+        _ => "ALLOW",
+    }
+}
