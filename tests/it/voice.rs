@@ -116,8 +116,8 @@ fn worth_a_look() -> String {
 }
 
 /// The same three deployments, with that address for the model: what the audit trail says of them, and who explained.
-async fn judged(ollama_url: &str) -> (Vec<VerdictRow>, Vec<Origin>) {
-    let fleet = Fleet::start(&[("FAILSAFE__LLM_EXPLAINER__OLLAMA_URL", ollama_url)]).await;
+async fn judged(model_url: &str) -> (Vec<VerdictRow>, Vec<Origin>) {
+    let fleet = Fleet::start(&[("FAILSAFE__LLM_EXPLAINER__MODEL_URL", model_url)]).await;
     let mut origins = Vec::new();
     for (number, diff) in (1..).zip([diffs::harmless("orders"), worth_a_look(), diffs::migration("orders")]) {
         let request = v1::SubmitDeploymentRequest {

@@ -58,7 +58,7 @@ impl Fleet {
             ("FAILSAFE__DATABASE__URL".to_owned(), postgres.url().to_owned()),
             ("FAILSAFE__GATEWAY__LISTEN".to_owned(), gateway.clone()),
             // Nothing listens there: the explanations are written from the evidence.
-            ("FAILSAFE__LLM_EXPLAINER__OLLAMA_URL".to_owned(), "http://127.0.0.1:9".to_owned()),
+            ("FAILSAFE__LLM_EXPLAINER__MODEL_URL".to_owned(), "http://127.0.0.1:9".to_owned()),
         ];
         all.extend(environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         Self { children: BTreeMap::new(), environment: all, gateway, nats, postgres, folder }

@@ -44,7 +44,7 @@ pub async fn run(process: Process, config: Config) -> anyhow::Result<()> {
         deliveries_max: 5,
         in_flight_max: config.in_flight_max,
     };
-    if let Some(model) = llm::Ollama::new(&config).map_err(|error| wrong(error.to_string()))? {
+    if let Some(model) = llm::LanguageModel::new(&config).map_err(|error| wrong(error.to_string()))? {
         tokio::spawn(model.introduce());
     }
     let voice = Voice::new(config).map_err(|error| wrong(error.to_string()))?;

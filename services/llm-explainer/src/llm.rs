@@ -4,6 +4,7 @@
 //! Knows no deployments, and does not judge what the model says.
 
 mod breaker;
+mod chat;
 mod content;
 mod http;
 mod introduction;
@@ -20,6 +21,7 @@ use tokio::time::{Instant, timeout};
 use crate::config::{Api, Config};
 use crate::prompt::Prompt;
 use breaker::{Breaker, Turn};
+use chat::{Question, Sampling};
 use http::Http;
 pub use unanswered::Unanswered;
 
@@ -28,19 +30,31 @@ const DIGEST_FRESH: Duration = Duration::from_secs(60);
 /// How long the server may take to tell it.
 const DIGEST_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// How freely a model chooses its words when it is asked once more: a little, or it would say the same again.
+const TEMPERATURE_ANEW: f32 = 0.5;
+
 /// A model on a server, and what is known of that server's state.
 #[derive(Clone, Debug)]
-pub struct Ollama {
+pub struct LanguageModel {
     http: Http,
     config: Config,
+    sampling: Sampling,
     state: Arc<Mutex<State>>,
 }
 
 #[derive(Debug)]
 struct State {
     breaker: Breaker,
-    /// The model's digest, and when the server told it.
-    digest: Option<(Instant, String)>,
+    /// The digest that the server told last.
+    digest: Option<Digest>,
+}
+
+/// A digest, of which model, and when it was told.
+#[derive(Debug)]
+struct Digest {
+    model: String,
+    digest: String,
+    told: Instant,
 }
 
 /// What a model answered.
@@ -65,11 +79,7 @@ struct Message<'a> {
     content: &'a str,
 }
 
-fn messages(prompt: &Prompt) -> [Message<'_>; 2] {
-    [Message { role: "system", content: &prompt.system }, Message { role: "user", content: &prompt.user }]
-}
-
-impl Ollama {
+impl LanguageModel {
     /// The server at the configured address; `None` when none is configured. Nothing is sent yet.
     ///
     /// # Errors
@@ -81,8 +91,18 @@ impl Ollama {
         Ok(Some(Self {
             http: Http::new(url, config)?,
             config: config.clone(),
+            sampling: Sampling::default(),
             state: Arc::new(Mutex::new(State { breaker, digest: None })),
         }))
+    }
+
+    /// The same server, asked for other words than it gave the last time: by that model, if one is named, and with these
+    /// dice. What is known of the server's state is shared.
+    #[must_use]
+    pub fn anew(&self, model: Option<&str>, seed: u32) -> Self {
+        let model = model.map_or_else(|| self.config.model.clone(), str::to_owned);
+        let sampling = Sampling { temperature: TEMPERATURE_ANEW, seed };
+        Self { config: Config { model, ..self.config.clone() }, sampling, ..self.clone() }
     }
 
     /// The model that is asked.
@@ -111,9 +131,10 @@ impl Ollama {
     }
 
     async fn chat<S: Serialize + Sync>(&self, prompt: &Prompt, schema: &S) -> Result<Answer, Unanswered> {
+        let question = Question { config: &self.config, sampling: self.sampling, prompt, schema };
         match self.config.api {
-            Api::Ollama => ollama::chat(&self.http, &self.config, prompt, schema).await,
-            Api::Openai => openai::chat(&self.http, &self.config, prompt, schema).await,
+            Api::Ollama => ollama::chat(&self.http, &question).await,
+            Api::Openai => openai::chat(&self.http, &question).await,
         }
     }
 
@@ -135,14 +156,16 @@ impl Ollama {
 
     /// The digest of the model, asked for at most once a minute; empty when the server does not tell.
     async fn digest(&self) -> String {
-        if let Some((told, digest)) = &self.state().digest
-            && told.elapsed() < DIGEST_FRESH
+        if let Some(last) = &self.state().digest
+            && last.model == self.model()
+            && last.told.elapsed() < DIGEST_FRESH
         {
-            return digest.clone();
+            return last.digest.clone();
         }
         let told = timeout(DIGEST_TIMEOUT, ollama::digest(&self.http, &self.config)).await;
         let digest = told.ok().and_then(Result::ok).unwrap_or_default();
-        self.state().digest = Some((Instant::now(), digest.clone()));
+        let model = self.model().to_owned();
+        self.state().digest = Some(Digest { model, digest: digest.clone(), told: Instant::now() });
         digest
     }
 

@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::config::Config;
 use crate::evidence::{Evidence, Limits};
-use crate::llm::Ollama;
+use crate::llm::LanguageModel;
 use crate::prompt::{FRAME_CHARS_MAX, prompt};
 use crate::text::sentence;
 use crate::words::Stamp;
@@ -32,7 +32,7 @@ const GRACE: Duration = Duration::from_millis(500);
 /// What writes explanations.
 #[derive(Debug)]
 pub struct Voice {
-    model: Option<Ollama>,
+    model: Option<LanguageModel>,
     limits: Limits,
     cache: Cache,
     newest: Newest,
@@ -49,7 +49,7 @@ impl Voice {
     pub fn new(config: Config) -> anyhow::Result<Self> {
         let chars_max = config.prompt_chars_max.saturating_sub(FRAME_CHARS_MAX);
         Ok(Self {
-            model: Ollama::new(&config)?,
+            model: LanguageModel::new(&config)?,
             limits: Limits { items_max: config.evidence_max, chars_max },
             cache: Cache::new(config.cache_max),
             newest: Newest::new(),

@@ -5,7 +5,7 @@ use tracing::Instrument;
 
 use crate::check::{Checked, check};
 use crate::evidence::Evidence;
-use crate::llm::{Answer, Ollama, Unanswered};
+use crate::llm::{Answer, LanguageModel, Unanswered};
 use crate::prompt::{Prompt, schema};
 use crate::text::count;
 use crate::words::Words;
@@ -21,7 +21,7 @@ pub(super) struct Held {
 
 /// What the model says to `prompt`, as far as it holds; or why there is nothing, in one sentence.
 pub(super) async fn ask(
-    model: &Ollama,
+    model: &LanguageModel,
     prompt: Prompt,
     reached: &Reached,
     evidence: &Evidence<'_>,
@@ -46,7 +46,7 @@ fn sum(first: Option<u64>, second: Option<u64>) -> Option<u64> {
     Some(first?.saturating_add(second?))
 }
 
-async fn chat(model: &Ollama, prompt: &Prompt, evidence: &Evidence<'_>) -> Result<Answer, Unanswered> {
+async fn chat(model: &LanguageModel, prompt: &Prompt, evidence: &Evidence<'_>) -> Result<Answer, Unanswered> {
     let span = tracing::info_span!(
         "chat",
         otel.name = format!("chat {}", model.model()),

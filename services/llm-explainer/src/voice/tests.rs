@@ -15,7 +15,7 @@ fn voice(config: Config) -> Voice {
 }
 
 fn silent() -> Voice {
-    voice(Config { ollama_url: Some(String::new()), ..Config::default() })
+    voice(Config { model_url: Some(String::new()), ..Config::default() })
 }
 
 fn now(reached: &Reached) -> OffsetDateTime {
@@ -385,7 +385,7 @@ fn while_the_model_is_down_no_verdict_waits() {
             let gone = "http://127.0.0.1:9".to_owned();
             let url = if is_gone { gone } else { server.url.clone() };
             let slow = Config { timeout_ms: 100, timeout_ms_allow: 100, ..server.config() };
-            let voice = voice(Config { ollama_url: Some(url), ..slow });
+            let voice = voice(Config { model_url: Some(url), ..slow });
             let began = Instant::now();
             let all = crowd.iter().map(|which| voice.explain(&samples[*which], now(&samples[*which])));
             (futures::future::join_all(all).await, began.elapsed())
