@@ -45,16 +45,17 @@ pub struct LanguageModel {
 #[derive(Debug)]
 struct State {
     breaker: Breaker,
-    /// The digest that the server told last.
-    digest: Option<Digest>,
+    /// The model's digest, and when the server told it.
+    digest: Option<(Instant, String)>,
 }
 
-/// A digest, of which model, and when it was told.
-#[derive(Debug)]
-struct Digest {
-    model: String,
-    digest: String,
-    told: Instant,
+impl State {
+    /// Nothing is known yet.
+    fn of(config: &Config) -> Arc<Mutex<Self>> {
+        let first = Duration::from_millis(config.retry_after_ms);
+        let breaker = Breaker::new(first, Duration::from_millis(config.timeout_ms));
+        Arc::new(Mutex::new(Self { breaker, digest: None }))
+    }
 }
 
 /// What a model answered.
@@ -86,23 +87,22 @@ impl LanguageModel {
     /// What is wrong with the address, naming the setting.
     pub fn new(config: &Config) -> anyhow::Result<Option<Self>> {
         let Some(url) = config.url() else { return Ok(None) };
-        let first = Duration::from_millis(config.retry_after_ms);
-        let breaker = Breaker::new(first, Duration::from_millis(config.timeout_ms));
         Ok(Some(Self {
             http: Http::new(url, config)?,
             config: config.clone(),
             sampling: Sampling::default(),
-            state: Arc::new(Mutex::new(State { breaker, digest: None })),
+            state: State::of(config),
         }))
     }
 
     /// The same server, asked for other words than it gave the last time: by that model, if one is named, and with these
-    /// dice. What is known of the server's state is shared.
+    /// dice. It is asked even while it is left alone, and what becomes of it tells nothing of the configured model.
     #[must_use]
     pub fn anew(&self, model: Option<&str>, seed: u32) -> Self {
         let model = model.map_or_else(|| self.config.model.clone(), str::to_owned);
         let sampling = Sampling { temperature: TEMPERATURE_ANEW, seed };
-        Self { config: Config { model, ..self.config.clone() }, sampling, ..self.clone() }
+        let config = Config { model, ..self.config.clone() };
+        Self { http: self.http.clone(), state: State::of(&config), config, sampling }
     }
 
     /// The model that is asked.
@@ -156,16 +156,14 @@ impl LanguageModel {
 
     /// The digest of the model, asked for at most once a minute; empty when the server does not tell.
     async fn digest(&self) -> String {
-        if let Some(last) = &self.state().digest
-            && last.model == self.model()
-            && last.told.elapsed() < DIGEST_FRESH
+        if let Some((told, digest)) = &self.state().digest
+            && told.elapsed() < DIGEST_FRESH
         {
-            return last.digest.clone();
+            return digest.clone();
         }
         let told = timeout(DIGEST_TIMEOUT, ollama::digest(&self.http, &self.config)).await;
         let digest = told.ok().and_then(Result::ok).unwrap_or_default();
-        let model = self.model().to_owned();
-        self.state().digest = Some(Digest { model, digest: digest.clone(), told: Instant::now() });
+        self.state().digest = Some((Instant::now(), digest.clone()));
         digest
     }
 

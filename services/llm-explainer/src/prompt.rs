@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::evidence::Evidence;
+use crate::secrets::{Secret, SecretRules};
 
 /// Most characters of the prompt without its evidence.
 pub const FRAME_CHARS_MAX: usize = 4_000;
@@ -61,8 +62,10 @@ Answer with one JSON object and nothing else:
 ";
 
 /// The question about a verdict.
-#[must_use]
-pub fn prompt(verdict: Verdict, evidence: &Evidence<'_>) -> Prompt {
+///
+/// # Errors
+/// The rule that sees a secret in the evidence: such a prompt is not made.
+pub fn prompt(verdict: Verdict, evidence: &Evidence<'_>, secrets: &SecretRules) -> Result<Prompt, Secret> {
     let means = match verdict {
         Verdict::Allow => "the deployment may go to production",
         Verdict::Review => "a person must look at the deployment before it goes to production",
@@ -77,7 +80,15 @@ pub fn prompt(verdict: Verdict, evidence: &Evidence<'_>) -> Prompt {
         user.push_str(&format!("Left out for want of room: {cut}.\n"));
     }
     user.push_str(&format!("\nExplain, as JSON, why the verdict is {verdict}.\n"));
-    Prompt { system: SYSTEM.to_owned(), user }
+    match secrets.first_in(&unescaped(&user)) {
+        Some(rule) => Err(Secret { rule }),
+        None => Ok(Prompt { system: SYSTEM.to_owned(), user }),
+    }
+}
+
+/// The prompt as the rules know code: with the quotes and brackets that JSON and its reader's safety have escaped.
+fn unescaped(prompt: &str) -> String {
+    prompt.replace("\\\"", "\"").replace("\\u003c", "<").replace("\\u003e", ">").replace("\\u005b", "[")
 }
 
 /// The JSON schema of an answer. Structs, because a model writes an answer's fields in the order of its schema, and what
@@ -154,7 +165,7 @@ mod tests {
     fn the_prompt_is_the_same_to_the_byte() {
         let reached = samples::blocked_by_a_migration_and_the_risk();
         let evidence = Evidence::of(&reached, LIMITS);
-        let prompt = prompt(Verdict::Block, &evidence);
+        let prompt = prompt(Verdict::Block, &evidence, &samples::secret_rules()).unwrap();
         let whole = format!("{}----\n{}", prompt.system, prompt.user);
         let snapshot = concat!(env!("CARGO_MANIFEST_DIR"), "/src/prompt.snapshot.txt");
         if std::env::var_os("WRITE_SNAPSHOTS").is_some() {
@@ -171,6 +182,21 @@ mod tests {
         let at = |field: &str| schema.find(&format!("\"{field}\":{{")).unwrap();
         assert!(at("headline") < at("why") && at("why") < at("what_to_do") && at("what_to_do") < at("uncertain"));
         assert!(schema.contains(r#""enum":["P1","D1"]"#), "{schema}");
+    }
+
+    #[test]
+    fn a_prompt_that_holds_a_secret_is_not_made() {
+        for (title, refused) in [
+            ("Faster checkout", false),
+            ("use AKIAIOSFODNN7EXAMPLE", true),
+            // As JSON has it, the quotes are escaped.
+            ("set key = \"hunter2\"", true),
+        ] {
+            let mut reached = samples::blocked_by_a_migration_and_the_risk();
+            reached.deployment.as_mut().unwrap().title = title.to_owned();
+            let made = prompt(Verdict::Block, &Evidence::of(&reached, LIMITS), &samples::secret_rules());
+            assert_eq!(made.is_err(), refused, "{title}: {made:?}");
+        }
     }
 
     fn every_fault() -> Vec<String> {
@@ -193,7 +219,7 @@ mod tests {
         let cut = crate::evidence::Cut { findings: u64::MAX, contributions: 1, reasons: 1, details: 1 };
         let empty = Evidence { items: Vec::new(), cut };
         for verdict in Verdict::ALL {
-            let prompt = prompt(verdict, &empty).corrected(&every_fault());
+            let prompt = prompt(verdict, &empty, &samples::secret_rules()).unwrap().corrected(&every_fault());
             let chars = prompt.system.chars().count() + prompt.user.chars().count();
             assert!(chars <= FRAME_CHARS_MAX, "{chars}");
         }
@@ -213,7 +239,7 @@ mod tests {
             };
             reached.signals[0] = samples::signal(samples::analysis(vec![finding]));
             let evidence = Evidence::of(&reached, LIMITS);
-            let Prompt { system, user } = prompt(Verdict::Block, &evidence);
+            let Prompt { system, user } = prompt(Verdict::Block, &evidence, &samples::secret_rules()).unwrap();
             assert_eq!(system, SYSTEM, "nothing of a deployment reaches the instructions");
             assert_eq!(user.matches("<evidence>").count(), 1, "{user}");
             assert_eq!(user.matches("</evidence>").count(), 1, "{user}");

@@ -1,3 +1,6 @@
+mod again;
+mod secrets;
+
 use domain::{Source, Verdict};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
@@ -11,7 +14,7 @@ use crate::server::{Act, Server, install_crypto};
 fn voice(config: Config) -> Voice {
     install_crypto();
     config.check().unwrap();
-    Voice::new(config).unwrap()
+    Voice::new(config, samples::secret_rules()).unwrap()
 }
 
 fn silent() -> Voice {
