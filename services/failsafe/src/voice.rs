@@ -81,6 +81,7 @@ mod tests {
     use domain::{
         Analysis, Cause, DeploymentId, Evidence, Judgement, PolicyStamp, Reached, Reason, Said, Signal, Source, Verdict,
     };
+    use llm_explainer::Template;
     use llm_explainer::evidence::{self, Limits};
     use llm_explainer::prompt::prompt;
     use proptest::strategy::{Strategy, ValueTree};
@@ -168,6 +169,7 @@ mod tests {
         let law = Law::new(&static_analysis::Config::default()).unwrap();
         let secrets = secret_rules(static_analysis::Config::default()).unwrap();
         let limits = Limits { items_max: 100, chars_max: 100_000 };
+        let template = Template::english();
         let (mut refused, mut seen, mut all) = (Vec::new(), 0, 0);
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../static-analysis/src/rules/secret/patterns");
         for line in lines(folder) {
@@ -177,7 +179,8 @@ mod tests {
             seen += usize::from(is_found);
             assert!(!is_found || secrets.first_in(&line).is_some(), "found in a file and not in a prompt: {line}");
             let reached = reached(analysis);
-            if let Err(secret) = prompt(Verdict::Block, &evidence::Evidence::of(&reached, limits), &secrets) {
+            if let Err(secret) = prompt(Verdict::Block, &evidence::Evidence::of(&reached, limits), &template, &secrets)
+            {
                 refused.push(format!("{}: {line}", secret.rule));
             }
         }

@@ -9,10 +9,10 @@ use domain::{
     Analysis, Category, Cause, Confidence, DeploymentId, Finding, Judgement, PolicyStamp, PullRequest, Reached, Reason,
     Repository, Revision, Said, Severity, Signal, Source, Verdict,
 };
-use llm_explainer::SecretRules;
 use llm_explainer::check::check;
 use llm_explainer::evidence::{Evidence, Limits};
 use llm_explainer::prompt::prompt;
+use llm_explainer::{SecretRules, Template};
 use serde_json::json;
 use time::OffsetDateTime;
 
@@ -98,17 +98,18 @@ fn answer() -> String {
 }
 
 fn voice(criterion: &mut Criterion) {
-    let (reached, answer) = (reached(), answer());
+    let (reached, answer, template) = (reached(), answer(), Template::english());
     let evidence = Evidence::of(&reached, LIMITS);
-    let checked = check(&answer, Verdict::Block, &evidence).expect("an answer that holds");
+    let checked = check(&answer, Verdict::Block, &evidence, &template).expect("an answer that holds");
     assert!(checked.dropped.is_empty() && evidence.cut.words().is_none(), "{checked:?}");
     let secrets = SecretRules::new(|_| None);
     let mut group = criterion.benchmark_group("50 findings");
     group.bench_function("prompt", |bencher| {
-        bencher.iter(|| prompt(Verdict::Block, &Evidence::of(black_box(&reached), LIMITS), &secrets).is_ok());
+        bencher
+            .iter(|| prompt(Verdict::Block, &Evidence::of(black_box(&reached), LIMITS), &template, &secrets).is_ok());
     });
     group.bench_function("grounding check", |bencher| {
-        bencher.iter(|| check(black_box(&answer), Verdict::Block, &evidence).is_ok());
+        bencher.iter(|| check(black_box(&answer), Verdict::Block, &evidence, &template).is_ok());
     });
     group.finish();
 }

@@ -2,6 +2,8 @@
 //!
 //! Knows nothing of where they come from.
 
+use std::path::PathBuf;
+
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -20,6 +22,8 @@ pub struct Config {
     pub api_key: Option<ApiKey>,
     /// The model's name on the server, such as `llama3.2:3b`. Without a tag, Ollama means `:latest`.
     pub model: String,
+    /// A file that says in which language and tone explanations are written, such as `deploy/voice.de.toml`; English without.
+    pub template: Option<PathBuf>,
     /// How long a model may take to explain a BLOCK or a REVIEW, a second question included, in milliseconds.
     pub timeout_ms: u64,
     /// How long the connection to the server may take, in milliseconds.
@@ -113,6 +117,7 @@ impl Default for Config {
             api: Api::Ollama,
             api_key: None,
             model: "llama3.2:3b".to_owned(),
+            template: None,
             timeout_ms: 20_000,
             stall_timeout_ms: 10_000,
             connect_timeout_ms: 1_000,

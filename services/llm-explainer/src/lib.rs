@@ -9,6 +9,7 @@ pub mod evidence;
 pub mod llm;
 pub mod prompt;
 pub mod secrets;
+pub mod template;
 mod text;
 pub mod voice;
 pub mod words;
@@ -29,6 +30,7 @@ use time::OffsetDateTime;
 
 pub use config::Config;
 pub use secrets::SecretRules;
+pub use template::Template;
 pub use voice::Voice;
 
 /// The service's name.

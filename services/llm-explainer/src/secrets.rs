@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 /// What finds secrets in a text.
 #[derive(Clone)]
-pub struct SecretRules(Arc<dyn Fn(&str) -> Option<String> + Send + Sync>);
+pub struct SecretRules(Arc<FirstIn>);
+
+type FirstIn = dyn Fn(&str) -> Option<String> + Send + Sync;
 
 impl SecretRules {
     /// By `first_in`, which names the rule of the first secret in a text, if there is one.

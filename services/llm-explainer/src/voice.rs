@@ -9,6 +9,7 @@ mod rest;
 
 use std::time::Duration;
 
+use anyhow::anyhow;
 use domain::{Explanation, ExplanationRequest, ModelName, Origin, Reached, Verdict};
 use time::OffsetDateTime;
 use tokio::time::{Instant, timeout};
@@ -18,6 +19,7 @@ use crate::evidence::{Evidence, Limits};
 use crate::llm::LanguageModel;
 use crate::prompt::{FRAME_CHARS_MAX, Prompt, prompt};
 use crate::secrets::SecretRules;
+use crate::template::Template;
 use crate::text::sentence;
 use crate::words::Stamp;
 use crate::written;
@@ -35,6 +37,7 @@ const GRACE: Duration = Duration::from_millis(500);
 pub struct Voice {
     model: Option<LanguageModel>,
     secrets: SecretRules,
+    template: Template,
     limits: Limits,
     cache: Cache,
     newest: Newest,
@@ -48,12 +51,17 @@ impl Voice {
     /// `secrets` see one.
     ///
     /// # Errors
-    /// What is wrong with the model's address, beginning with the setting's name.
+    /// What is wrong with the model's address or the template, beginning with the setting's name.
     pub fn new(config: Config, secrets: SecretRules) -> anyhow::Result<Self> {
         let chars_max = config.prompt_chars_max.saturating_sub(FRAME_CHARS_MAX);
+        let template = match &config.template {
+            None => Template::english(),
+            Some(path) => Template::load(path).map_err(|error| anyhow!("template: {error}"))?,
+        };
         Ok(Self {
             model: LanguageModel::new(&config)?,
             secrets,
+            template,
             limits: Limits { items_max: config.evidence_max, chars_max },
             cache: Cache::new(config.cache_max),
             newest: Newest::new(),
@@ -82,7 +90,7 @@ impl Voice {
         let began = Instant::now();
         self.newest.note(reached);
         let evidence = Evidence::of(reached, self.limits);
-        let written = written::write(reached, &evidence);
+        let written = written::write(reached, &evidence, &self.template.sentences);
         let asked = match request {
             None => self.asked(reached, &evidence, now).await,
             Some(request) => self.asked_again(request, reached, &evidence, now).await,
@@ -128,7 +136,7 @@ impl Voice {
         if self.rest.is_on(time) {
             return Err(too_slow(time));
         }
-        let Ok(asked) = timeout(time, question::ask(model, prompt, reached, evidence)).await else {
+        let Ok(asked) = timeout(time, question::ask(model, prompt, reached, evidence, &self.template)).await else {
             self.rest.begin(time);
             return Err(too_slow(time));
         };
@@ -151,7 +159,7 @@ impl Voice {
         let prompt = self.prompt(reached.judgement.verdict, evidence)?;
         let _turn = self.turn(reached.judgement.verdict, request.requested_at, now).await?;
         let time = self.whole_time();
-        let asked = timeout(time, question::ask(&model, prompt, reached, evidence)).await;
+        let asked = timeout(time, question::ask(&model, prompt, reached, evidence, &self.template)).await;
         asked.unwrap_or_else(|_| Err(too_slow(time)))
     }
 
@@ -160,7 +168,7 @@ impl Voice {
     }
 
     fn prompt(&self, verdict: Verdict, evidence: &Evidence<'_>) -> Result<Prompt, String> {
-        prompt(verdict, evidence, &self.secrets).map_err(|secret| {
+        prompt(verdict, evidence, &self.template, &self.secrets).map_err(|secret| {
             tracing::warn!(rule = secret.rule, "a prompt is not sent: the rule {} sees a secret in it", secret.rule);
             secret.to_string()
         })

@@ -1,5 +1,6 @@
 mod again;
 mod secrets;
+mod template;
 
 use domain::{Source, Verdict};
 use proptest::prelude::*;

@@ -3,13 +3,14 @@ use domain::{Category, Confidence, Severity};
 use super::*;
 use crate::evidence::Limits;
 use crate::samples;
+use crate::template::Template;
 
 const LIMITS: Limits = Limits { items_max: 40, chars_max: 20_000 };
 
 /// The explanation as a reader sees it.
 fn shown(reached: &Reached) -> String {
     let evidence = Evidence::of(reached, LIMITS);
-    let words = write(reached, &evidence);
+    let words = write(reached, &evidence, &Template::english().sentences);
     let mut text = format!("{}\n", words.headline);
     for (title, claims) in [("why", &words.why), ("what to do", &words.what_to_do)] {
         text.push_str(&format!("{title}\n"));
