@@ -107,6 +107,12 @@ impl Fleet {
         child.wait().await.expect("the service ends").code()
     }
 
+    /// The process of a service that runs.
+    #[must_use]
+    pub fn pid(&self, service: &str) -> u32 {
+        self.children.get(service).and_then(Child::id).expect("the service runs")
+    }
+
     /// What one service logged so far.
     #[must_use]
     pub fn logged(&self, service: &str) -> String {

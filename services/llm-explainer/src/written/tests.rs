@@ -133,6 +133,22 @@ uncertain
 }
 
 #[test]
+fn where_the_risk_stands_among_the_repositorys_own_is_told() {
+    let mut reached = samples::allowed_with_nothing_found();
+    for signal in &mut reached.signals {
+        if let domain::Said::Risk(score) = &mut signal.said {
+            score.rank = Some(domain::Rank { percentile: 0.965, among: 200 });
+        }
+    }
+    let expected = "The model puts the risk of failure at 1.2 %. It is riskier than 96 % of this repository's latest 200 \
+                    deployments. What raises the odds of it most: changes 50 files";
+    assert!(shown(&reached).contains(expected), "{}", shown(&reached));
+    let evidence = Evidence::of(&reached, LIMITS);
+    let fact = &evidence.detail(About::Risk).unwrap().fact;
+    assert!(fact.ends_with("; it is riskier than 96 % of the repository's latest 200 deployments"), "{fact}");
+}
+
+#[test]
 fn mild_findings_do_not_stand_in_the_way() {
     let mild = Finding { severity: Severity::Low, category: Category::Code, ..samples::migration() };
     check(
