@@ -27,6 +27,7 @@ use chassis::telemetry;
 use clap::Parser;
 
 use cli::{Cli, Command};
+pub use voice::secret_rules;
 
 /// What a wrong command line and a failed question exit with: 1 and 2 are verdicts.
 const TROUBLE: u8 = 3;

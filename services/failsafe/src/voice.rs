@@ -18,7 +18,10 @@ pub(crate) async fn run(process: Process, config: llm_explainer::Config) -> anyh
 
 /// The rules by which static analysis sees secrets. Those that the settings turn off are among them: what need not block
 /// need not be told to a model either.
-fn secret_rules(config: static_analysis::Config) -> anyhow::Result<SecretRules> {
+///
+/// # Errors
+/// The setting that is wrong.
+pub fn secret_rules(config: static_analysis::Config) -> anyhow::Result<SecretRules> {
     let config = static_analysis::Config { rules_disabled: Vec::new(), findings_max: 1, ..config };
     let law = Law::new(&config).map_err(|error| anyhow!("static_analysis.{error}"))?;
     Ok(SecretRules::new(move |text| first_in(&law, text)))
