@@ -2,7 +2,9 @@
 
 use prost::Message;
 
-use domain::{Deployment, DeploymentId, Draft, EventId, Explanation, Outcome, Reached, Review, Signal};
+use domain::{
+    Deployment, DeploymentId, Draft, EventId, Explanation, ExplanationRequest, Outcome, Reached, Review, Signal,
+};
 
 use crate::convert::{deployment, explanation, record, signal, submission, verdict};
 use crate::{Malformed, from_json, v1};
@@ -56,10 +58,16 @@ pub trait Event: Sized + Send + Sync + 'static {
         format!("failsafe.v1.{}.*", Self::KIND)
     }
 
+    /// The subject of every event of this kind about that deployment.
+    #[must_use]
+    fn subject_of(deployment: DeploymentId) -> String {
+        format!("failsafe.v1.{}.{deployment}", Self::KIND)
+    }
+
     /// The subject of this event.
     fn subject(&self) -> String {
         match self.deployment_id() {
-            Some(id) => format!("failsafe.v1.{}.{id}", Self::KIND),
+            Some(id) => Self::subject_of(id),
             None => format!("failsafe.v1.{}", Self::KIND),
         }
     }
@@ -179,6 +187,14 @@ event!(
     Explanation::event_id,
     explanation::written_to,
     explanation::written_from
+);
+event!(
+    ExplanationRequest,
+    ExplanationRequested,
+    |r: &ExplanationRequest| Some(r.deployment_id),
+    ExplanationRequest::event_id,
+    explanation::requested_to,
+    explanation::requested_from
 );
 event!(
     Review,

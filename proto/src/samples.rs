@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use domain::{
     Analysis, Approvals, Category, Cause, Change, Circumstances, Claim, Confidence, Contribution, Counterfactual,
-    Deployment, DeploymentId, DiffDigest, DiffReference, Draft, DraftChange, Evidence, Explanation, FileChange,
-    FileChangeKind, Finding, Grounds, History, Judgement, LinesDigest, Missing, MissingInput, Origin, Outcome,
-    OutcomeKind, Overruled, PolicyStamp, Provenance, PullRequest, Rank, Reached, Reason, Remedy, Repository, Review,
-    ReviewDecision, Revision, Risk, RiskScore, Said, Severity, Shadow, Signal, Source, Verdict,
+    Deployment, DeploymentId, DiffDigest, DiffReference, Draft, DraftChange, EventId, Evidence, Explanation,
+    ExplanationRequest, FileChange, FileChangeKind, Finding, Grounds, History, Judgement, LinesDigest, Missing,
+    MissingInput, ModelName, Origin, Outcome, OutcomeKind, Overruled, PolicyStamp, Provenance, PullRequest, Rank,
+    Reached, Reason, Remedy, Repository, Review, ReviewDecision, Revision, Risk, RiskScore, Said, Severity, Shadow,
+    Signal, Source, Verdict,
 };
 use time::OffsetDateTime;
 use time::macros::datetime;
@@ -234,6 +235,7 @@ fn explanation(origin: Origin) -> Explanation {
         why: vec![Claim { text: "A key.".to_owned(), evidence: vec!["S1".to_owned()] }],
         what_to_do: vec![Claim { text: "Revoke it.".to_owned(), evidence: vec![] }],
         uncertain: vec!["The past is unknown.".to_owned()],
+        request: None,
         origin,
         producer: "0.1.0".to_owned(),
         took: Duration::from_millis(3),
@@ -250,6 +252,15 @@ fn by_a_model(grounding: Option<f64>, claims_dropped: u32, tokens: Option<u64>) 
         prompt_tokens: tokens,
         answer_tokens: tokens,
     })
+}
+
+fn request() -> ExplanationRequest {
+    ExplanationRequest { deployment_id: id(), model: Some(ModelName::parse("m:3b").unwrap()), requested_at: AT }
+}
+
+fn requested() -> Explanation {
+    let request = Some(EventId::parse("2390b58a-c653-5a88-a9a1-c2e65e719444").unwrap());
+    Explanation { request, ..by_a_model(Some(1.0), 0, Some(7)) }
 }
 
 fn review() -> Review {
@@ -307,6 +318,8 @@ fn what_an_earlier_version_wrote_is_read() {
     check("review-2.bin", &review_of_what_was_seen());
     check("explanation-model-1.bin", &by_a_model(None, 0, None));
     check("explanation-model-2.bin", &by_a_model(Some(0.75), 1, Some(1_226)));
+    check("explanation-model-3.bin", &requested());
+    check("explanation-requested-1.bin", &request());
     check("explanation-evidence-1.bin", &explanation(Origin::Evidence { because: "no model".to_owned() }));
     check("review-1.bin", &review());
     check("outcome-1.bin", &outcome());

@@ -4,6 +4,7 @@
 
 mod cases;
 mod crash;
+mod crowd;
 mod deploy;
 mod diffs;
 mod front;

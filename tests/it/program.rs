@@ -55,7 +55,7 @@ async fn start(command: &str, folder: &Path, address: &str) -> Child {
     let child = Command::new(binary("failsafe"))
         .args([command, "--listen", address, "--data-dir"])
         .arg(&data)
-        .env("FAILSAFE__LLM_EXPLAINER__OLLAMA_URL", "")
+        .env("FAILSAFE__LLM_EXPLAINER__MODEL_URL", "")
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .kill_on_drop(true)

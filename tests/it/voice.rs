@@ -1,6 +1,10 @@
-//! The Voice is outside the verdict: whatever model there is, the verdicts are the same.
+//! The Voice is outside the verdict: whatever model there is, the verdicts are the same. It explains again when it is asked to,
+//! and sends no secret.
 
-use harness::{Fleet, eventually};
+use std::process::Output;
+use std::sync::{Arc, Mutex};
+
+use harness::{Fleet, binary, eventually};
 use proto::v1;
 use proto::v1::explanation_written::Origin;
 use proto::v1::submit_deployment_request::Change;
@@ -8,6 +12,7 @@ use serde_json::{Value, json};
 use sqlx::Row;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::process::Command;
 
 use crate::diffs;
 
@@ -56,19 +61,28 @@ fn hostile(prompt: &str) -> Value {
     })
 }
 
-/// A model's server that speaks Ollama's protocol; ends with the test's runtime.
-async fn model(says: Says) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            tokio::spawn(answer(stream, says));
-        }
-    });
-    url
+/// A model's server that speaks Ollama's protocol and has two models; ends with the test's runtime.
+struct Server {
+    url: String,
+    /// Every prompt that it was given.
+    prompts: Prompts,
 }
 
-async fn answer(stream: TcpStream, says: Says) -> std::io::Result<()> {
+type Prompts = Arc<Mutex<Vec<String>>>;
+
+async fn model(says: Says) -> Server {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let server = Server { url: format!("http://{}", listener.local_addr().unwrap()), prompts: Prompts::default() };
+    let prompts = Arc::clone(&server.prompts);
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(answer(stream, says, Arc::clone(&prompts)));
+        }
+    });
+    server
+}
+
+async fn answer(stream: TcpStream, says: Says, prompts: Prompts) -> std::io::Result<()> {
     let mut stream = BufReader::new(stream);
     let (mut request, mut line, mut length) = (String::new(), String::new(), 0);
     stream.read_line(&mut request).await?;
@@ -80,13 +94,25 @@ async fn answer(stream: TcpStream, says: Says) -> std::io::Result<()> {
     }
     let mut body = vec![0; length];
     stream.read_exact(&mut body).await?;
-    let body = match request.split(' ').nth(1).unwrap() {
-        "/api/chat" => chat(&serde_json::from_slice(&body).unwrap(), says),
-        "/api/tags" => json!({ "models": [{ "name": "llama3.2:3b", "digest": "a80c4f17acd5" }] }).to_string(),
-        _ => json!({ "version": "0.12.6" }).to_string(),
+    let models = [("llama3.2:3b", "a80c4f17acd5"), ("mistral:latest", "f974a74358d6")];
+    let (status, body) = match request.split(' ').nth(1).unwrap() {
+        "/api/chat" => {
+            let question: Value = serde_json::from_slice(&body).unwrap();
+            let name = question["model"].as_str().unwrap();
+            prompts.lock().unwrap().push(question["messages"].to_string());
+            match models.iter().any(|(known, _)| known.trim_end_matches(":latest") == name) {
+                true => (200, chat(&question, says)),
+                false => (404, json!({ "error": format!("model '{name}' not found") }).to_string()),
+            }
+        }
+        "/api/tags" => {
+            let models = models.map(|(name, digest)| json!({ "name": name, "digest": digest }));
+            (200, json!({ "models": models }).to_string())
+        }
+        _ => (200, json!({ "version": "0.12.6" }).to_string()),
     };
     let length = body.len();
-    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
+    let head = format!("HTTP/1.1 {status} status\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
     stream.write_all(format!("{head}{body}").as_bytes()).await
 }
 
@@ -116,25 +142,38 @@ fn worth_a_look() -> String {
 }
 
 /// The same three deployments, with that address for the model: what the audit trail says of them, and who explained.
-async fn judged(ollama_url: &str) -> (Vec<VerdictRow>, Vec<Origin>) {
-    let fleet = Fleet::start(&[("FAILSAFE__LLM_EXPLAINER__OLLAMA_URL", ollama_url)]).await;
+async fn judged(model_url: &str) -> (Vec<VerdictRow>, Vec<Origin>) {
+    let fleet = Fleet::start(&[("FAILSAFE__LLM_EXPLAINER__MODEL_URL", model_url)]).await;
     let mut origins = Vec::new();
     for (number, diff) in (1..).zip([diffs::harmless("orders"), worth_a_look(), diffs::migration("orders")]) {
-        let request = v1::SubmitDeploymentRequest {
-            repository: "acme/shop".to_owned(),
-            pull_request: number,
-            change: Some(Change::Diff(diff)),
-            ..Default::default()
-        };
-        let deployment_id = fleet.client().submit_deployment(request).await.unwrap().into_inner().deployment_id;
-        let explained = eventually("the explanation", async || {
-            let request = v1::GetDeploymentRequest { deployment_id: deployment_id.clone() };
-            let found = fleet.client().get_deployment(request).await.ok()?.into_inner();
-            found.explanations.first().cloned()
-        })
-        .await;
-        origins.push(explained.origin.unwrap());
+        let deployment_id = submit(&fleet, number, diff, "").await;
+        origins.push(explanations(&fleet, &deployment_id, 1).await.remove(0).origin.unwrap());
     }
+    (verdict_rows(&fleet).await, origins)
+}
+
+async fn submit(fleet: &Fleet, pull_request: u32, diff: String, title: &str) -> String {
+    let request = v1::SubmitDeploymentRequest {
+        repository: "acme/shop".to_owned(),
+        pull_request,
+        change: Some(Change::Diff(diff)),
+        title: title.to_owned(),
+        ..Default::default()
+    };
+    fleet.client().submit_deployment(request).await.unwrap().into_inner().deployment_id
+}
+
+/// The explanations of a deployment, once there are so many.
+async fn explanations(fleet: &Fleet, deployment_id: &str, number: usize) -> Vec<v1::ExplanationWritten> {
+    eventually("the explanation", async || {
+        let request = v1::GetDeploymentRequest { deployment_id: deployment_id.to_owned() };
+        let found = fleet.client().get_deployment(request).await.ok()?.into_inner();
+        (found.explanations.len() >= number).then_some(found.explanations)
+    })
+    .await
+}
+
+async fn verdict_rows(fleet: &Fleet) -> Vec<VerdictRow> {
     let rows = sqlx::query(
         "SELECT pull_request, number, verdicts.verdict, cause, judgement, cardinality(inputs) AS inputs
          FROM verdicts JOIN deployments USING (deployment_id) ORDER BY pull_request, number",
@@ -150,7 +189,7 @@ async fn judged(ollama_url: &str) -> (Vec<VerdictRow>, Vec<Origin>) {
         judgement: row.get("judgement"),
         inputs: row.get("inputs"),
     };
-    (rows.iter().map(row).collect(), origins)
+    rows.iter().map(row).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -160,11 +199,93 @@ async fn whatever_model_there_is_the_verdicts_are_the_same() {
     assert_eq!(verdicts, ["ALLOW", "REVIEW", "BLOCK"]);
     assert!(told.iter().all(|origin| matches!(origin, Origin::FromEvidence(_))), "{told:?}");
 
-    let (with_honest, told) = judged(&model(honest).await).await;
+    let (with_honest, told) = judged(&model(honest).await.url).await;
     assert!(told.iter().all(|origin| matches!(origin, Origin::Model(_))), "it was heard: {told:?}");
     assert_eq!(with_honest, without);
 
-    let (with_hostile, told) = judged(&model(hostile).await).await;
+    let (with_hostile, told) = judged(&model(hostile).await.url).await;
     assert!(told.iter().all(|origin| matches!(origin, Origin::FromEvidence(_))), "it was not heard: {told:?}");
     assert_eq!(with_hostile, without);
+}
+
+/// `failsafe explain ID …`, as somebody types it.
+async fn explain(fleet: &Fleet, deployment_id: &str, arguments: &[&str]) -> Output {
+    let mut command = Command::new(binary("failsafe"));
+    command.args(["explain", deployment_id, "--server", fleet.gateway()]).args(arguments);
+    command.kill_on_drop(true).output().await.unwrap()
+}
+
+/// What it prints as JSON: the explanations, the latest first.
+async fn explained(fleet: &Fleet, deployment_id: &str, arguments: &[&str]) -> Vec<Value> {
+    let output = explain(fleet, deployment_id, &[arguments, &["--output", "json"]].concat()).await;
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let printed: Value = serde_json::from_slice(&output.stdout).unwrap();
+    printed["explanations"].as_array().unwrap().clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_verdict_is_explained_again_for_whoever_asks_and_all_explanations_stay() {
+    let server = model(honest).await;
+    let mut fleet = Fleet::start(&[("FAILSAFE__LLM_EXPLAINER__MODEL_URL", &server.url)]).await;
+    let id = submit(&fleet, 1, diffs::migration("orders"), "").await;
+    explanations(&fleet, &id, 1).await;
+    let before = verdict_rows(&fleet).await;
+    let first = explained(&fleet, &id, &[]).await;
+    assert_eq!((first.len(), &first[0]["request_id"]), (1, &Value::Null));
+
+    let second = explained(&fleet, &id, &["--again"]).await;
+    assert_eq!((second.len(), &second[1]), (2, &first[0]));
+    assert!(second[0]["request_id"].is_string() && second[0]["event_id"] != first[0]["event_id"], "{second:?}");
+
+    let third = explained(&fleet, &id, &["--again", "--model", "mistral"]).await;
+    assert_eq!(third[1..], second[..]);
+    assert_eq!((&third[0]["model"]["name"], &third[0]["model"]["digest"]), (&json!("mistral"), &json!("f974a74358d6")));
+
+    let fourth = explained(&fleet, &id, &["--again", "--model", "nobody"]).await;
+    let because = "The language model nobody is not on the server; `ollama pull nobody` fetches it.";
+    assert_eq!((&fourth[0]["from_evidence"]["because"], &fourth[1..]), (&json!(because), &third[..]));
+    let text = String::from_utf8(explain(&fleet, &id, &[]).await.stdout).unwrap();
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    for said in
+        ["of verdict 1 (BLOCK)", "model mistral; 100 %", "digest f974a74358d6", "1226 tokens asked", "nobody is not"]
+    {
+        assert!(text.contains(said), "{said} is not in:\n{text}");
+    }
+
+    for (id, arguments, said) in [
+        (id.as_str(), ["--again", "--model", "a b"].as_slice(), "refused: model must be a model's name"),
+        ("2390b58a-c653-5a88-a9a1-c2e65e719444", &["--again"], "the stream holds no verdict"),
+        ("2390b58a-c653-5a88-a9a1-c2e65e719444", &[], "there is no deployment"),
+    ] {
+        let output = explain(&fleet, id, arguments).await;
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.code() == Some(3) && error.contains(said), "{arguments:?}: {error}");
+    }
+
+    // What was asked for while the Voice is away is not lost.
+    fleet.kill("llm-explainer").await;
+    let request = v1::ExplainDeploymentRequest { deployment_id: id.clone(), model: String::new() };
+    let asked = fleet.client().explain_deployment(request).await.unwrap().into_inner();
+    fleet.spawn("llm-explainer");
+    let all = explanations(&fleet, &id, 5).await;
+    assert_eq!((all.len(), &all[0].request_id), (5, &asked.request_id));
+    assert_eq!(verdict_rows(&fleet).await, before, "the verdict is what it was");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_that_somebody_writes_into_the_title_reaches_no_model() {
+    let server = model(honest).await;
+    let fleet = Fleet::start(&[("FAILSAFE__LLM_EXPLAINER__MODEL_URL", &server.url)]).await;
+    let key = ["AKIAQ3EGRX", "UOZ7P4KLMN"].concat();
+    let secret = submit(&fleet, 1, diffs::migration("orders"), &format!("use {key} for now")).await;
+    let told = explanations(&fleet, &secret, 1).await.remove(0);
+    let Some(Origin::FromEvidence(origin)) = told.origin else { panic!("{told:?}") };
+    let expected = "The evidence holds what the rule secret.aws.access-key-id takes for a secret, so that the language model was not asked.";
+    assert_eq!(origin.because, expected);
+    let harmless = submit(&fleet, 2, diffs::migration("orders"), "use the new key for now").await;
+    let told = explanations(&fleet, &harmless, 1).await.remove(0);
+    assert!(matches!(told.origin, Some(Origin::Model(_))), "{told:?}");
+    let prompts = server.prompts.lock().unwrap().join("\n");
+    assert!(prompts.contains("use the new key") && !prompts.contains(&key), "{prompts}");
+    assert!(!fleet.logged("llm-explainer").contains(&key), "the log is no place for it either");
 }

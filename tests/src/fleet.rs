@@ -58,7 +58,7 @@ impl Fleet {
             ("FAILSAFE__DATABASE__URL".to_owned(), postgres.url().to_owned()),
             ("FAILSAFE__GATEWAY__LISTEN".to_owned(), gateway.clone()),
             // Nothing listens there: the explanations are written from the evidence.
-            ("FAILSAFE__LLM_EXPLAINER__OLLAMA_URL".to_owned(), "http://127.0.0.1:9".to_owned()),
+            ("FAILSAFE__LLM_EXPLAINER__MODEL_URL".to_owned(), "http://127.0.0.1:9".to_owned()),
         ];
         all.extend(environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         Self { children: BTreeMap::new(), environment: all, gateway, nats, postgres, folder }
@@ -105,6 +105,12 @@ impl Fleet {
         let sent = Command::new("kill").args(["-TERM", &pid]).status().await.expect("kill runs");
         assert!(sent.success());
         child.wait().await.expect("the service ends").code()
+    }
+
+    /// The process of a service that runs.
+    #[must_use]
+    pub fn pid(&self, service: &str) -> u32 {
+        self.children.get(service).and_then(Child::id).expect("the service runs")
     }
 
     /// What one service logged so far.

@@ -1,6 +1,8 @@
 //! Explanations.
 
-use domain::{Claim, Explanation, Origin};
+use domain::{Claim, EventId, Explanation, ExplanationRequest, ModelName, Origin};
+
+use time::OffsetDateTime;
 
 use super::{deployment_id, duration_from, duration_to, enums, required, required_time, timestamp};
 use crate::{Malformed, v1};
@@ -20,6 +22,7 @@ pub(crate) fn written_to(explanation: &Explanation) -> v1::ExplanationWritten {
         producer: explanation.producer.clone(),
         took: Some(duration_to(explanation.took)),
         written_at: Some(timestamp(explanation.written_at)),
+        request_id: explanation.request.map(|id| id.to_string()).unwrap_or_default(),
     }
 }
 
@@ -38,11 +41,49 @@ pub(crate) fn written_from(message: v1::ExplanationWritten) -> Result<Explanatio
         why: message.why.into_iter().map(claim_from).collect(),
         what_to_do: message.what_to_do.into_iter().map(claim_from).collect(),
         uncertain: message.uncertain,
+        request: match message.request_id.as_str() {
+            "" => None,
+            id => Some(EventId::parse(id).map_err(|problem| Malformed::new("request_id", problem))?),
+        },
         origin: origin_from(required("origin", message.origin)?)?,
         producer: message.producer,
         took: duration_from("took", message.took)?,
         written_at: required_time("written_at", message.written_at)?,
     })
+}
+
+pub(crate) fn requested_to(request: &ExplanationRequest) -> v1::ExplanationRequested {
+    v1::ExplanationRequested {
+        event_id: request.event_id().to_string(),
+        deployment_id: request.deployment_id.to_string(),
+        model: request.model.as_ref().map(|model| model.as_str().to_owned()).unwrap_or_default(),
+        requested_at: Some(timestamp(request.requested_at)),
+    }
+}
+
+pub(crate) fn requested_from(message: v1::ExplanationRequested) -> Result<ExplanationRequest, Malformed> {
+    Ok(ExplanationRequest {
+        deployment_id: deployment_id(&message.deployment_id)?,
+        model: model_from(&message.model)?,
+        requested_at: required_time("requested_at", message.requested_at)?,
+    })
+}
+
+/// The model that is wished for, if one is.
+fn model_from(name: &str) -> Result<Option<ModelName>, Malformed> {
+    let named = (!name.is_empty()).then(|| ModelName::parse(name)).transpose();
+    named.map_err(|problem| Malformed::new("model", problem))
+}
+
+impl v1::ExplainDeploymentRequest {
+    /// The request as an event of that time.
+    ///
+    /// # Errors
+    /// The field that is wrong.
+    pub fn at(self, requested_at: OffsetDateTime) -> Result<ExplanationRequest, Malformed> {
+        let deployment_id = deployment_id(&self.deployment_id)?;
+        Ok(ExplanationRequest { deployment_id, model: model_from(&self.model)?, requested_at })
+    }
 }
 
 fn origin_to(origin: &Origin) -> Wire {

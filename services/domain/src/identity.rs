@@ -86,6 +86,14 @@ impl EventId {
         Self(uuid)
     }
 
+    /// The id in its textual form turned back.
+    ///
+    /// # Errors
+    /// A sentence that says what an event's id looks like, when `text` is not a UUID.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        Uuid::parse_str(text).map(Self).map_err(|_| "must be a UUID, as events have it for their id".to_owned())
+    }
+
     /// The id as a plain UUID.
     #[must_use]
     pub const fn uuid(self) -> Uuid {

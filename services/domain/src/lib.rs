@@ -14,7 +14,7 @@ pub mod submission;
 pub mod verdict;
 
 pub use deployment::{Change, Deployment, DiffDigest, DiffReference, FileChange, FileChangeKind, History, LinesDigest};
-pub use explanation::{Claim, Explanation, Origin};
+pub use explanation::{Claim, Explanation, ExplanationRequest, ModelName, Origin};
 pub use identity::{DeploymentId, EventId, PullRequest, Repository, Revision};
 pub use query::{Dossier, ListQuery, Page, Place, Progress, Summary};
 pub use record::{Outcome, OutcomeKind, Review, ReviewDecision};

@@ -20,7 +20,7 @@ pub struct Dossier {
     pub signals: Vec<Signal>,
     /// All verdicts, the latest first, without what they rest on.
     pub verdicts: Vec<Reached>,
-    /// All explanations, those of the latest verdict first.
+    /// All explanations, those of the latest verdict first, and of these the latest.
     pub explanations: Vec<Explanation>,
     /// Reviews, oldest first.
     pub reviews: Vec<Review>,

@@ -39,6 +39,8 @@ pub(crate) enum Command {
     /// Show what is known of one deployment.
     #[command(after_help = EXIT_CODES)]
     Status(One),
+    /// Show how one deployment was explained, and have it explained once more.
+    Explain(Explain),
     /// List deployments, newest first.
     List(List),
     /// Follow one deployment until it is explained: each stage as it happens.
@@ -61,7 +63,7 @@ impl Command {
     /// Whether its exit code is an answer: then 1 and 2 mean something, and a failure exits with another code.
     pub(crate) const fn is_question(&self) -> bool {
         let drift = matches!(self, Self::Model(Model::Drift(_)));
-        drift || matches!(self, Self::Submit(_) | Self::Status(_) | Self::List(_) | Self::Watch(_))
+        drift || matches!(self, Self::Submit(_) | Self::Status(_) | Self::Explain(_) | Self::List(_) | Self::Watch(_))
     }
 }
 
@@ -174,6 +176,24 @@ pub(crate) struct One {
     /// The deployment's id, as `submit` and `list` print it.
     #[arg(value_name = "ID")]
     pub(crate) deployment_id: String,
+    #[command(flatten)]
+    pub(crate) asking: Asking,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Explain {
+    /// The deployment's id, as `submit` and `list` print it.
+    #[arg(value_name = "ID")]
+    pub(crate) deployment_id: String,
+    /// Have the latest verdict explained once more; what was said before stays beside it.
+    #[arg(long)]
+    pub(crate) again: bool,
+    /// By this model of the configured server, instead of the configured one.
+    #[arg(long, value_name = "MODEL", default_value = "", hide_default_value = true, requires = "again")]
+    pub(crate) model: String,
+    /// How long to wait for it, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 120, requires = "again")]
+    pub(crate) timeout: u64,
     #[command(flatten)]
     pub(crate) asking: Asking,
 }

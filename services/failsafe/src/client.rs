@@ -73,6 +73,32 @@ impl Client {
         found.map(tonic::Response::into_inner).map_err(|status| in_words(&status))
     }
 
+    /// Has the latest verdict explained once more, and waits at most `limit` until the audit trail holds what came of it.
+    pub(crate) async fn explain_again(
+        &mut self,
+        request: v1::ExplainDeploymentRequest,
+        limit: Duration,
+    ) -> anyhow::Result<v1::GetDeploymentResponse> {
+        let deployment_id = request.deployment_id.clone();
+        let until = Instant::now() + limit;
+        let asked = self.0.explain_deployment(limited(request)).await;
+        let request_id = asked.map_err(|status| in_words(&status))?.into_inner().request_id;
+        loop {
+            let found = self.get(&deployment_id).await?;
+            if found.explanations.iter().any(|explanation| explanation.request_id == request_id) {
+                return Ok(found);
+            }
+            if Instant::now() > until {
+                let program = program();
+                return Err(anyhow!(
+                    "not explained again within {} s: `{program} explain {deployment_id}` shows it when it is there",
+                    limit.as_secs()
+                ));
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
     /// A page of deployments.
     pub(crate) async fn list(
         &mut self,

@@ -8,6 +8,8 @@ use serde::de::DeserializeOwned;
 use tokio::net::TcpListener;
 use tokio::task::{JoinError, JoinSet};
 
+use crate::voice;
+
 /// How long the drain of all services may take.
 const DRAIN_MAX: Duration = Duration::from_secs(40);
 /// Between two looks at the services' health while they start.
@@ -50,7 +52,7 @@ impl Engine {
         self.add(settings, static_analysis::SERVICE, static_analysis::run).await?;
         self.add(settings, ml_scoring::SERVICE, ml_scoring::run).await?;
         self.add(settings, decision::SERVICE, decision::run).await?;
-        self.add(settings, llm_explainer::SERVICE, llm_explainer::run).await
+        self.add(settings, llm_explainer::SERVICE, voice::run).await
     }
 
     async fn add<C, F>(

@@ -19,6 +19,7 @@ mod servers;
 mod services;
 mod terminal;
 mod up;
+mod voice;
 
 use std::process::ExitCode;
 
@@ -26,11 +27,18 @@ use chassis::telemetry;
 use clap::Parser;
 
 use cli::{Cli, Command};
+pub use voice::secret_rules;
 
 /// What a wrong command line and a failed question exit with: 1 and 2 are verdicts.
 const TROUBLE: u8 = 3;
 /// What a scan that failed exits with: 1 means findings.
 const SCAN_TROUBLE: u8 = 2;
+
+/// Runs the Voice as a process of its own.
+#[must_use]
+pub fn llm_explainer() -> ExitCode {
+    chassis::main(llm_explainer::SERVICE, voice::run)
+}
 
 /// Runs the command line; see `failsafe --help`.
 #[must_use]
@@ -76,6 +84,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Demo(options) => with_telemetry("warn", demo::run(options)).await,
         Command::Submit(options) => questions::submit(options).await,
         Command::Status(options) => questions::status(options).await,
+        Command::Explain(options) => questions::explain(options).await,
         Command::List(options) => questions::list(options).await,
         Command::Watch(options) => questions::watch(options).await,
         Command::Scan(options) => scan::run(&options),

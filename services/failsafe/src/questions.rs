@@ -1,4 +1,4 @@
-//! `failsafe submit`, `status`, `list` and `watch`: questions to a running FailSafe.
+//! `failsafe submit`, `status`, `explain`, `list` and `watch`: questions to a running FailSafe.
 
 use std::io::Read;
 use std::path::Path;
@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use crate::TROUBLE;
 use crate::addresses::program;
-use crate::cli::{List, One, Output, Submit};
+use crate::cli::{Explain, List, One, Output, Submit};
 use crate::client::{Client, Times};
 use crate::report;
 use crate::terminal::{Style, say};
@@ -78,6 +78,26 @@ fn answer(known: &v1::GetDeploymentResponse, times: Option<Times>, output: Outpu
         Some(v1::Verdict::Review) => ExitCode::from(2),
         Some(v1::Verdict::Unspecified) | None => ExitCode::from(TROUBLE),
     })
+}
+
+/// Shows how a deployment was explained, after having it explained once more where that is wanted.
+pub(crate) async fn explain(options: Explain) -> anyhow::Result<ExitCode> {
+    let mut client = Client::connect(&options.asking.server).await?;
+    let known = if options.again {
+        let Explain { deployment_id, model, .. } = options;
+        let request = v1::ExplainDeploymentRequest { deployment_id, model };
+        client.explain_again(request, Duration::from_secs(options.timeout)).await?
+    } else {
+        client.get(&options.deployment_id).await?
+    };
+    match options.asking.output {
+        Output::Json => {
+            let explanations = known.explanations;
+            json("GetDeploymentResponse", &v1::GetDeploymentResponse { explanations, ..Default::default() });
+        }
+        Output::Text => say(&report::explanations(&known, Style::of_stdout())),
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Lists deployments.

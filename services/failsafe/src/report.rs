@@ -33,6 +33,14 @@ pub(crate) fn deployment(known: &v1::GetDeploymentResponse, times: Option<Times>
     sheet.into_text()
 }
 
+/// How one deployment was explained, the latest first.
+pub(crate) fn explanations(known: &v1::GetDeploymentResponse, style: Style) -> String {
+    let mut sheet = Sheet::new(style);
+    subject(&mut sheet, known);
+    explanation::print_all(&mut sheet, known);
+    sheet.into_text()
+}
+
 /// The verdict that counts, if there is one.
 pub(crate) fn latest_verdict(known: &v1::GetDeploymentResponse) -> Option<v1::Verdict> {
     known.verdicts.first()?.judgement.as_ref().map(v1::Judgement::verdict)

@@ -1,7 +1,7 @@
 //! The gRPC front door: takes submissions, answers questions, shows a deployment's stages as they happen, and tells how all
 //! services are.
 //!
-//! Publishes `deployment.submitted`; asks decision `get_deployment` and `list_deployments`; reads every event of a watched
+//! Publishes `deployment.submitted` and `explanation.requested`; asks decision `get_deployment` and `list_deployments`; reads every event of a watched
 //! deployment in passing. It keeps no state, so any number of gateways can run. It must not know how anything is judged.
 
 mod call;

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use chassis::{Bus, Outgoing, Shutdown, trace};
-use domain::{DeploymentId, DiffDigest, Draft, DraftChange, ListQuery};
+use domain::{DeploymentId, DiffDigest, Draft, DraftChange, ListQuery, Reached};
 use proto::question::Question;
 use proto::v1;
 use proto::v1::deployment_service_server::DeploymentService;
+use time::OffsetDateTime;
 use tokio::sync::Semaphore;
 use tonic::{Code, Request, Response, Status};
 use tracing::Span;
@@ -119,6 +120,27 @@ impl DeploymentService for Deployments {
         let id = id_of(request.get_ref().clone())?;
         let question = v1::GetDeploymentRequest { deployment_id: id.to_string() };
         self.ask(&question).await
+    }
+
+    async fn explain_deployment(
+        &self,
+        request: Request<v1::ExplainDeploymentRequest>,
+    ) -> Result<Response<v1::ExplainDeploymentResponse>, Status> {
+        let request = request.into_inner().at(OffsetDateTime::now_utc()).map_err(status::malformed)?;
+        let id = request.deployment_id;
+        Span::current().record("deployment.id", tracing::field::display(id));
+        self.must_be_connected()?;
+        let away = |error: anyhow::Error| {
+            tracing::warn!(deployment.id = %id, "cannot ask for an explanation: {error:#}");
+            status::bus_away()
+        };
+        if self.bus.last::<Reached>(id).await.map_err(away)?.is_none() {
+            let none = format!("the stream holds no verdict on the deployment {id}: not yet, or no longer");
+            return Err(status::not_found(&none));
+        }
+        let outgoing = Outgoing::new(&request);
+        self.bus.publish(&outgoing).await.map_err(away)?;
+        Ok(Response::new(v1::ExplainDeploymentResponse { request_id: outgoing.message_id }))
     }
 
     async fn list_deployments(

@@ -7,13 +7,17 @@
 mod names;
 mod verdict;
 
+use std::collections::HashSet;
+
 use domain::{Claim, Verdict};
 use serde::Deserialize;
 
 use crate::evidence::Evidence;
+use crate::template::Template;
 use crate::text::one_line;
 use crate::words::Words;
 use names::Vocabulary;
+pub(crate) use verdict::Sayings;
 
 /// Most characters of a headline.
 const HEADLINE_CHARS_MAX: usize = 300;
@@ -58,6 +62,9 @@ pub enum Fault {
     /// Nothing in it.
     #[error("it is empty")]
     Empty,
+    /// What another claim says already, word by word.
+    #[error("another claim says the same")]
+    Repeated,
     /// Longer than anybody would read.
     #[error("it is too long")]
     TooLong,
@@ -135,13 +142,19 @@ struct AnswerClaim {
     evidence: Vec<String>,
 }
 
-/// What holds of `answer`, which explains `verdict` from `evidence`.
+/// What holds of `answer`, which explains `verdict` from `evidence` in the language of `template`.
 ///
 /// # Errors
 /// Why nothing of it is used.
-pub fn check(answer: &str, verdict: Verdict, evidence: &Evidence<'_>) -> Result<Checked, Rejected> {
+pub fn check(
+    answer: &str,
+    verdict: Verdict,
+    evidence: &Evidence<'_>,
+    template: &Template,
+) -> Result<Checked, Rejected> {
     let answer: Answer = serde_json::from_str(answer).map_err(|_| Rejected::Form)?;
-    let checker = Checker { verdict, evidence, vocabulary: Vocabulary::of(evidence) };
+    let mut checker =
+        Checker { verdict, evidence, template, vocabulary: Vocabulary::of(evidence), said: HashSet::new() };
     let headline = checker.text(&answer.headline, HEADLINE_CHARS_MAX).map_err(Rejected::Headline)?;
     let mut dropped = Vec::new();
     let why = checker.claims("why", answer.why, &mut dropped);
@@ -157,7 +170,10 @@ pub fn check(answer: &str, verdict: Verdict, evidence: &Evidence<'_>) -> Result<
 struct Checker<'a> {
     verdict: Verdict,
     evidence: &'a Evidence<'a>,
+    template: &'a Template,
     vocabulary: Vocabulary,
+    /// The texts that held.
+    said: HashSet<String>,
 }
 
 impl Checker<'_> {
@@ -165,23 +181,28 @@ impl Checker<'_> {
     fn text(&self, text: &str, chars_max: usize) -> Result<String, Fault> {
         // Room for one more, so that a text that is too long is seen as such and not cut.
         let text = one_line(text, chars_max + 1);
-        if text.is_empty() {
+        // Small models cite where they should speak.
+        let only_cites = self.evidence.holds(text.trim_matches(['[', ']', '.']));
+        if text.is_empty() || only_cites {
             return Err(Fault::Empty);
         }
         if text.chars().count() > chars_max {
             return Err(Fault::TooLong);
         }
-        if verdict::asserts_another(&text, self.verdict) {
+        if self.template.sayings.assert_another(&text, self.verdict) {
             return Err(Fault::OtherVerdict);
         }
-        self.vocabulary.check(&text)?;
+        if self.said.contains(&text) {
+            return Err(Fault::Repeated);
+        }
+        self.vocabulary.check(&text, &self.template.abbreviations)?;
         if names::bracketed_ids(&text).any(|id| !self.evidence.holds(id)) {
             return Err(Fault::UnknownEvidence);
         }
         Ok(text)
     }
 
-    fn claim(&self, claim: AnswerClaim) -> Result<Claim, Fault> {
+    fn claim(&mut self, claim: AnswerClaim) -> Result<Claim, Fault> {
         let text = self.text(&claim.text, CLAIM_CHARS_MAX)?;
         let mut ids: Vec<String> = Vec::new();
         for id in claim.evidence {
@@ -195,12 +216,15 @@ impl Checker<'_> {
         }
         match ids.len() {
             0 => Err(Fault::Uncited),
-            1..=CITED_MAX => Ok(Claim { text, evidence: ids }),
+            1..=CITED_MAX => {
+                self.said.insert(text.clone());
+                Ok(Claim { text, evidence: ids })
+            }
             _ => Err(Fault::TooMany),
         }
     }
 
-    fn claims(&self, part: &'static str, claims: Vec<AnswerClaim>, dropped: &mut Vec<Dropped>) -> Vec<Claim> {
+    fn claims(&mut self, part: &'static str, claims: Vec<AnswerClaim>, dropped: &mut Vec<Dropped>) -> Vec<Claim> {
         let mut held: Vec<Claim> = Vec::new();
         for (index, claim) in claims.into_iter().enumerate() {
             let checked = if index < CLAIMS_MAX { self.claim(claim) } else { Err(Fault::TooMany) };
@@ -212,12 +236,15 @@ impl Checker<'_> {
         held
     }
 
-    fn doubts(&self, doubts: Vec<String>, dropped: &mut Vec<Dropped>) -> Vec<String> {
+    fn doubts(&mut self, doubts: Vec<String>, dropped: &mut Vec<Dropped>) -> Vec<String> {
         let mut held = Vec::new();
         for (index, doubt) in doubts.into_iter().enumerate() {
             let checked = if index < CLAIMS_MAX { self.text(&doubt, CLAIM_CHARS_MAX) } else { Err(Fault::TooMany) };
             match checked {
-                Ok(doubt) => held.push(doubt),
+                Ok(doubt) => {
+                    self.said.insert(doubt.clone());
+                    held.push(doubt);
+                }
                 Err(fault) => dropped.push(Dropped { part: "uncertain", fault }),
             }
         }

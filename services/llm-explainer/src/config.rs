@@ -2,6 +2,8 @@
 //!
 //! Knows nothing of where they come from.
 
+use std::path::PathBuf;
+
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -11,22 +13,24 @@ use crate::prompt::FRAME_CHARS_MAX;
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Where Ollama listens, such as `http://127.0.0.1:11434`, or another server that speaks what `api` says. Empty: no
-    /// model is asked, and every explanation is written from the evidence.
-    pub ollama_url: Option<String>,
-    /// What the server there speaks.
+    /// Where the model's server listens, such as `http://127.0.0.1:11434`, Ollama's usual address. Empty: no model is asked,
+    /// and every explanation is written from the evidence.
+    pub model_url: Option<String>,
+    /// What that server speaks.
     pub api: Api,
     /// The key that the server asks for, if it does: sent as a bearer token.
     pub api_key: Option<ApiKey>,
     /// The model's name on the server, such as `llama3.2:3b`. Without a tag, Ollama means `:latest`.
     pub model: String,
+    /// A file that says in which language and tone explanations are written, such as `deploy/voice.de.toml`; English without.
+    pub template: Option<PathBuf>,
     /// How long a model may take to explain a BLOCK or a REVIEW, a second question included, in milliseconds.
     pub timeout_ms: u64,
-    /// How long the connection to Ollama may take, in milliseconds.
+    /// How long the connection to the server may take, in milliseconds.
     pub connect_timeout_ms: u64,
     /// How long a model that has begun to answer may fall silent, in milliseconds.
     pub stall_timeout_ms: u64,
-    /// How long Ollama is left alone after it could not be reached, did not answer in time or was full, in milliseconds.
+    /// How long the server is left alone after it could not be reached, did not answer in time or was full, in milliseconds.
     /// Then one question goes ahead; as long as such fail, the time doubles, up to ten minutes.
     pub retry_after_ms: u64,
     /// The age in milliseconds from which a verdict that waited for its turn is explained without the model, so that
@@ -109,10 +113,11 @@ impl From<&str> for ApiKey {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            ollama_url: Some("http://127.0.0.1:11434".to_owned()),
+            model_url: Some("http://127.0.0.1:11434".to_owned()),
             api: Api::Ollama,
             api_key: None,
             model: "llama3.2:3b".to_owned(),
+            template: None,
             timeout_ms: 20_000,
             stall_timeout_ms: 10_000,
             connect_timeout_ms: 1_000,
@@ -180,10 +185,10 @@ impl Config {
         Ok(())
     }
 
-    /// Where Ollama listens; `None` when no model is to be asked.
+    /// Where the model's server listens; `None` when no model is to be asked.
     #[must_use]
     pub fn url(&self) -> Option<&str> {
-        self.ollama_url.as_deref().map(str::trim).filter(|url| !url.is_empty())
+        self.model_url.as_deref().map(str::trim).filter(|url| !url.is_empty())
     }
 }
 
@@ -207,7 +212,7 @@ mod tests {
         check(Config { api_key: Some("a b".into()), ..Config::default() }, "api_key");
         check(Config { api_key: Some("".into()), ..Config::default() }, "");
         check(Config { model: " ".to_owned(), ..Config::default() }, "model");
-        check(Config { model: String::new(), ollama_url: Some(String::new()), ..Config::default() }, "");
+        check(Config { model: String::new(), model_url: Some(String::new()), ..Config::default() }, "");
     }
 
     #[test]

@@ -8,12 +8,12 @@
 
 mod facts;
 
-pub(crate) use facts::shortened;
+pub(crate) use facts::NAMES_MAX;
 pub use facts::{About, Detail};
 
 use std::borrow::Cow;
 
-use domain::{Contribution, Finding, Judgement, Reached, Reason, RiskScore, Said, Verdict};
+use domain::{Contribution, Finding, Judgement, Rank, Reached, Reason, RiskScore, Said, Verdict};
 use serde::Serialize;
 
 use crate::text::{clause, count, list, one_line};
@@ -185,6 +185,11 @@ pub fn factor(log_odds: f64) -> String {
         _ if factor >= 0.095 => format!("×{factor:.1}"),
         _ => format!("×{factor:.2}"),
     }
+}
+
+/// The share of the others that are less risky: `96 %`.
+pub(crate) fn rank_share(rank: Rank) -> String {
+    format!("{:.0} %", rank.percentile * 100.0)
 }
 
 /// What static analysis found, over all its signals.

@@ -4,6 +4,7 @@
 //! Knows no deployments, and does not judge what the model says.
 
 mod breaker;
+mod chat;
 mod content;
 mod http;
 mod introduction;
@@ -20,6 +21,7 @@ use tokio::time::{Instant, timeout};
 use crate::config::{Api, Config};
 use crate::prompt::Prompt;
 use breaker::{Breaker, Turn};
+use chat::{Question, Sampling};
 use http::Http;
 pub use unanswered::Unanswered;
 
@@ -28,11 +30,15 @@ const DIGEST_FRESH: Duration = Duration::from_secs(60);
 /// How long the server may take to tell it.
 const DIGEST_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// How freely a model chooses its words when it is asked once more: a little, or it would say the same again.
+const TEMPERATURE_ANEW: f32 = 0.5;
+
 /// A model on a server, and what is known of that server's state.
 #[derive(Clone, Debug)]
-pub struct Ollama {
+pub struct LanguageModel {
     http: Http,
     config: Config,
+    sampling: Sampling,
     state: Arc<Mutex<State>>,
 }
 
@@ -41,6 +47,15 @@ struct State {
     breaker: Breaker,
     /// The model's digest, and when the server told it.
     digest: Option<(Instant, String)>,
+}
+
+impl State {
+    /// Nothing is known yet.
+    fn of(config: &Config) -> Arc<Mutex<Self>> {
+        let first = Duration::from_millis(config.retry_after_ms);
+        let breaker = Breaker::new(first, Duration::from_millis(config.timeout_ms));
+        Arc::new(Mutex::new(Self { breaker, digest: None }))
+    }
 }
 
 /// What a model answered.
@@ -65,24 +80,29 @@ struct Message<'a> {
     content: &'a str,
 }
 
-fn messages(prompt: &Prompt) -> [Message<'_>; 2] {
-    [Message { role: "system", content: &prompt.system }, Message { role: "user", content: &prompt.user }]
-}
-
-impl Ollama {
+impl LanguageModel {
     /// The server at the configured address; `None` when none is configured. Nothing is sent yet.
     ///
     /// # Errors
     /// What is wrong with the address, naming the setting.
     pub fn new(config: &Config) -> anyhow::Result<Option<Self>> {
         let Some(url) = config.url() else { return Ok(None) };
-        let first = Duration::from_millis(config.retry_after_ms);
-        let breaker = Breaker::new(first, Duration::from_millis(config.timeout_ms));
         Ok(Some(Self {
             http: Http::new(url, config)?,
             config: config.clone(),
-            state: Arc::new(Mutex::new(State { breaker, digest: None })),
+            sampling: Sampling::default(),
+            state: State::of(config),
         }))
+    }
+
+    /// The same server, asked for other words than it gave the last time: by that model, if one is named, and with these
+    /// dice. It is asked even while it is left alone, and what becomes of it tells nothing of the configured model.
+    #[must_use]
+    pub fn anew(&self, model: Option<&str>, seed: u32) -> Self {
+        let model = model.map_or_else(|| self.config.model.clone(), str::to_owned);
+        let sampling = Sampling { temperature: TEMPERATURE_ANEW, seed };
+        let config = Config { model, ..self.config.clone() };
+        Self { http: self.http.clone(), state: State::of(&config), config, sampling }
     }
 
     /// The model that is asked.
@@ -111,9 +131,10 @@ impl Ollama {
     }
 
     async fn chat<S: Serialize + Sync>(&self, prompt: &Prompt, schema: &S) -> Result<Answer, Unanswered> {
+        let question = Question { config: &self.config, sampling: self.sampling, prompt, schema };
         match self.config.api {
-            Api::Ollama => ollama::chat(&self.http, &self.config, prompt, schema).await,
-            Api::Openai => openai::chat(&self.http, &self.config, prompt, schema).await,
+            Api::Ollama => ollama::chat(&self.http, &question).await,
+            Api::Openai => openai::chat(&self.http, &question).await,
         }
     }
 

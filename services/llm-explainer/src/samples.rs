@@ -9,6 +9,14 @@ use domain::{
 };
 use time::macros::datetime;
 
+use crate::secrets::SecretRules;
+
+/// Rules that know two secrets.
+pub(crate) fn secret_rules() -> SecretRules {
+    let known = ["AKIAIOSFODNN7EXAMPLE", "key = \"hunter2\""];
+    SecretRules::new(move |text| known.iter().any(|secret| text.contains(secret)).then(|| "secret.sample".to_owned()))
+}
+
 pub(crate) fn deployment() -> Deployment {
     let repository = Repository::parse("acme/shop").unwrap();
     let pull_request = PullRequest::new(107).unwrap();

@@ -166,7 +166,7 @@ impl Server {
 
     /// Settings with this server in them.
     pub(crate) fn config(&self) -> Config {
-        Config { ollama_url: Some(self.url.clone()), ..Config::default() }
+        Config { model_url: Some(self.url.clone()), ..Config::default() }
     }
 }
 

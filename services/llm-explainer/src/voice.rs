@@ -9,14 +9,17 @@ mod rest;
 
 use std::time::Duration;
 
-use domain::{Explanation, Origin, Reached, Verdict};
+use anyhow::anyhow;
+use domain::{Explanation, ExplanationRequest, ModelName, Origin, Reached, Verdict};
 use time::OffsetDateTime;
 use tokio::time::{Instant, timeout};
 
 use crate::config::Config;
 use crate::evidence::{Evidence, Limits};
-use crate::llm::Ollama;
-use crate::prompt::{FRAME_CHARS_MAX, prompt};
+use crate::llm::LanguageModel;
+use crate::prompt::{FRAME_CHARS_MAX, Prompt, prompt};
+use crate::secrets::SecretRules;
+use crate::template::Template;
 use crate::text::sentence;
 use crate::words::Stamp;
 use crate::written;
@@ -32,7 +35,9 @@ const GRACE: Duration = Duration::from_millis(500);
 /// What writes explanations.
 #[derive(Debug)]
 pub struct Voice {
-    model: Option<Ollama>,
+    model: Option<LanguageModel>,
+    secrets: SecretRules,
+    template: Template,
     limits: Limits,
     cache: Cache,
     newest: Newest,
@@ -42,14 +47,21 @@ pub struct Voice {
 }
 
 impl Voice {
-    /// A voice with the model of `config`, which has been checked. Nothing is sent yet.
+    /// A voice with the model of `config`, which has been checked. Nothing is sent yet, and never anything in which
+    /// `secrets` see one.
     ///
     /// # Errors
-    /// What is wrong with the model's address, beginning with the setting's name.
-    pub fn new(config: Config) -> anyhow::Result<Self> {
+    /// What is wrong with the model's address or the template, beginning with the setting's name.
+    pub fn new(config: Config, secrets: SecretRules) -> anyhow::Result<Self> {
         let chars_max = config.prompt_chars_max.saturating_sub(FRAME_CHARS_MAX);
+        let template = match &config.template {
+            None => Template::english(),
+            Some(path) => Template::load(path).map_err(|error| anyhow!("template: {error}"))?,
+        };
         Ok(Self {
-            model: Ollama::new(&config)?,
+            model: LanguageModel::new(&config)?,
+            secrets,
+            template,
             limits: Limits { items_max: config.evidence_max, chars_max },
             cache: Cache::new(config.cache_max),
             newest: Newest::new(),
@@ -61,11 +73,29 @@ impl Voice {
 
     /// The explanation of `reached`, whatever becomes of the model. `now` is when the writing begins.
     pub async fn explain(&self, reached: &Reached, now: OffsetDateTime) -> Explanation {
+        self.write(reached, None, now).await
+    }
+
+    /// Another explanation of `reached`, because somebody asked for it; for the rest as [`Voice::explain`].
+    pub async fn explain_again(
+        &self,
+        reached: &Reached,
+        request: &ExplanationRequest,
+        now: OffsetDateTime,
+    ) -> Explanation {
+        self.write(reached, Some(request), now).await
+    }
+
+    async fn write(&self, reached: &Reached, request: Option<&ExplanationRequest>, now: OffsetDateTime) -> Explanation {
         let began = Instant::now();
         self.newest.note(reached);
         let evidence = Evidence::of(reached, self.limits);
-        let written = written::write(reached, &evidence);
-        let (words, origin) = match self.asked(reached, &evidence, now).await {
+        let written = written::write(reached, &evidence, &self.template.sentences);
+        let asked = match request {
+            None => self.asked(reached, &evidence, now).await,
+            Some(request) => self.asked_again(request, reached, &evidence, now).await,
+        };
+        let (words, origin) = match asked {
             Ok(Held { words, origin }) => (words.completed_by(written), origin),
             Err(why) => {
                 tracing::info!(deployment.id = %reached.deployment_id, "explaining from the evidence: {why}");
@@ -74,17 +104,18 @@ impl Voice {
         };
         let took = began.elapsed();
         let producer = env!("CARGO_PKG_VERSION").to_owned();
-        words.explain(reached, Stamp { origin, producer, took, written_at: now + took })
+        let request = request.map(ExplanationRequest::event_id);
+        words.explain(reached, Stamp { request, origin, producer, took, written_at: now + took })
     }
 
     /// The model's words as far as they hold, or why there are none, in one sentence.
     async fn asked(&self, reached: &Reached, evidence: &Evidence<'_>, now: OffsetDateTime) -> Result<Held, String> {
-        let Some(model) = &self.model else { return Err("no language model is configured".to_owned()) };
+        let model = self.model()?;
         let verdict = reached.judgement.verdict;
         if verdict == Verdict::Allow && !self.config.ask_on_allow {
             return Err("the settings do not ask the language model about deployments that may go".to_owned());
         }
-        let prompt = prompt(verdict, evidence);
+        let prompt = self.prompt(verdict, evidence)?;
         let key = Key::of(model.model(), &prompt);
         if let Some(held) = self.cache.get(key) {
             return Ok(held);
@@ -92,10 +123,9 @@ impl Voice {
         // What is asked with the model's whole time ends by that time itself, so that its breaker sees how it ended.
         let time = match verdict {
             Verdict::Allow => Duration::from_millis(self.config.timeout_ms_allow),
-            Verdict::Review | Verdict::Block => Duration::from_millis(self.config.timeout_ms) + GRACE,
+            Verdict::Review | Verdict::Block => self.whole_time(),
         };
-        let too_slow = || Err(format!("the language model did not answer within {} ms", time.as_millis()));
-        let _turn = self.turn(reached, now).await?;
+        let _turn = self.turn(verdict, reached.reached_at, now).await?;
         // What was known before the wait may be otherwise now.
         if self.newest.is_superseded(reached) {
             return Err("a newer verdict had taken its place before its turn with the language model came".to_owned());
@@ -104,25 +134,62 @@ impl Voice {
             return Ok(held);
         }
         if self.rest.is_on(time) {
-            return too_slow();
+            return Err(too_slow(time));
         }
-        let Ok(asked) = timeout(time, question::ask(model, prompt, reached, evidence)).await else {
+        let Ok(asked) = timeout(time, question::ask(model, prompt, reached, evidence, &self.template)).await else {
             self.rest.begin(time);
-            return too_slow();
+            return Err(too_slow(time));
         };
         let held = asked?;
         self.cache.put(key, &held);
         Ok(held)
     }
 
-    /// The turn of `reached` with the model, when it comes before the verdict is too old for one.
-    async fn turn(&self, reached: &Reached, now: OffsetDateTime) -> Result<Turn<'_>, String> {
-        let age = Duration::try_from(now - reached.reached_at).unwrap_or_default();
+    /// The same for somebody who asked: with other words than before, so that nothing remembered will do.
+    async fn asked_again(
+        &self,
+        request: &ExplanationRequest,
+        reached: &Reached,
+        evidence: &Evidence<'_>,
+        now: OffsetDateTime,
+    ) -> Result<Held, String> {
+        // The same request throws the same dice, however often it is delivered.
+        let dice = request.event_id().uuid().as_u128() as u32 >> 1;
+        let model = self.model()?.anew(request.model.as_ref().map(ModelName::as_str), dice);
+        let prompt = self.prompt(reached.judgement.verdict, evidence)?;
+        let _turn = self.turn(reached.judgement.verdict, request.requested_at, now).await?;
+        let time = self.whole_time();
+        let asked = timeout(time, question::ask(&model, prompt, reached, evidence, &self.template)).await;
+        asked.unwrap_or_else(|_| Err(too_slow(time)))
+    }
+
+    fn model(&self) -> Result<&LanguageModel, String> {
+        self.model.as_ref().ok_or_else(|| "no language model is configured".to_owned())
+    }
+
+    fn prompt(&self, verdict: Verdict, evidence: &Evidence<'_>) -> Result<Prompt, String> {
+        prompt(verdict, evidence, &self.template, &self.secrets).map_err(|secret| {
+            tracing::warn!(rule = secret.rule, "a prompt is not sent: the rule {} sees a secret in it", secret.rule);
+            secret.to_string()
+        })
+    }
+
+    fn whole_time(&self) -> Duration {
+        Duration::from_millis(self.config.timeout_ms) + GRACE
+    }
+
+    /// The turn with the model of somebody who waits `since` then, when it comes before the wait is too long.
+    async fn turn(&self, verdict: Verdict, since: OffsetDateTime, now: OffsetDateTime) -> Result<Turn<'_>, String> {
+        let age = Duration::try_from(now - since).unwrap_or_default();
         let left = Duration::from_millis(self.config.wait_ms_max).checked_sub(age);
         let too_long = || "the verdict had waited too long for its turn with the language model".to_owned();
-        let turn = self.queue.turn(reached.judgement.verdict);
+        let turn = self.queue.turn(verdict);
         timeout(left.ok_or_else(too_long)?, turn).await.map_err(|_| too_long())
     }
+}
+
+fn too_slow(time: Duration) -> String {
+    format!("the language model did not answer within {} ms", time.as_millis())
 }
 
 #[cfg(test)]

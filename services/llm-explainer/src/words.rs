@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use domain::{Claim, Explanation, Origin, Reached};
+use domain::{Claim, EventId, Explanation, Origin, Reached};
 use time::OffsetDateTime;
 
 /// What an explanation says.
@@ -23,6 +23,8 @@ pub struct Words {
 /// Who wrote it, when, and how long it took.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Stamp {
+    /// The request that it answers, if it does.
+    pub request: Option<EventId>,
     /// Who wrote it.
     pub origin: Origin,
     /// The explainer's own version.
@@ -61,6 +63,7 @@ impl Words {
             why: self.why,
             what_to_do: self.what_to_do,
             uncertain: self.uncertain,
+            request: stamp.request,
             origin: stamp.origin,
             producer: stamp.producer,
             took: stamp.took,

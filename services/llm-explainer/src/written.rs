@@ -13,8 +13,11 @@ use domain::{
     Source, Verdict,
 };
 
-use crate::evidence::{About, Evidence, Fact, decisive, factor, findings, message, place, rests_on_risk, score};
-use crate::text::{clause, count, list, one_line, sentence};
+use crate::evidence::{
+    About, Evidence, Fact, decisive, factor, findings, message, place, rank_share, rests_on_risk, score,
+};
+use crate::template::Sentences;
+use crate::text::{clause, one_line, sentence};
 use crate::words::Words;
 
 /// Most kinds of deciding findings that get a claim each.
@@ -30,15 +33,15 @@ const LOG_ODDS_MIN: f64 = 0.1;
 /// Most characters of a sentence that another service wrote.
 const SENTENCE_CHARS_MAX: usize = 400;
 
-/// The explanation of `reached`, from its evidence.
+/// The explanation of `reached`, from its evidence, in these sentences.
 #[must_use]
-pub fn write(reached: &Reached, evidence: &Evidence<'_>) -> Words {
-    let case = Case::of(reached, evidence);
+pub(crate) fn write(reached: &Reached, evidence: &Evidence<'_>, sentences: &Sentences) -> Words {
+    let case = Case::of(reached, evidence, sentences);
     Words {
         headline: headline(&case),
         why: why(&case),
         what_to_do: steps::steps(&case),
-        uncertain: doubts::doubts(reached, evidence),
+        uncertain: doubts::doubts(&case),
     }
 }
 
@@ -46,6 +49,7 @@ pub fn write(reached: &Reached, evidence: &Evidence<'_>) -> Words {
 struct Case<'a> {
     reached: &'a Reached,
     evidence: &'a Evidence<'a>,
+    sentences: &'a Sentences,
     verdict: Verdict,
     /// The reasons that ask for the verdict.
     deciding: Vec<Cited<&'a Reason>>,
@@ -67,7 +71,7 @@ struct Group<'a> {
 }
 
 impl<'a> Case<'a> {
-    fn of(reached: &'a Reached, evidence: &'a Evidence<'a>) -> Self {
+    fn of(reached: &'a Reached, evidence: &'a Evidence<'a>, sentences: &'a Sentences) -> Self {
         let verdict = reached.judgement.verdict;
         let (mut deciding, mut decisive, mut other) = (Vec::new(), Vec::new(), Vec::new());
         for item in &evidence.items {
@@ -79,7 +83,7 @@ impl<'a> Case<'a> {
                 _ => {}
             }
         }
-        Self { reached, evidence, verdict, deciding, decisive, other }
+        Self { reached, evidence, sentences, verdict, deciding, decisive, other }
     }
 
     /// The deciding reason that rests on the risk.
@@ -140,49 +144,49 @@ impl Group<'_> {
     }
 
     /// `a:1`, `a:1 and b:2`, `a:1, b:2, c:3 and 4 more places`.
-    fn places(&self) -> String {
+    fn places(&self, sentences: &Sentences) -> String {
         let distinct: BTreeSet<String> = self.findings.iter().map(|cited| place(cited.what)).collect();
         let mut places: Vec<String> = distinct.into_iter().collect();
         let more = places.len().saturating_sub(PLACES_MAX) as u64;
         places.truncate(PLACES_MAX);
         if more > 0 {
-            places.push(count(more, "more place", "more places"));
+            places.push(sentences.count("place", more, &[]));
         }
-        list(&places)
+        sentences.list(&places)
     }
 }
 
 /// What the deployment is called: `acme/shop #107`.
-fn subject(reached: &Reached) -> String {
-    match &reached.deployment {
+fn subject(case: &Case<'_>) -> String {
+    match &case.reached.deployment {
         Some(deployment) => format!("{} #{}", deployment.repository, deployment.pull_request),
-        None => "This deployment".to_owned(),
+        None => case.sentences.say("unknown-deployment", &[]),
     }
 }
 
-const fn analyser(source: Source) -> &'static str {
-    match source {
-        Source::StaticAnalysis => "static analysis",
-        Source::MlScoring => "the risk model",
-    }
+fn analyser(source: Source, sentences: &Sentences) -> String {
+    sentences.say(source.name(), &[])
 }
 
 fn headline(case: &Case<'_>) -> String {
-    let does = match case.verdict {
-        Verdict::Allow => "may be deployed",
-        Verdict::Review => "needs a person's review",
-        Verdict::Block => "is blocked",
+    let headline = match case.verdict {
+        Verdict::Allow => "headline-allow",
+        Verdict::Review => "headline-review",
+        Verdict::Block => "headline-block",
     };
+    let headline = case.sentences.say(headline, &[("deployment", &subject(case))]);
     let mut because = Vec::new();
     if case.verdict == Verdict::Allow {
         because.extend(allowed(case));
     } else {
         because.extend(by_category(case));
-        because.extend(case.risk().map(|reason| over_the_limit(reason.what)));
+        because.extend(case.risk().map(|reason| over_the_limit(reason.what, case.sentences)));
         for (input, _) in case.missing() {
             because.push(match input {
-                MissingInput::Acceptance => "nothing is known of the deployment itself".to_owned(),
-                MissingInput::Signal(source) => format!("{} gave no answer", analyser(source)),
+                MissingInput::Acceptance => case.sentences.say("no-acceptance", &[]),
+                MissingInput::Signal(source) => {
+                    case.sentences.say("no-answer", &[("who", &analyser(source, case.sentences))])
+                }
             });
         }
         if because.is_empty() {
@@ -191,18 +195,19 @@ fn headline(case: &Case<'_>) -> String {
     }
     because.retain(|part| !part.is_empty());
     if because.is_empty() {
-        return format!("{} {does}.", subject(case.reached));
+        return format!("{headline}.");
     }
-    format!("{} {does}: {}.", subject(case.reached), clauses(&because))
+    format!("{headline}: {}.", clauses(&because, case.sentences))
 }
 
 /// `a, and b`, `a; b; and c`: clauses may hold commas themselves.
-fn clauses(parts: &[String]) -> String {
+fn clauses(parts: &[String], sentences: &Sentences) -> String {
+    let and = sentences.say("and", &[]);
     match parts {
         [] => String::new(),
         [one] => one.clone(),
-        [one, other] => format!("{one}, and {other}"),
-        [first @ .., last] => format!("{}; and {last}", first.join("; ")),
+        [one, other] => format!("{one}, {and} {other}"),
+        [first @ .., last] => format!("{}; {and} {last}", first.join("; ")),
     }
 }
 
@@ -211,13 +216,12 @@ fn allowed(case: &Case<'_>) -> Vec<String> {
     let mut because = Vec::new();
     if case.evidence.detail(About::Scan).is_some() {
         because.push(match findings(case.reached).count() as u64 {
-            0 => "static analysis found nothing".to_owned(),
-            1 => "static analysis found one thing, which is no obstacle".to_owned(),
-            number => format!("static analysis found {number} things, none of which is an obstacle"),
+            0 => case.sentences.say("found-nothing", &[]),
+            number => case.sentences.count("found", number, &[]),
         });
     }
     if let Some((score, _)) = score(case.reached) {
-        because.push(format!("the risk of failure is {}", score.risk));
+        because.push(case.sentences.say("risk", &[("risk", &score.risk.to_string())]));
     }
     because
 }
@@ -230,35 +234,21 @@ fn by_category(case: &Case<'_>) -> Vec<String> {
             // All of them, those too that the evidence had no room for.
             let of_it: Vec<&Finding> = decisive(case.reached).filter(|finding| finding.category == category).collect();
             let first = of_it.first()?;
-            let one = of_it.len() == 1;
-            let what = match (category, one) {
-                (Category::Secret, true) => "a credential is in the code".to_owned(),
-                (Category::Secret, false) => format!("{} credentials are in the code", of_it.len()),
-                (Category::Migration, true) => "a database migration is not safe to run".to_owned(),
-                (Category::Migration, false) => {
-                    format!("{} statements make the database migration unsafe to run", of_it.len())
-                }
-                (Category::Infrastructure, true) => "an infrastructure setting is dangerous".to_owned(),
-                (Category::Infrastructure, false) => {
-                    format!("{} infrastructure settings are dangerous", of_it.len())
-                }
-                (Category::Code, true) => "a piece of code is likely to hurt in production".to_owned(),
-                (Category::Code, false) => {
-                    format!("{} pieces of code are likely to hurt in production", of_it.len())
-                }
-            };
+            let number = of_it.len() as u64;
+            let what = case.sentences.count(category.name(), number, &[]);
             let first = place(first);
-            Some(if one { format!("{what} ({first})") } else { format!("{what} (the first in {first})") })
+            let first = if number == 1 { first } else { case.sentences.say("first-in", &[("place", &first)]) };
+            Some(format!("{what} ({first})"))
         })
         .collect()
 }
 
-fn over_the_limit(reason: &Reason) -> String {
+fn over_the_limit(reason: &Reason, sentences: &Sentences) -> String {
     let (measured, threshold) = (clause(&reason.measured), clause(&reason.threshold));
     if measured.is_empty() || threshold.is_empty() {
         return said(reason);
     }
-    format!("the risk of failure is {measured}, where the limit is {threshold}")
+    sentences.say("risk-over", &[("risk", measured), ("limit", threshold)])
 }
 
 /// A reason's own sentence, as a clause.
@@ -269,46 +259,43 @@ fn said(reason: &Reason) -> String {
 fn why(case: &Case<'_>) -> Vec<Claim> {
     let mut why = Vec::new();
     for group in case.decisive.iter().take(GROUPS_MAX) {
-        why.push(Claim { text: found(group), evidence: case.ids(group) });
+        why.push(Claim { text: found(group, case.sentences), evidence: case.ids(group) });
     }
     if case.decisive.len() > GROUPS_MAX {
         let rest = &case.decisive[GROUPS_MAX..];
-        let text = format!("{} more with the same weight.", count(rest.len() as u64, "rule found", "rules found"));
+        let text = case.sentences.count("rules", rest.len() as u64, &[]);
         why.push(Claim { text, evidence: rest.iter().map(|group| group.findings[0].id.clone()).collect() });
     }
     for (input, id) in case.missing() {
-        why.push(Claim { text: absent(input, &case.reached.judgement), evidence: vec![id.to_owned()] });
+        why.push(Claim { text: absent(input, &case.reached.judgement, case.sentences), evidence: vec![id.to_owned()] });
     }
     why.extend(scan(case));
     why.extend(risk(case));
     why.extend(other_reasons(case));
     why.extend(milder(case));
     if why.is_empty() {
-        let nothing = format!("The policy's verdict is {}; it gave no reason.", case.verdict);
+        let nothing = case.sentences.say("no-reason", &[("verdict", case.verdict.name())]);
         why.push(Claim { text: nothing, evidence: case.anything() });
     }
     why
 }
 
 /// "An AWS access key is in the code (a.env:1; secret.aws.access-key, critical)."
-fn found(group: &Group<'_>) -> String {
+fn found(group: &Group<'_>, sentences: &Sentences) -> String {
     let first = group.first();
     let severity = first.severity;
     let rule = one_line(&first.rule_id, SENTENCE_CHARS_MAX);
-    sentence(&format!("{} ({}; {rule}, {severity})", message(first), group.places()))
+    sentence(&format!("{} ({}; {rule}, {severity})", message(first), group.places(sentences)))
 }
 
-fn absent(input: MissingInput, judgement: &Judgement) -> String {
+fn absent(input: MissingInput, judgement: &Judgement, sentences: &Sentences) -> String {
     let why = judgement.missing.iter().find(|missing| missing.input == input).map(|missing| missing.why.as_str());
     let why = clause(&one_line(why.unwrap_or_default(), SENTENCE_CHARS_MAX)).to_owned();
     let why = if why.is_empty() { String::new() } else { format!(" ({why})") };
     match input {
-        MissingInput::Acceptance => {
-            format!("What the deployment changes never arrived{why}, and what is not known is not taken for harmless.")
-        }
+        MissingInput::Acceptance => sentences.say("never-arrived", &[("why", &why)]),
         MissingInput::Signal(source) => {
-            let who = sentence(analyser(source));
-            format!("{} gave no answer{why}, and silence is not taken for good news.", clause(&who))
+            sentence(&sentences.say("silence", &[("who", &analyser(source, sentences)), ("why", &why)]))
         }
     }
 }
@@ -323,19 +310,23 @@ fn scan(case: &Case<'_>) -> Option<Claim> {
 fn risk(case: &Case<'_>) -> Option<Claim> {
     let (score, _) = score(case.reached)?;
     case.evidence.detail(About::Risk)?;
-    let (text, evidence) = match case.risk() {
+    let risk = score.risk.to_string();
+    let (mut text, evidence) = match case.risk() {
         Some(reason) if case.verdict != Verdict::Allow => {
             let threshold = clause(&reason.what.threshold);
-            let limit = if threshold.is_empty() { String::new() } else { format!("; the limit is {threshold}") };
-            let text = format!("The model puts the risk of failure at {}{limit}.", score.risk);
+            let says = if threshold.is_empty() { "puts" } else { "puts-limit" };
+            let text = case.sentences.say(says, &[("risk", &risk), ("limit", threshold)]);
             (text, vec![reason.id.clone(), About::Risk.id()])
         }
-        _ if case.verdict == Verdict::Allow => {
-            (format!("The model puts the risk of failure at {}.", score.risk), vec![About::Risk.id()])
-        }
+        _ if case.verdict == Verdict::Allow => (case.sentences.say("puts", &[("risk", &risk)]), vec![About::Risk.id()]),
         _ => return Some(risk_beside(case, score)),
     };
-    Some(with_what_moves_it(case.evidence, text, evidence))
+    if let Some(rank) = score.rank {
+        let (share, among) = (rank_share(rank), rank.among.to_string());
+        text.push(' ');
+        text.push_str(&case.sentences.say("ranks", &[("n", &among), ("share", &share)]));
+    }
+    Some(with_what_moves_it(case, text, evidence))
 }
 
 /// The risk, where something else decided: whether it would have asked for something by itself.
@@ -349,17 +340,15 @@ fn risk_beside(case: &Case<'_>, score: &RiskScore) -> Claim {
         Some((item, reason)) if !clause(&reason.threshold).is_empty() => {
             evidence.push(item.id.clone());
             let limit = clause(&reason.threshold);
-            format!(
-                "By itself, the risk of failure of {} would need a person's look: the limit is {limit}.",
-                score.risk
-            )
+            case.sentences.say("by-itself", &[("risk", &score.risk.to_string()), ("limit", limit)])
         }
-        _ => format!("The risk is not what decided: the model puts it at {}.", score.risk),
+        _ => case.sentences.say("not-the-risk", &[("risk", &score.risk.to_string())]),
     };
     Claim { text, evidence }
 }
 
-fn with_what_moves_it(all: &Evidence<'_>, mut text: String, mut evidence: Vec<String>) -> Claim {
+fn with_what_moves_it(case: &Case<'_>, mut text: String, mut evidence: Vec<String>) -> Claim {
+    let all = case.evidence;
     let raising = moving(all, |log_odds| log_odds >= LOG_ODDS_MIN);
     let lowering = moving(all, |log_odds| log_odds <= -LOG_ODDS_MIN);
     for (moved, verb) in [(raising, "raises"), (lowering, "lowers")] {
@@ -367,7 +356,8 @@ fn with_what_moves_it(all: &Evidence<'_>, mut text: String, mut evidence: Vec<St
             continue;
         }
         let named: Vec<String> = moved.iter().map(|cited| moves(cited.what)).collect();
-        text.push_str(&format!(" What {verb} the odds of it most: {}.", named.join("; ")));
+        text.push(' ');
+        text.push_str(&case.sentences.say(verb, &[("what", &named.join("; "))]));
         evidence.extend(moved.into_iter().map(|cited| cited.id));
     }
     Claim { text, evidence }
@@ -421,7 +411,9 @@ fn milder(case: &Case<'_>) -> Vec<Claim> {
         .other
         .iter()
         .take(PLACES_MAX)
-        .map(|group| format!("{} ({}, {})", message(group.first()), group.places(), group.first().severity))
+        .map(|group| {
+            format!("{} ({}, {})", message(group.first()), group.places(case.sentences), group.first().severity)
+        })
         .collect();
     let evidence = case
         .other
@@ -430,10 +422,14 @@ fn milder(case: &Case<'_>) -> Vec<Claim> {
         .flat_map(|group| group.findings.iter().take(CITED_MAX))
         .map(|c| c.id.clone())
         .collect();
-    let but = if case.verdict == Verdict::Allow { "no obstacle" } else { "not what decided" };
+    let also = if case.verdict == Verdict::Allow { "also-allow" } else { "also-other" };
+    let mut what = named.join("; ");
     let rest = case.other.len().saturating_sub(PLACES_MAX) as u64;
-    let rest = if rest == 0 { String::new() } else { format!("; and {}", count(rest, "more rule", "more rules")) };
-    vec![Claim { text: format!("Also found, but {but}: {}{rest}.", named.join("; ")), evidence }]
+    if rest > 0 {
+        let (and, rest) = (case.sentences.say("and", &[]), case.sentences.count("more-rules", rest, &[]));
+        what.push_str(&format!("; {and} {rest}"));
+    }
+    vec![Claim { text: case.sentences.say(also, &[("what", &what)]), evidence }]
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::time::SystemTime;
 
 use anyhow::Context;
 use async_nats::jetstream::consumer::{DeliverPolicy, push};
+use async_nats::jetstream::stream::LastRawMessageErrorKind;
 use domain::DeploymentId;
 use futures::{Stream, StreamExt};
 use proto::event::{kind_of, subjects_of};
@@ -62,6 +63,18 @@ impl Bus {
         after: u64,
     ) -> anyhow::Result<(impl Stream<Item = anyhow::Result<Seen>> + Send + Unpin + use<E>, u64)> {
         self.watch_subjects(E::filter(), DeliverPolicy::ByStartSequence { start_sequence: after + 1 }).await
+    }
+
+    /// The latest event of one kind about `deployment`; `None` when the stream holds none.
+    ///
+    /// # Errors
+    /// When the stream cannot be read, or what it holds cannot.
+    pub async fn last<E: Event>(&self, deployment: DeploymentId) -> anyhow::Result<Option<E>> {
+        match self.events.get_last_raw_message_by_subject(&E::subject_of(deployment)).await {
+            Ok(message) => Ok(Some(proto::decode(None, &message.payload)?)),
+            Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
+            Err(error) => Err(error).context("cannot read the stream"),
+        }
     }
 
     /// What tells this stream from an earlier one of the same name, whose places mean nothing in this one; and its last place.

@@ -70,6 +70,8 @@ impl Store {
         }
         dossier.signals.sort_by_key(|signal| signal.source);
         dossier.verdicts.sort_by_key(|reached| std::cmp::Reverse(reached.number));
+        // They came oldest first, and the sort keeps the order of equals.
+        dossier.explanations.reverse();
         dossier.explanations.sort_by_key(|explanation| std::cmp::Reverse(explanation.verdict_number));
         Ok(Some(dossier))
     }

@@ -10,6 +10,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, ensure};
+use chassis::Bus;
 use domain::Provenance;
 use ml_scoring::evaluation::{Evaluation, evaluate};
 use ml_scoring::published::{self, Role};
@@ -50,7 +51,7 @@ async fn train(options: &Train) -> anyhow::Result<()> {
     let (name, carried) = (&options.name, Path::new(CARRIED));
     let model = match (options.synthetic, &options.data) {
         (synthetic, None) if options.recorded => {
-            let (rows, sha256) = recorded(&options.bus).await?;
+            let (rows, sha256) = recorded(&options.bus.connect().await?).await?;
             let rows = rows.decided();
             ensure!(
                 !rows.is_empty(),
@@ -72,25 +73,24 @@ async fn train(options: &Train) -> anyhow::Result<()> {
 }
 
 /// What came of the deployments that the running services scored.
-async fn recorded(bus: &cli::Bus) -> anyhow::Result<(Rows, String)> {
-    let histories = kept::written(&bus.connect().await?).await?;
+async fn recorded(bus: &Bus) -> anyhow::Result<(Rows, String)> {
+    let histories = kept::written(bus).await?;
     let now = OffsetDateTime::now_utc().unix_timestamp();
     Ok(recorded::recorded(histories.iter().map(|(name, history)| (name.as_str(), history)), now))
 }
 
 /// Says whether the model in use should be trained anew.
 async fn drift(options: &cli::Drift) -> anyhow::Result<ExitCode> {
+    let bus = options.bus.connect().await?;
     let published = match &options.model {
         Some(_) => None,
-        None => {
-            published::versions(&options.bus.connect().await?, Role::Champion).await?.pop().and_then(|last| last.model)
-        }
+        None => published::versions(&bus, Role::Champion).await?.pop().and_then(|last| last.model),
     };
     let model = match published {
         Some(published) => published.map_err(anyhow::Error::msg).context("the published champion")?,
         None => model(options.model.as_deref())?,
     };
-    let rows = recorded(&options.bus).await?.0.decided().latest(options.last);
+    let rows = recorded(&bus).await?.0.decided().latest(options.last);
     if rows.is_empty() {
         say("Nothing can be said yet: of no deployment it is known what came of it. That takes 30 days, or a failure.");
         return Ok(ExitCode::SUCCESS);

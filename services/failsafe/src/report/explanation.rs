@@ -5,14 +5,49 @@ use std::time::Duration;
 use proto::v1;
 use proto::v1::explanation_written::Origin;
 
-use super::in_seconds;
+use super::{in_seconds, to_the_second, verdict_look};
 use crate::terminal::{Look, Sheet};
 
+/// The explanation that counts; `took` tells how long after its submission a deployment was first explained.
 pub(super) fn print(sheet: &mut Sheet, known: &v1::GetDeploymentResponse, took: Option<Duration>) {
     let Some(explanation) = known.explanations.first() else { return };
+    let first = explanation.request_id.is_empty().then_some(took).flatten();
+    let after = match first {
+        Some(took) => format!("after {}", in_seconds(took)),
+        None => written_at(explanation),
+    };
     sheet.space();
-    let after = took.map(|took| format!("after {}", in_seconds(took))).unwrap_or_default();
     sheet.item(2, (Look::Bold, "Explanation"), Look::Dim, &after);
+    words(sheet, explanation);
+}
+
+/// Every explanation, and how each was made.
+pub(super) fn print_all(sheet: &mut Sheet, known: &v1::GetDeploymentResponse) {
+    for explanation in &known.explanations {
+        sheet.space();
+        let (_, verdict, _) = verdict_look(explanation.verdict());
+        let again = if explanation.request_id.is_empty() { "" } else { ", asked for" };
+        let when = format!("of verdict {} ({verdict}), {}{again}", explanation.verdict_number, written_at(explanation));
+        sheet.item(2, (Look::Bold, "Explanation"), Look::Dim, &when);
+        words(sheet, explanation);
+        if let Some(Origin::Model(model)) = &explanation.origin
+            && !model.digest.is_empty()
+        {
+            sheet.paragraph(4, Look::Dim, &format!("digest {}", model.digest));
+        }
+        let took = explanation.took.and_then(|took| Duration::try_from(took).ok()).unwrap_or_default();
+        sheet.paragraph(4, Look::Dim, &format!("in {} by the explainer {}", in_seconds(took), explanation.producer));
+    }
+    if known.explanations.is_empty() {
+        sheet.paragraph(2, Look::Dim, "not explained yet");
+    }
+}
+
+fn written_at(explanation: &v1::ExplanationWritten) -> String {
+    explanation.written_at.map(|at| format!("{} UTC", to_the_second(at.seconds))).unwrap_or_default()
+}
+
+fn words(sheet: &mut Sheet, explanation: &v1::ExplanationWritten) {
     sheet.paragraph(4, Look::Plain, &explanation.headline);
     claims(sheet, "Why", &explanation.why);
     claims(sheet, "What to do", &explanation.what_to_do);

@@ -83,9 +83,12 @@ impl Vocabulary {
         }
     }
 
-    /// Whether every name and number of `text` is in the evidence.
-    pub(super) fn check(&self, text: &str) -> Result<(), Fault> {
+    /// Whether every name and number of `text` is in the evidence. `abbreviations` are no names.
+    pub(super) fn check(&self, text: &str, abbreviations: &[String]) -> Result<(), Fault> {
         for token in tokens(text) {
+            if abbreviations.iter().any(|known| known.eq_ignore_ascii_case(token)) {
+                continue;
+            }
             if (is_name(token) || token.chars().any(is_foreign)) && !self.knows(token) {
                 return Err(Fault::UnknownName);
             }
@@ -228,7 +231,7 @@ mod tests {
         let findings = vec![samples::secret(), samples::migration(), samples::infrastructure()];
         reached.signals[0] = samples::signal(samples::analysis(findings));
         let evidence = Evidence::of(&reached, Limits { items_max: 40, chars_max: 20_000 });
-        assert_eq!(Vocabulary::of(&evidence).check(text), expected, "{text}");
+        assert_eq!(Vocabulary::of(&evidence).check(text, &[]), expected, "{text}");
     }
 
     #[test]

@@ -11,7 +11,7 @@ const LIMITS: Limits = Limits { items_max: 40, chars_max: 20_000 };
 const REVERSED: char = '\u{202e}';
 
 fn checked(reached: &Reached, answer: &str) -> Result<Checked, Rejected> {
-    check(answer, reached.judgement.verdict, &Evidence::of(reached, LIMITS))
+    check(answer, reached.judgement.verdict, &Evidence::of(reached, LIMITS), &Template::english())
 }
 
 fn answer() -> Value {
@@ -53,6 +53,9 @@ fn a_claim_that_the_evidence_does_not_bear_is_dropped() {
     drops(says("It may be deployed."), Fault::OtherVerdict);
     drops(says("See [S7]."), Fault::UnknownEvidence);
     drops(says(" \u{200b} "), Fault::Empty);
+    drops(says("S1"), Fault::Empty);
+    drops(says("[S1]."), Fault::Empty);
+    drops(says("An AWS access key stands in config/prod.env:12."), Fault::Repeated);
     drops(says(&"word ".repeat(200)), Fault::TooLong);
     drops(json!({ "text": "Revoke the key.", "evidence": [] }), Fault::Uncited);
     drops(json!({ "text": "Revoke the key.", "evidence": ["S1", "S2"] }), Fault::UnknownEvidence);
@@ -104,8 +107,10 @@ fn each_fault_is_named_once() {
 #[test]
 fn too_many_claims_are_cut() {
     let mut answer = answer();
-    let claim = answer["why"][0].clone();
-    answer["why"] = Value::Array(vec![claim; CLAIMS_MAX + 2]);
+    let words = ["An", "The", "This", "That", "One", "Some", "Your", "Our", "Their", "Its"];
+    let claim = |word: &str| json!({ "text": format!("{word} AWS access key is there."), "evidence": ["S1"] });
+    answer["why"] = words.into_iter().map(claim).collect();
+    assert_eq!(words.len(), CLAIMS_MAX + 2);
     let checked = checked(&samples::blocked_by_a_secret(), &answer.to_string()).unwrap();
     assert_eq!((checked.words.why.len(), checked.dropped.len()), (CLAIMS_MAX, 2));
 }
@@ -185,7 +190,8 @@ proptest! {
         reached.judgement.verdict = Verdict::ALL[verdict];
         reached.judgement.reasons[0].effect = Verdict::ALL[verdict];
         let evidence = Evidence::of(&reached, LIMITS);
-        if let Ok(Checked { words, .. }) = check(&answer, Verdict::ALL[verdict], &evidence) {
+        let template = Template::english();
+        if let Ok(Checked { words, .. }) = check(&answer, Verdict::ALL[verdict], &evidence, &template) {
             prop_assert!(!words.why.is_empty() && !words.headline.is_empty());
             for claim in words.why.iter().chain(&words.what_to_do) {
                 prop_assert!(!claim.evidence.is_empty());

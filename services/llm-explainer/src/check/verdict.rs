@@ -2,6 +2,8 @@
 //!
 //! Pure. Goes by words and phrases, not by sense, and errs on the strict side.
 
+use std::collections::HashMap;
+
 use domain::Verdict;
 
 /// What says that a deployment may go.
@@ -107,31 +109,79 @@ const REVIEWS: &[&str] = &[
 /// Words before a phrase that turn it round: "not allowed", "must not be deployed".
 const NOT: &[&str] = &["not", "cannot", "never", "isn t", "can t", "mustn t", "shouldn t", "won t"];
 
-/// Whether `text` asserts another verdict than `verdict`.
-pub(super) fn asserts_another(text: &str, verdict: Verdict) -> bool {
-    let shouted = text.split(|c: char| !c.is_alphanumeric()).any(|word| {
-        Verdict::ALL.into_iter().any(|other| {
-            other != verdict && word.strip_prefix(other.name()).is_some_and(|rest| matches!(rest, "" | "S" | "ED"))
-        })
-    });
-    shouted || Verdict::ALL.into_iter().filter(|other| *other != verdict).any(|other| says(text, other))
+/// How texts say a verdict, by the first word of each phrase.
+#[derive(Clone, Debug)]
+pub(crate) struct Sayings {
+    phrases: HashMap<String, Vec<Saying>>,
+    /// What turns a phrase round when it stands right before it.
+    not: Vec<Vec<String>>,
 }
 
-fn says(text: &str, verdict: Verdict) -> bool {
-    let words = words(text);
-    match verdict {
-        Verdict::Allow => {
-            let may_go = |may: &&str| GOES.iter().any(|goes| asserted(&words, &format!("{may} {goes}")));
-            ALLOWS.iter().any(|phrase| asserted(&words, phrase)) || MAY.iter().any(may_go)
+#[derive(Clone, Debug)]
+struct Saying {
+    verdict: Verdict,
+    /// The words behind the first.
+    rest: Vec<String>,
+}
+
+impl Sayings {
+    /// As they are said in English.
+    pub(crate) fn english() -> Self {
+        let mut sayings = Self { phrases: HashMap::new(), not: Vec::new() };
+        for (verdict, phrases) in [(Verdict::Allow, ALLOWS), (Verdict::Review, REVIEWS), (Verdict::Block, BLOCKS)] {
+            phrases.iter().for_each(|phrase| sayings.add(verdict, phrase));
         }
-        Verdict::Review => REVIEWS.iter().any(|phrase| asserted(&words, phrase)),
-        Verdict::Block => BLOCKS.iter().any(|phrase| asserted(&words, phrase)),
+        for may in MAY {
+            GOES.iter().for_each(|goes| sayings.add(Verdict::Allow, &format!("{may} {goes}")));
+        }
+        NOT.iter().for_each(|not| sayings.add_not(not));
+        sayings
+    }
+
+    /// `phrase` says that verdict, too.
+    pub(crate) fn add(&mut self, verdict: Verdict, phrase: &str) {
+        let phrase = words(phrase);
+        let mut words = phrase.split_whitespace().map(str::to_owned);
+        let Some(first) = words.next() else { return };
+        self.phrases.entry(first).or_default().push(Saying { verdict, rest: words.collect() });
+    }
+
+    /// `phrase` turns round what follows it.
+    pub(crate) fn add_not(&mut self, phrase: &str) {
+        self.not.push(words(phrase).split_whitespace().map(str::to_owned).collect());
+    }
+
+    /// Whether `text` asserts another verdict than `verdict`.
+    pub(crate) fn assert_another(&self, text: &str, verdict: Verdict) -> bool {
+        let shouted = text.split(|c: char| !c.is_alphanumeric()).any(|word| {
+            Verdict::ALL.into_iter().any(|other| {
+                other != verdict && word.strip_prefix(other.name()).is_some_and(|rest| matches!(rest, "" | "S" | "ED"))
+            })
+        });
+        if shouted {
+            return true;
+        }
+        let text = words(text);
+        let words: Vec<&str> = text.split_whitespace().collect();
+        words.iter().enumerate().any(|(at, first)| {
+            let said = self.phrases.get(*first).into_iter().flatten();
+            said.filter(|saying| saying.verdict != verdict)
+                .any(|saying| begins(&words[at + 1..], &saying.rest) && !self.is_turned_round(&words[..at]))
+        })
+    }
+
+    fn is_turned_round(&self, before: &[&str]) -> bool {
+        self.not.iter().any(|not| before.len() >= not.len() && begins(&before[before.len() - not.len()..], not))
     }
 }
 
-/// `text` in lowercase words between single spaces, with a lone dot for whatever ends a clause.
+fn begins(words: &[&str], phrase: &[String]) -> bool {
+    words.len() >= phrase.len() && words.iter().zip(phrase).all(|(word, other)| word == other)
+}
+
+/// `text` in lowercase words between spaces, with a lone dot for whatever ends a clause.
 fn words(text: &str) -> String {
-    let mut words = String::from(" ");
+    let mut words = String::with_capacity(text.len() + 16);
     for c in text.chars().flat_map(char::to_lowercase) {
         if c.is_alphanumeric() {
             words.push(c);
@@ -141,22 +191,7 @@ fn words(text: &str) -> String {
             words.push(' ');
         }
     }
-    words.push(' ');
-    words.split_whitespace().fold(String::from(" "), |line, word| line + word + " ")
-}
-
-/// Whether `phrase` stands in `words` without a word right before it that turns it round.
-fn asserted(words: &str, phrase: &str) -> bool {
-    let phrase = format!(" {phrase} ");
-    let mut from = 0;
-    while let Some(found) = words[from..].find(&phrase) {
-        let before = &words[..from + found];
-        if !NOT.iter().any(|not| before.ends_with(&format!(" {not}"))) {
-            return true;
-        }
-        from += found + 1;
-    }
-    false
+    words
 }
 
 #[cfg(test)]
@@ -166,7 +201,11 @@ mod tests {
     #[track_caller]
     fn check(text: &str, agrees_with: &[Verdict]) {
         for verdict in Verdict::ALL {
-            assert_eq!(!asserts_another(text, verdict), agrees_with.contains(&verdict), "{text:?} under {verdict}");
+            assert_eq!(
+                !Sayings::english().assert_another(text, verdict),
+                agrees_with.contains(&verdict),
+                "{text:?} under {verdict}"
+            );
         }
     }
 

@@ -8,11 +8,11 @@ use domain::{Cause, Deployment, Provenance, Reached, Said, Severity};
 use serde::Serialize;
 use time::OffsetDateTime;
 
-use super::{QUOTE_CHARS_MAX, SENTENCE_CHARS_MAX, findings, score};
+use super::{QUOTE_CHARS_MAX, SENTENCE_CHARS_MAX, findings, rank_share, score};
 use crate::text::{clause, count, list, one_line};
 
 /// Most names of one list.
-const NAMES_MAX: usize = 8;
+pub(crate) const NAMES_MAX: usize = 8;
 
 /// What a fact is about; its place here is its number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -83,7 +83,10 @@ pub(super) fn details(reached: &Reached) -> Vec<Detail> {
         });
         let is_scenario = score.grounds.is_some_and(|grounds| grounds.provenance == Provenance::SyntheticPrior);
         let gives = if is_scenario { "is a scenario and gives a score" } else { "gives a probability of failure" };
-        let fact = format!("the model {model} {gives} of {}{provenance}{alike}", score.risk);
+        let rank = score.rank.map_or_else(String::new, |rank| {
+            format!("; it is riskier than {} of the repository's latest {} deployments", rank_share(rank), rank.among)
+        });
+        let fact = format!("the model {model} {gives} of {}{provenance}{alike}{rank}", score.risk);
         details.push(detail(About::Risk, fact));
         if !score.unknown.is_empty() {
             let names: Vec<String> = score.unknown.iter().map(|name| one_line(name, QUOTE_CHARS_MAX)).collect();
@@ -206,7 +209,7 @@ fn cause(reached: &Reached) -> Option<String> {
 }
 
 /// The names, the first few of them when there are many.
-pub(crate) fn shortened(names: &[String]) -> String {
+fn shortened(names: &[String]) -> String {
     if names.len() <= NAMES_MAX {
         return list(names);
     }

@@ -43,8 +43,7 @@ fn unfenced(content: &str) -> &str {
 /// A small count proves nothing: some versions of Ollama leave out what they still knew from the question before. What
 /// does is a count that fills the context (a longer prompt is cut to that length), and one that is exactly the size of a
 /// smaller context than was asked for, when the prompt is longer than that: such sizes are powers of two.
-pub(super) fn read_whole(prompt: &Prompt, tokens: Option<u64>, context: u64) -> Result<(), Unanswered> {
-    let Some(tokens) = tokens else { return Ok(()) };
+pub(super) fn read_whole(prompt: &Prompt, tokens: u64, context: u64) -> Result<(), Unanswered> {
     let is_a_size = tokens >= CONTEXT_MIN && tokens.is_power_of_two();
     if tokens >= context || is_a_size && chars(prompt) > tokens * CHARS_PER_TOKEN_MIN {
         return Err(Unanswered::PromptCut { tokens });
@@ -88,20 +87,19 @@ mod tests {
     fn a_cut_prompt_is_told_by_a_full_context_and_not_by_a_small_count() {
         let prompt = |chars| Prompt { system: String::new(), user: "x".repeat(chars) };
         for (chars, tokens, whole) in [
-            (14_000, None, true),
-            (14_000, Some(4_300), true),
+            (14_000, 4_300, true),
             // The rest was remembered.
-            (14_000, Some(26), true),
-            (14_000, Some(7_191), true),
-            (14_000, Some(7_192), false),
-            (14_000, Some(8_192), false),
-            (14_000, Some(4_096), false),
-            (14_000, Some(2_048), false),
-            (9_000, Some(2_500), true),
-            (6_000, Some(2_048), true),
-            (9_000, Some(1_024), true),
+            (14_000, 26, true),
+            (14_000, 7_191, true),
+            (14_000, 7_192, false),
+            (14_000, 8_192, false),
+            (14_000, 4_096, false),
+            (14_000, 2_048, false),
+            (9_000, 2_500, true),
+            (6_000, 2_048, true),
+            (9_000, 1_024, true),
         ] {
-            assert_eq!(read_whole(&prompt(chars), tokens, 7_192).is_ok(), whole, "{chars} {tokens:?}");
+            assert_eq!(read_whole(&prompt(chars), tokens, 7_192).is_ok(), whole, "{chars} {tokens}");
         }
     }
 }

@@ -34,9 +34,9 @@ impl Http {
     /// # Errors
     /// What is wrong with the address, naming the setting.
     pub(super) fn new(text: &str, config: &Config) -> anyhow::Result<Self> {
-        let mut url: Url = text.parse().map_err(|e| anyhow::anyhow!("ollama_url is not an address ({e}): {text:?}"))?;
+        let mut url: Url = text.parse().map_err(|e| anyhow::anyhow!("model_url is not an address ({e}): {text:?}"))?;
         if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
-            anyhow::bail!("ollama_url must begin with http:// or https:// and name a host, not {text:?}");
+            anyhow::bail!("model_url must begin with http:// or https:// and name a host, not {text:?}");
         }
         if !url.path().ends_with('/') {
             url.set_path(&format!("{}/", url.path()));

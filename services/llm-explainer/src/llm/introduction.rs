@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::{Ollama, Unanswered, ollama, openai};
+use super::{LanguageModel, Unanswered, ollama, openai};
 use crate::config::Api;
 
 /// How long the server may take to introduce itself.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-impl Ollama {
+impl LanguageModel {
     /// Logs once which model on which server will be asked, or a warning that says what to do. Never fails: the server
     /// may come later.
     pub async fn introduce(self) {
@@ -37,9 +37,9 @@ impl Ollama {
         timeout(TIMEOUT, asked).await.unwrap_or(Err(slow)).map_err(|why| match why {
             Unanswered::NoModel { .. } => why.to_string(),
             Unanswered::Unreachable { .. } if self.config.api == Api::Ollama => {
-                format!("{why}; `ollama serve` starts it, and llm_explainer.ollama_url says where it is")
+                format!("{why}; `ollama serve` starts it, and llm_explainer.model_url says where it is")
             }
-            _ => format!("{why}; llm_explainer.ollama_url and llm_explainer.api say where and what it is"),
+            _ => format!("{why}; llm_explainer.model_url and llm_explainer.api say where and what it is"),
         })
     }
 

@@ -4,13 +4,16 @@ use reqwest::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::chat::{self, Dialect, More, Question, Sampling, Written};
 use super::http::{Http, complaint_in, told};
-use super::{Answer, Message, Unanswered, content, messages};
+use super::{Answer, Message, Unanswered, content};
 use crate::config::Config;
 use crate::prompt::Prompt;
 
+const OLLAMA: Dialect = Dialect { server: "Ollama", path: "api/chat", refused, read, read_whole };
+
 #[derive(Serialize)]
-struct Question<'a, S> {
+struct Body<'a, S> {
     model: &'a str,
     messages: [Message<'a>; 2],
     stream: bool,
@@ -27,8 +30,8 @@ struct Question<'a, S> {
 
 #[derive(Serialize)]
 struct Options {
-    temperature: u8,
-    seed: u8,
+    #[serde(flatten)]
+    sampling: Sampling,
     num_ctx: usize,
     num_predict: usize,
 }
@@ -72,22 +75,13 @@ struct Tag {
     digest: String,
 }
 
-fn garbage(what: &'static str) -> Unanswered {
-    Unanswered::Garbage { server: "Ollama", what }
-}
-
 /// Asks the model. Whoever cannot think must not be told not to, in some versions: then the question goes again, once,
 /// without a word of it.
-pub(super) async fn chat<S: Serialize + Sync>(
-    http: &Http,
-    config: &Config,
-    prompt: &Prompt,
-    schema: &S,
-) -> Result<Answer, Unanswered> {
-    match ask(http, config, prompt, schema, Some(config.think)).await {
+pub(super) async fn chat<S: Serialize + Sync>(http: &Http, question: &Question<'_, S>) -> Result<Answer, Unanswered> {
+    match ask(http, question, Some(question.config.think)).await {
         Err(Unanswered::Status { status: 400, said }) if said.contains("think") => {
             tracing::debug!("the model does not know how to think{said}");
-            ask(http, config, prompt, schema, None).await
+            ask(http, question, None).await
         }
         answered => answered,
     }
@@ -95,82 +89,51 @@ pub(super) async fn chat<S: Serialize + Sync>(
 
 async fn ask<S: Serialize + Sync>(
     http: &Http,
-    config: &Config,
-    prompt: &Prompt,
-    schema: &S,
+    question: &Question<'_, S>,
     think: Option<bool>,
 ) -> Result<Answer, Unanswered> {
-    let question = Question {
+    let config = question.config;
+    let body = Body {
         model: &config.model,
-        messages: messages(prompt),
+        messages: question.messages(),
         stream: true,
-        format: schema,
+        format: question.schema,
         think,
         truncate: false,
         shift: false,
-        options: Options { temperature: 0, seed: 0, num_ctx: config.num_ctx, num_predict: config.num_predict },
+        options: Options { sampling: question.sampling, num_ctx: config.num_ctx, num_predict: config.num_predict },
         keep_alive: config.keep_alive_s,
     };
-    let response = http.post("api/chat", &question).await?;
-    let status = response.status();
-    if status != StatusCode::OK {
-        return Err(match http.complaint(response).await? {
-            Some(said) if status == StatusCode::NOT_FOUND && said.contains("not found") => {
-                Unanswered::NoModel { model: config.model.clone() }
-            }
-            said => Unanswered::Status { status: status.as_u16(), said: http.said(said.as_deref()) },
-        });
-    }
-    let mut lines = http.lines(response);
-    let (mut written, mut thoughts) = (String::new(), 0);
-    while let Some(line) = lines.next().await? {
-        let part: Part = serde_json::from_slice(&line).map_err(|_| garbage("not a chat's reply"))?;
-        if let Some(error) = part.error {
-            let said = complaint_in(&serde_json::json!({ "error": error }));
-            return Err(Unanswered::BrokeOff { said: http.said(said.as_deref()) });
-        }
-        let Some(message) = &part.message else { return Err(garbage("not a chat's reply")) };
-        if written.is_empty() && !message.content.is_empty() {
-            tracing::debug!("the language model has begun to answer, after {thoughts} bytes of thoughts");
-        }
-        written.push_str(&message.content);
-        thoughts += message.thinking.len();
-        if part.done {
-            tracing::debug!("the language model has answered in {} bytes", written.len());
-            return finished(config, prompt, &written, thoughts, &part);
-        }
-    }
-    Err(garbage("it stopped before it was done"))
+    chat::ask(&OLLAMA, http, question, &body).await
 }
 
-/// Judges a whole answer of which `part` was the last line.
-fn finished(
-    config: &Config,
-    prompt: &Prompt,
-    written: &str,
-    thoughts: usize,
-    part: &Part,
-) -> Result<Answer, Unanswered> {
+fn refused(config: &Config, status: StatusCode, said: &str) -> Option<Unanswered> {
+    let no_model = status == StatusCode::NOT_FOUND && said.contains("not found");
+    no_model.then(|| Unanswered::NoModel { model: config.model.clone() })
+}
+
+fn read(http: &Http, line: &[u8], written: &mut Written) -> Result<More, Unanswered> {
+    let part: Part = serde_json::from_slice(line).map_err(|_| OLLAMA.garbage("not a chat's reply"))?;
+    if let Some(error) = part.error {
+        let said = complaint_in(&serde_json::json!({ "error": error }));
+        return Err(Unanswered::BrokeOff { said: http.said(said.as_deref()) });
+    }
+    let Some(message) = &part.message else { return Err(OLLAMA.garbage("not a chat's reply")) };
+    written.add(&message.content, &message.thinking);
+    if !part.done {
+        return Ok(More::Comes);
+    }
+    if matches!(part.done_reason.as_str(), "load" | "unload") {
+        return Err(OLLAMA.garbage("it loaded the model and said nothing"));
+    }
+    (written.prompt_tokens, written.answer_tokens) = (part.prompt_eval_count, part.eval_count);
+    written.finish_reason = Some(part.done_reason);
+    Ok(More::Ended)
+}
+
+fn read_whole(config: &Config, prompt: &Prompt, tokens: u64) -> Result<(), Unanswered> {
     // The settings' check has made sure that every whole prompt is shorter.
-    let context = config.num_ctx.saturating_sub(config.num_predict) as u64;
-    content::read_whole(prompt, part.prompt_eval_count, context)?;
-    match part.done_reason.as_str() {
-        "length" => return Err(Unanswered::CutOff { tokens_max: config.num_predict }),
-        "load" | "unload" => return Err(garbage("it loaded the model and said nothing")),
-        _ => {}
-    }
-    let content = content::unwrapped(written);
-    if content.is_empty() {
-        let only_thought = thoughts > 0 || !written.trim().is_empty();
-        return Err(garbage(if only_thought { "the model thought and said nothing" } else { "the reply is empty" }));
-    }
-    Ok(Answer {
-        content: content.to_owned(),
-        model: config.model.clone(),
-        digest: String::new(),
-        prompt_tokens: part.prompt_eval_count,
-        answer_tokens: part.eval_count,
-    })
+    content::read_whole(prompt, tokens, config.num_ctx.saturating_sub(config.num_predict) as u64)
 }
 
 /// The server's version.

@@ -10,13 +10,13 @@ fn prompt() -> Prompt {
     Prompt { system: "You explain.".to_owned(), user: "Explain.".to_owned() }
 }
 
-async fn ask(ollama: &Ollama) -> Result<Answer, Unanswered> {
+async fn ask(ollama: &LanguageModel) -> Result<Answer, Unanswered> {
     ollama.ask(&prompt(), &json!({ "type": "object" })).await
 }
 
-fn ollama(config: &Config) -> Ollama {
+fn ollama(config: &Config) -> LanguageModel {
     install_crypto();
-    Ollama::new(config).unwrap().unwrap()
+    LanguageModel::new(config).unwrap().unwrap()
 }
 
 /// What the error says when the server does that.
@@ -52,7 +52,7 @@ async fn a_question_is_asked_as_ollama_documents_it() {
             "think": false,
             "truncate": false,
             "shift": false,
-            "options": { "temperature": 0, "seed": 0, "num_ctx": 8_192, "num_predict": 1_000 },
+            "options": { "temperature": 0.0, "seed": 0, "num_ctx": 8_192, "num_predict": 1_000 },
             "keep_alive": 600,
         })]
     );
@@ -136,7 +136,7 @@ async fn whatever_goes_wrong_is_told_in_one_sentence() {
 /// An address at which nobody listens.
 fn nowhere() -> Config {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    Config { ollama_url: Some(format!("http://{free}")), ..Config::default() }
+    Config { model_url: Some(format!("http://{free}")), ..Config::default() }
 }
 
 #[tokio::test]
@@ -212,10 +212,10 @@ async fn at_the_start_the_log_names_the_model_or_says_what_to_do() {
 #[test]
 fn a_wrong_address_stops_the_start_and_is_named() {
     install_crypto();
-    let new = |url: &str| Ollama::new(&Config { ollama_url: Some(url.to_owned()), ..Config::default() });
+    let new = |url: &str| LanguageModel::new(&Config { model_url: Some(url.to_owned()), ..Config::default() });
     for wrong in ["localhost:11434", "ftp://there", "http://", "::"] {
         let error = new(wrong).unwrap_err().to_string();
-        assert!(error.starts_with("ollama_url"), "{error}");
+        assert!(error.starts_with("model_url"), "{error}");
     }
     assert!(new("").unwrap().is_none());
     let behind = new("http://gpu.internal/ollama").unwrap().unwrap();
@@ -224,7 +224,7 @@ fn a_wrong_address_stops_the_start_and_is_named() {
 
 #[tokio::test]
 async fn what_ends_up_in_a_sentence_holds_no_password() {
-    let config = Config { ollama_url: nowhere().ollama_url.map(|u| u.replace("//", "//me:hunter2@")), ..nowhere() };
+    let config = Config { model_url: nowhere().model_url.map(|u| u.replace("//", "//me:hunter2@")), ..nowhere() };
     let error = ask(&ollama(&config)).await.unwrap_err().to_string();
     assert!(error.contains("could not be reached") && !error.contains("hunter2"), "{error}");
 }

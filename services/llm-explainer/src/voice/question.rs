@@ -5,9 +5,9 @@ use tracing::Instrument;
 
 use crate::check::{Checked, check};
 use crate::evidence::Evidence;
-use crate::llm::{Answer, Ollama, Unanswered};
+use crate::llm::{Answer, LanguageModel, Unanswered};
 use crate::prompt::{Prompt, schema};
-use crate::text::count;
+use crate::template::Template;
 use crate::words::Words;
 
 /// Words of a model that hold, and how they came about.
@@ -21,15 +21,16 @@ pub(super) struct Held {
 
 /// What the model says to `prompt`, as far as it holds; or why there is nothing, in one sentence.
 pub(super) async fn ask(
-    model: &Ollama,
+    model: &LanguageModel,
     prompt: Prompt,
     reached: &Reached,
     evidence: &Evidence<'_>,
+    template: &Template,
 ) -> Result<Held, String> {
     let verdict = reached.judgement.verdict;
     let first = chat(model, &prompt, evidence).await.map_err(|why| why.to_string())?;
-    let rejected = match check(&first.content, verdict, evidence) {
-        Ok(checked) => return Ok(held(first, checked, reached)),
+    let rejected = match check(&first.content, verdict, evidence, template) {
+        Ok(checked) => return Ok(held(first, checked, reached, template)),
         Err(rejected) => rejected,
     };
     tracing::debug!(deployment.id = %reached.deployment_id, "asking once more, with the faults named: {rejected}");
@@ -37,8 +38,8 @@ pub(super) async fn ask(
     let mut second = chat(model, &corrected, evidence).await.map_err(|why| why.to_string())?;
     second.prompt_tokens = sum(first.prompt_tokens, second.prompt_tokens);
     second.answer_tokens = sum(first.answer_tokens, second.answer_tokens);
-    let checked = check(&second.content, verdict, evidence).map_err(|rejected| rejected.to_string())?;
-    Ok(held(second, checked, reached))
+    let checked = check(&second.content, verdict, evidence, template).map_err(|rejected| rejected.to_string())?;
+    Ok(held(second, checked, reached, template))
 }
 
 /// Both, when both were counted.
@@ -46,7 +47,7 @@ fn sum(first: Option<u64>, second: Option<u64>) -> Option<u64> {
     Some(first?.saturating_add(second?))
 }
 
-async fn chat(model: &Ollama, prompt: &Prompt, evidence: &Evidence<'_>) -> Result<Answer, Unanswered> {
+async fn chat(model: &LanguageModel, prompt: &Prompt, evidence: &Evidence<'_>) -> Result<Answer, Unanswered> {
     let span = tracing::info_span!(
         "chat",
         otel.name = format!("chat {}", model.model()),
@@ -64,7 +65,7 @@ async fn chat(model: &Ollama, prompt: &Prompt, evidence: &Evidence<'_>) -> Resul
     answered
 }
 
-fn held(answer: Answer, checked: Checked, reached: &Reached) -> Held {
+fn held(answer: Answer, checked: Checked, reached: &Reached, template: &Template) -> Held {
     let origin = Origin::Model {
         name: answer.model,
         digest: answer.digest,
@@ -78,11 +79,7 @@ fn held(answer: Answer, checked: Checked, reached: &Reached) -> Held {
         for dropped in &checked.dropped {
             tracing::debug!(deployment.id = %reached.deployment_id, "dropped from {}: {}", dropped.part, dropped.fault);
         }
-        let claims = count(checked.dropped.len() as u64, "claim", "claims");
-        words.uncertain.push(format!(
-            "{claims} of the language model did not hold up and {} left out.",
-            if checked.dropped.len() == 1 { "was" } else { "were" }
-        ));
+        words.uncertain.push(template.sentences.count("left-out", checked.dropped.len() as u64, &[]));
     }
     Held { words, origin }
 }

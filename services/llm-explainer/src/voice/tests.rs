@@ -1,3 +1,7 @@
+mod again;
+mod secrets;
+mod template;
+
 use domain::{Source, Verdict};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
@@ -11,11 +15,11 @@ use crate::server::{Act, Server, install_crypto};
 fn voice(config: Config) -> Voice {
     install_crypto();
     config.check().unwrap();
-    Voice::new(config).unwrap()
+    Voice::new(config, samples::secret_rules()).unwrap()
 }
 
 fn silent() -> Voice {
-    voice(Config { ollama_url: Some(String::new()), ..Config::default() })
+    voice(Config { model_url: Some(String::new()), ..Config::default() })
 }
 
 fn now(reached: &Reached) -> OffsetDateTime {
@@ -385,7 +389,7 @@ fn while_the_model_is_down_no_verdict_waits() {
             let gone = "http://127.0.0.1:9".to_owned();
             let url = if is_gone { gone } else { server.url.clone() };
             let slow = Config { timeout_ms: 100, timeout_ms_allow: 100, ..server.config() };
-            let voice = voice(Config { ollama_url: Some(url), ..slow });
+            let voice = voice(Config { model_url: Some(url), ..slow });
             let began = Instant::now();
             let all = crowd.iter().map(|which| voice.explain(&samples[*which], now(&samples[*which])));
             (futures::future::join_all(all).await, began.elapsed())

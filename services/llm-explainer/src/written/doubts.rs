@@ -2,53 +2,60 @@
 //!
 //! Pure.
 
-use domain::{Cause, Confidence, MissingInput, Reached, Said};
+use domain::{Cause, Confidence, MissingInput, Reached, Said, Source};
 
-use super::{SENTENCE_CHARS_MAX, analyser};
-use crate::evidence::{Evidence, Fact, place, score, shortened};
-use crate::text::{clause, count, list, one_line, sentence};
+use super::{Case, SENTENCE_CHARS_MAX};
+use crate::evidence::{Cut, Evidence, Fact, NAMES_MAX, place, score};
+use crate::template::Sentences;
+use crate::text::{clause, one_line};
 
 /// Most guesses that are named.
 const GUESSES_MAX: usize = 3;
 
-pub(super) fn doubts(reached: &Reached, evidence: &Evidence<'_>) -> Vec<String> {
-    let mut doubts: Vec<String> = reached.judgement.missing.iter().map(|m| missing(m.input, &m.why)).collect();
-    doubts.extend(guesses(evidence));
-    doubts.extend(unknown(reached));
-    doubts.extend(dropped(reached));
-    doubts.extend(binary(reached));
-    if let Some(cut) = evidence.cut.words() {
-        doubts.push(format!("This explanation does not cover everything: {cut} did not fit into it."));
-    }
+pub(super) fn doubts(case: &Case<'_>) -> Vec<String> {
+    let (reached, sentences) = (case.reached, case.sentences);
+    let missing = reached.judgement.missing.iter();
+    let mut doubts: Vec<String> = missing.map(|m| self::missing(m.input, &m.why, sentences)).collect();
+    doubts.extend(guesses(case.evidence, sentences));
+    doubts.extend(unknown(reached, sentences));
+    doubts.extend(dropped(reached, sentences));
+    doubts.extend(binary(reached, sentences));
+    doubts.extend(cut(&case.evidence.cut, sentences));
     if reached.cause == Cause::Deadline {
-        doubts.push(
-            "The verdict was reached because its deadline passed; what comes in later leads to a new one.".into(),
-        );
+        doubts.push(sentences.say("deadline", &[]));
     }
     doubts
 }
 
-fn missing(input: MissingInput, why: &str) -> String {
-    let what = match input {
-        MissingInput::Acceptance => "What the deployment changes is unknown".to_owned(),
-        MissingInput::Signal(source) => match source {
-            domain::Source::StaticAnalysis => "Whether the code holds anything dangerous is unknown".to_owned(),
-            domain::Source::MlScoring => "How likely it is to fail is unknown".to_owned(),
-        },
-    };
-    let who = match input {
-        MissingInput::Acceptance => "its acceptance never arrived".to_owned(),
-        MissingInput::Signal(source) => format!("{} gave no answer", analyser(source)),
-    };
+fn missing(input: MissingInput, why: &str, sentences: &Sentences) -> String {
     let why = one_line(why, SENTENCE_CHARS_MAX);
-    match clause(&why) {
-        "" => format!("{what}: {who}."),
-        why => sentence(&format!("{what}: {who} ({why})")),
-    }
+    let why = match clause(&why) {
+        "" => String::new(),
+        why => format!(" ({why})"),
+    };
+    let unknown = match input {
+        MissingInput::Acceptance => "unknown-change",
+        MissingInput::Signal(Source::StaticAnalysis) => "unknown-code",
+        MissingInput::Signal(Source::MlScoring) => "unknown-risk",
+    };
+    sentences.say(unknown, &[("why", &why)])
+}
+
+/// What the evidence had no room for.
+fn cut(cut: &Cut, sentences: &Sentences) -> Option<String> {
+    let kinds = [
+        ("finding", cut.findings),
+        ("reason", cut.reasons),
+        ("contribution", cut.contributions),
+        ("fact", cut.details),
+    ];
+    let parts = kinds.into_iter().filter(|(_, number)| *number > 0);
+    let parts: Vec<String> = parts.map(|(kind, number)| sentences.count(kind, number, &[])).collect();
+    (!parts.is_empty()).then(|| sentences.say("cut", &[("what", &sentences.list(&parts))]))
 }
 
 /// Deciding findings that their own rule is not sure of.
-fn guesses(evidence: &Evidence<'_>) -> Option<String> {
+fn guesses(evidence: &Evidence<'_>, sentences: &Sentences) -> Option<String> {
     let mut places: Vec<String> = evidence
         .items
         .iter()
@@ -65,23 +72,26 @@ fn guesses(evidence: &Evidence<'_>) -> Option<String> {
     let more = places.len().saturating_sub(GUESSES_MAX) as u64;
     places.truncate(GUESSES_MAX);
     if more > 0 {
-        places.push(count(more, "other place", "other places"));
+        places.push(sentences.count("other-place", more, &[]));
     }
-    Some(format!("The rule is not sure of what it found in {}: look before you act.", list(&places)))
+    Some(sentences.say("guessed", &[("places", &sentences.list(&places))]))
 }
 
-fn unknown(reached: &Reached) -> Option<String> {
+fn unknown(reached: &Reached, sentences: &Sentences) -> Option<String> {
     let (score, _) = score(reached)?;
     let names: Vec<String> = score.unknown.iter().map(|name| one_line(name, SENTENCE_CHARS_MAX)).collect();
-    let were = match names.len() {
+    let shown = match names.len() {
         0 => return None,
-        1 => "1 feature was".to_owned(),
-        number => format!("{number} features were"),
+        number if number <= NAMES_MAX => sentences.list(&names),
+        number => {
+            let more = (number - NAMES_MAX).to_string();
+            sentences.say("names-more", &[("names", &names[..NAMES_MAX].join(", ")), ("n", &more)])
+        }
     };
-    Some(format!("The risk rests on what was known; {were} not: {}.", shortened(&names)))
+    Some(sentences.count("feature", names.len() as u64, &[("names", &shown)]))
 }
 
-fn dropped(reached: &Reached) -> Option<String> {
+fn dropped(reached: &Reached, sentences: &Sentences) -> Option<String> {
     let dropped: u64 = reached
         .signals
         .iter()
@@ -90,17 +100,11 @@ fn dropped(reached: &Reached) -> Option<String> {
             _ => 0,
         })
         .sum();
-    let more = count(dropped, "more problem", "more problems");
-    let than = if dropped == 1 { "it is not more severe" } else { "none of them is more severe" };
-    (dropped > 0).then(|| format!("Static analysis found {more} than it passes on; {than} than those it did."))
+    (dropped > 0).then(|| sentences.count("dropped", dropped, &[]))
 }
 
-fn binary(reached: &Reached) -> Option<String> {
+fn binary(reached: &Reached, sentences: &Sentences) -> Option<String> {
     let files = &reached.deployment.as_ref()?.change.files;
     let binary = files.iter().filter(|file| file.binary).count() as u64;
-    match binary {
-        0 => None,
-        1 => Some("1 file is binary, so nothing could be read in it.".to_owned()),
-        _ => Some(format!("{binary} files are binary, so nothing could be read in them.")),
-    }
+    (binary > 0).then(|| sentences.count("binary", binary, &[]))
 }

@@ -3,13 +3,14 @@ use domain::{Category, Confidence, Severity};
 use super::*;
 use crate::evidence::Limits;
 use crate::samples;
+use crate::template::Template;
 
 const LIMITS: Limits = Limits { items_max: 40, chars_max: 20_000 };
 
 /// The explanation as a reader sees it.
 fn shown(reached: &Reached) -> String {
     let evidence = Evidence::of(reached, LIMITS);
-    let words = write(reached, &evidence);
+    let words = write(reached, &evidence, &Template::english().sentences);
     let mut text = format!("{}\n", words.headline);
     for (title, claims) in [("why", &words.why), ("what to do", &words.what_to_do)] {
         text.push_str(&format!("{title}\n"));
@@ -129,6 +130,22 @@ uncertain
 - The risk rests on what was known; 2 features were not: file_age_days and prior_authors.
 "#,
     );
+}
+
+#[test]
+fn where_the_risk_stands_among_the_repositorys_own_is_told() {
+    let mut reached = samples::allowed_with_nothing_found();
+    for signal in &mut reached.signals {
+        if let domain::Said::Risk(score) = &mut signal.said {
+            score.rank = Some(domain::Rank { percentile: 0.965, among: 200 });
+        }
+    }
+    let expected = "The model puts the risk of failure at 1.2 %. It is riskier than 96 % of this repository's latest 200 \
+                    deployments. What raises the odds of it most: changes 50 files";
+    assert!(shown(&reached).contains(expected), "{}", shown(&reached));
+    let evidence = Evidence::of(&reached, LIMITS);
+    let fact = &evidence.detail(About::Risk).unwrap().fact;
+    assert!(fact.ends_with("; it is riskier than 96 % of the repository's latest 200 deployments"), "{fact}");
 }
 
 #[test]

@@ -34,7 +34,7 @@ async fn a_question_is_asked_as_openai_documents_it() {
                 { "role": "system", "content": "You explain." },
                 { "role": "user", "content": "Explain." },
             ],
-            "temperature": 0,
+            "temperature": 0.0,
             "seed": 0,
             "max_tokens": 1_000,
             "stream": true,
@@ -52,7 +52,7 @@ async fn a_question_is_asked_as_openai_documents_it() {
 #[tokio::test]
 async fn an_address_may_end_with_the_version() {
     let server = Server::start(Act::says_openai("{}", "stop")).await;
-    let versioned = Config { ollama_url: Some(format!("{}/v1", server.url)), ..config(&server) };
+    let versioned = Config { model_url: Some(format!("{}/v1", server.url)), ..config(&server) };
     assert!(ask(&ollama(&versioned)).await.is_ok());
     assert_eq!(server.asked("/v1/chat/completions").len(), 1);
 }

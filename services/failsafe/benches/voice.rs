@@ -1,5 +1,5 @@
-//! What a question costs without the model: building the prompt, and checking the answer against the evidence, for a verdict
-//! with fifty findings that are all told to the model. `just bench`.
+//! What a question costs without the model: building the prompt, the look for secrets in it included, and checking the answer
+//! against the evidence, for a verdict with fifty findings that are all told to the model. `just bench`.
 
 use std::hint::black_box;
 use std::time::Duration;
@@ -12,6 +12,7 @@ use domain::{
 use llm_explainer::check::check;
 use llm_explainer::evidence::{Evidence, Limits};
 use llm_explainer::prompt::prompt;
+use llm_explainer::{SecretRules, Template};
 use serde_json::json;
 use time::OffsetDateTime;
 
@@ -88,7 +89,10 @@ fn answer() -> String {
         let text = format!("The migration in migrations/{number:04}_drop_email.sql:{number} has no way back.");
         json!({ "text": text, "evidence": [format!("S{number}"), "P1"] })
     };
-    let step = |number: u32| json!({ "text": "Add a down migration.", "evidence": [format!("S{number}")] });
+    let step = |number: u32| {
+        let text = format!("Add a down migration to migrations/{number:04}_drop_email.sql.");
+        json!({ "text": text, "evidence": [format!("S{number}")] })
+    };
     json!({
         "headline": "Migrations without a way back block this deployment.",
         "why": (1..=5).map(claim).collect::<Vec<_>>(),
@@ -99,16 +103,23 @@ fn answer() -> String {
 }
 
 fn voice(criterion: &mut Criterion) {
-    let (reached, answer) = (reached(), answer());
+    let (reached, answer, template) = (reached(), answer(), Template::english());
     let evidence = Evidence::of(&reached, LIMITS);
-    let checked = check(&answer, Verdict::Block, &evidence).expect("an answer that holds");
+    let checked = check(&answer, Verdict::Block, &evidence, &template).expect("an answer that holds");
     assert!(checked.dropped.is_empty() && evidence.cut.words().is_none(), "{checked:?}");
+    let nothing_is_secret = SecretRules::new(|_| None);
+    let secrets = failsafe::secret_rules(static_analysis::Config::default()).expect("the default settings are right");
     let mut group = criterion.benchmark_group("50 findings");
-    group.bench_function("prompt", |bencher| {
-        bencher.iter(|| prompt(Verdict::Block, &Evidence::of(black_box(&reached), LIMITS)).user.len());
-    });
+    for (name, secrets) in [("prompt", &nothing_is_secret), ("prompt, looked through for secrets", &secrets)] {
+        group.bench_function(name, |bencher| {
+            let made =
+                || prompt(Verdict::Block, &Evidence::of(black_box(&reached), LIMITS), &template, secrets).is_ok();
+            assert!(made());
+            bencher.iter(made);
+        });
+    }
     group.bench_function("grounding check", |bencher| {
-        bencher.iter(|| check(black_box(&answer), Verdict::Block, &evidence).is_ok());
+        bencher.iter(|| check(black_box(&answer), Verdict::Block, &evidence, &template).is_ok());
     });
     group.finish();
 }
