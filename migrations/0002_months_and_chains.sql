@@ -98,7 +98,7 @@ CREATE TABLE verdicts (
     number integer NOT NULL CHECK (number > 0),
     event_id uuid NOT NULL,
     verdict text NOT NULL CHECK (verdict IN ('ALLOW', 'REVIEW', 'BLOCK')),
-    cause text NOT NULL CHECK (cause IN ('complete', 'deadline', 'late')),
+    cause text NOT NULL CHECK (cause IN ('complete', 'deadline', 'late', 'review')),
     policy_digest text NOT NULL REFERENCES policies,
     -- The events that it rests on, sorted: with the policy they give the judgement again, byte for byte.
     inputs uuid[] NOT NULL,
@@ -130,7 +130,7 @@ CREATE TABLE reviews (
     event_id uuid NOT NULL,
     deployment_id uuid NOT NULL,
     verdict_number integer NOT NULL CHECK (verdict_number > 0),
-    decision text NOT NULL CHECK (decision IN ('approved', 'rejected')),
+    decision text NOT NULL CHECK (decision IN ('approved', 'rejected', 'emergency')),
     reviewer text NOT NULL CHECK (reviewer <> ''),
     why text NOT NULL CHECK (why <> ''),
     reviewed_at timestamptz NOT NULL,

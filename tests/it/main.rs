@@ -12,6 +12,7 @@ mod history;
 mod join;
 mod layers;
 mod model;
+mod people;
 mod pipeline;
 mod program;
 mod refusals;

@@ -10,7 +10,7 @@ use time::Date;
 use uuid::Uuid;
 
 use super::Store;
-use super::decide::decode;
+use super::case::decode;
 
 /// The newest deployment of the same pull request, if it is newer than `d`.
 const SUPERSEDED_BY: &str = "(SELECT newer.deployment_id FROM deployments newer

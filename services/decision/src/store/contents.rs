@@ -64,10 +64,12 @@ async fn update_accepted(connection: &mut PgConnection, accepted: &[(Place, &Dep
     sqlx::query(
         "UPDATE deployments SET accepted_event_id = new.event_id, accepted_at = new.accepted_at,
              repository = new.repository, pull_request = new.pull_request, revision = new.revision, title = new.title,
-             author = new.author, environment = new.environment, facts = new.facts
+             author = new.author, environment = new.environment, facts = new.facts, lines_done = new.lines_done,
+             lines_undone = new.lines_undone
          FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::text[], $5::int[], $6::text[], $7::text[], $8::text[],
-             $9::text[], $10::bytea[])
-             AS new (deployment_id, event_id, accepted_at, repository, pull_request, revision, title, author, environment, facts)
+             $9::text[], $10::bytea[], $11::text[], $12::text[])
+             AS new (deployment_id, event_id, accepted_at, repository, pull_request, revision, title, author, environment, facts,
+                 lines_done, lines_undone)
          WHERE deployments.deployment_id = new.deployment_id AND accepted_event_id IS NULL",
     )
     .bind(accepted.iter().map(|(_, d)| d.id.uuid()).collect::<Vec<_>>())
@@ -80,6 +82,8 @@ async fn update_accepted(connection: &mut PgConnection, accepted: &[(Place, &Dep
     .bind(accepted.iter().map(|(_, d)| d.author.as_str()).collect::<Vec<_>>())
     .bind(accepted.iter().map(|(_, d)| d.environment.as_str()).collect::<Vec<_>>())
     .bind(accepted.iter().map(|(_, d)| Event::encode(&(*d).clone().without_diff())).collect::<Vec<_>>())
+    .bind(accepted.iter().map(|(_, d)| d.change.lines.as_ref().map(|l| l.done.as_str())).collect::<Vec<_>>())
+    .bind(accepted.iter().map(|(_, d)| d.change.lines.as_ref().map(|l| l.undone.as_str())).collect::<Vec<_>>())
     .execute(connection)
     .await
     .map(|_| ())
@@ -199,15 +203,12 @@ async fn insert_reviews(connection: &mut PgConnection, reviews: &[(Place, &Revie
     .map(|_| ())
 }
 
-/// With what the latest verdict before it happened says against each: BLOCK, a REVIEW that nobody approved, or that there was
-/// none. Verdicts are made here, so that one which is not stored yet did not stand when the outcome happened.
+/// With what the latest verdict before it happened says against each: BLOCK, REVIEW (an approval makes an
+/// ALLOW of it), or that there was none. Verdicts are made here, so that one which is not stored yet did not stand when the outcome happened.
 const INSERT_OUTCOMES: &str =
     "INSERT INTO outcomes (month, event_id, deployment_id, kind, detail, reporter, occurred_at, against_verdict)
      SELECT new.*, CASE WHEN v.number IS NULL THEN 'none'
          WHEN v.verdict = 'ALLOW' THEN NULL
-         WHEN v.verdict = 'REVIEW' AND EXISTS (SELECT FROM reviews r WHERE r.month = new.month
-             AND r.deployment_id = new.deployment_id AND r.verdict_number = v.number AND r.decision = 'approved'
-             AND r.reviewed_at <= new.occurred_at) THEN NULL
          ELSE v.verdict END
      FROM unnest($1::date[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::timestamptz[])
          AS new (month, event_id, deployment_id, kind, detail, reporter, occurred_at)

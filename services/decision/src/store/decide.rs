@@ -1,49 +1,16 @@
 //! Reaching verdicts within a transaction that holds the rows of the deployments.
 
-use std::collections::BTreeMap;
-
-use domain::identity::sha256_hex;
-use domain::{Cause, Circumstances, Deployment, DeploymentId, Reached, RiskScore, Said, Signal, Source};
+use domain::{Cause, DeploymentId, Reached, Signal};
 use proto::{Event, judgement_bytes};
 use sqlx::{PgConnection, Row};
 use time::{Date, OffsetDateTime};
 use uuid::Uuid;
 
 use super::Store;
+use super::case::{Case, load_cases};
 use super::ledger::Ledger;
 use crate::chain::{Entry, Month};
-use crate::policy::{Inputs, Policy};
-
-/// What the tables hold of one deployment when it may be decided.
-#[derive(Debug)]
-struct Case {
-    month: Month,
-    verdict_number: u32,
-    traceparent: Option<String>,
-    /// The acceptance: its event, and the deployment without its diff.
-    accepted: Option<(Uuid, Deployment)>,
-    /// The signals that count, by source, each with its event.
-    signals: BTreeMap<Source, (Uuid, Signal, Option<String>)>,
-    /// What the latest verdict rests on.
-    decided_on: Vec<Uuid>,
-}
-
-impl Case {
-    /// The events that a verdict reached now would rest on, sorted.
-    fn inputs(&self) -> Vec<Uuid> {
-        let accepted = self.accepted.iter().map(|(id, _)| *id);
-        let mut inputs: Vec<Uuid> = accepted.chain(self.signals.values().map(|(id, ..)| *id)).collect();
-        inputs.sort_unstable();
-        inputs
-    }
-
-    fn risk(&self) -> Option<f64> {
-        match &self.signals.get(&Source::MlScoring)?.1.said {
-            Said::Risk(RiskScore { risk, .. }) => Some(risk.probability()),
-            _ => None,
-        }
-    }
-}
+use crate::policy::{Given, Inputs, Policy};
 
 /// A verdict ready to be stored.
 struct Decided {
@@ -52,6 +19,18 @@ struct Decided {
     inputs: Vec<Uuid>,
     traceparent: Option<String>,
     risk: Option<f64>,
+}
+
+impl Decided {
+    /// What a person decided instead of the policy.
+    fn overruled_by(&self) -> Option<&'static str> {
+        self.reached.judgement.overruled.as_ref().map(|overruled| overruled.decision.name())
+    }
+
+    /// Until when somebody else has to have looked at an emergency.
+    fn review_due(&self) -> Option<OffsetDateTime> {
+        self.reached.judgement.overruled.as_ref().and_then(|overruled| overruled.review_due)
+    }
 }
 
 impl Store {
@@ -67,12 +46,14 @@ impl Store {
         let cases = load_cases(connection, ids).await?;
         let ready = cases.into_iter().filter_map(|(id, case)| {
             let complete = Inputs::are_complete(case.accepted.is_some(), case.signals.keys().copied());
-            match case.verdict_number {
-                0 if complete => Some((id, case, Cause::Complete)),
-                0 => None,
-                _ if case.inputs() == case.decided_on => None,
-                _ => Some((id, case, Cause::Late)),
-            }
+            let cause = match case.verdict_number {
+                0 if complete => Cause::Complete,
+                0 => return None,
+                _ if case.inputs() == case.decided_on => return None,
+                _ if case.evidence_digest() == case.decided_on_evidence => Cause::Review,
+                _ => Cause::Late,
+            };
+            Some((id, case, cause))
         });
         self.reach(connection, ledger, now, ready.collect()).await
     }
@@ -138,19 +119,19 @@ impl Store {
 }
 
 fn judge(policy: &Policy, deployment_id: DeploymentId, case: Case, cause: Cause, now: OffsetDateTime) -> Decided {
-    let (month, inputs, risk) = (case.month, case.inputs(), case.risk());
-    // The verdict continues the trace of the last signal that came, or of the deployment's first word.
+    let (month, inputs, evidence_digest, risk) = (case.month, case.inputs(), case.evidence_digest(), case.risk());
+    // The verdict continues the trace of what came last, or of the deployment's first word.
     let latest = case.signals.values().max_by_key(|(_, signal, _)| signal.raised_at);
     let traceparent = latest.and_then(|(_, _, parent)| parent.clone()).or(case.traceparent);
     let signals: Vec<Signal> = case.signals.into_values().map(|(_, signal, _)| signal).collect();
+    let reviews: Vec<Given> = case.reviews.into_iter().map(|(_, given)| given).collect();
     let deployment = case.accepted.map(|(_, deployment)| deployment);
-    let (evidence_digest, circumstances) = (evidence_digest(&inputs), Circumstances::default());
     let judgement = policy.judge(Inputs {
         deployment: deployment.as_ref(),
         signals: &signals,
-        reviews: &[],
+        reviews: &reviews,
         evidence_digest: &evidence_digest,
-        circumstances: &circumstances,
+        circumstances: &case.circumstances,
         at: now,
     });
     let reached = Reached {
@@ -163,66 +144,9 @@ fn judge(policy: &Policy, deployment_id: DeploymentId, case: Case, cause: Cause,
         deployment,
         signals,
         evidence_digest,
-        circumstances,
+        circumstances: case.circumstances,
     };
     Decided { month, reached, inputs, traceparent, risk }
-}
-
-/// Identifies the evidence of a verdict: the events that it rests on, sorted, reviews apart.
-pub(super) fn evidence_digest(inputs: &[Uuid]) -> String {
-    let bytes: Vec<u8> = inputs.iter().flat_map(|id| *id.as_bytes()).collect();
-    sha256_hex(&bytes)
-}
-
-async fn load_cases(connection: &mut PgConnection, ids: &[Uuid]) -> Result<BTreeMap<DeploymentId, Case>, sqlx::Error> {
-    let mut cases: BTreeMap<DeploymentId, Case> = BTreeMap::new();
-    if ids.is_empty() {
-        return Ok(cases);
-    }
-    let rows = sqlx::query(
-        "SELECT d.deployment_id, d.month, d.verdict_number, d.traceparent, d.accepted_event_id, d.facts, v.inputs
-         FROM deployments d
-         LEFT JOIN verdicts v ON v.month = d.month AND v.deployment_id = d.deployment_id AND v.number = d.verdict_number
-         WHERE d.deployment_id = ANY($1)",
-    )
-    .bind(ids)
-    .fetch_all(&mut *connection)
-    .await?;
-    for row in rows {
-        let accepted = match (row.try_get::<Option<Uuid>, _>("accepted_event_id")?, row.try_get("facts")?) {
-            (Some(event), Some(facts)) => Some((event, decode::<Deployment>(facts)?)),
-            _ => None,
-        };
-        let case = Case {
-            month: Month::of(row.try_get("month")?),
-            verdict_number: row.try_get::<i32, _>("verdict_number")?.cast_unsigned(),
-            traceparent: row.try_get("traceparent")?,
-            accepted,
-            signals: BTreeMap::new(),
-            decided_on: row.try_get::<Option<Vec<Uuid>>, _>("inputs")?.unwrap_or_default(),
-        };
-        cases.insert(DeploymentId::from_uuid(row.try_get("deployment_id")?), case);
-    }
-    let rows = sqlx::query(
-        "SELECT event_id, e.body, e.traceparent FROM signals JOIN events e USING (month, event_id)
-         WHERE signals.deployment_id = ANY($1)",
-    )
-    .bind(ids)
-    .fetch_all(connection)
-    .await?;
-    for row in rows {
-        let signal = decode::<Signal>(row.try_get("body")?)?;
-        if let Some(case) = cases.get_mut(&signal.deployment_id) {
-            let entry = (row.try_get("event_id")?, signal, row.try_get("traceparent")?);
-            case.signals.insert(entry.1.source, entry);
-        }
-    }
-    Ok(cases)
-}
-
-/// Reads an event that this service stored before.
-pub(super) fn decode<E: Event>(body: &[u8]) -> Result<E, sqlx::Error> {
-    E::from_protobuf(body).map_err(|malformed| sqlx::Error::Decode(Box::new(malformed)))
 }
 
 async fn insert_verdicts(
@@ -265,14 +189,18 @@ async fn insert_verdicts(
         .execute(&mut *connection)
         .await?;
     sqlx::query(
-        "UPDATE deployments SET verdict = new.verdict, verdict_number = new.number, risk = new.risk
-         FROM unnest($1::uuid[], $2::text[], $3::int[], $4::float8[]) AS new (deployment_id, verdict, number, risk)
+        "UPDATE deployments SET verdict = new.verdict, verdict_number = new.number, risk = new.risk,
+             overruled_by = new.overruled_by, review_due_at = new.review_due_at
+         FROM unnest($1::uuid[], $2::text[], $3::int[], $4::float8[], $5::text[], $6::timestamptz[])
+             AS new (deployment_id, verdict, number, risk, overruled_by, review_due_at)
          WHERE deployments.deployment_id = new.deployment_id",
     )
     .bind(decided.iter().map(|one| one.reached.deployment_id.uuid()).collect::<Vec<_>>())
     .bind(decided.iter().map(|one| one.reached.judgement.verdict.name()).collect::<Vec<_>>())
     .bind(decided.iter().map(|one| one.reached.number.cast_signed()).collect::<Vec<_>>())
     .bind(decided.iter().map(|one| one.risk).collect::<Vec<_>>())
+    .bind(decided.iter().map(Decided::overruled_by).collect::<Vec<_>>())
+    .bind(decided.iter().map(Decided::review_due).collect::<Vec<_>>())
     .execute(connection)
     .await
     .map(|_| ())
@@ -288,12 +216,13 @@ async fn insert_rows(
     let missing = |one: &Decided| array(one.reached.judgement.missing.iter().map(|missing| missing.input.name()));
     sqlx::query(
         "INSERT INTO verdicts (month, deployment_id, number, event_id, verdict, cause, policy_digest, inputs, judgement, missing,
-             reached_at)
+             reached_at, evidence_digest, overruled_by, review_due_at)
          SELECT month, deployment_id, number, event_id, verdict, cause, policy_digest, inputs::uuid[], judgement,
-             missing::text[], reached_at
+             missing::text[], reached_at, evidence_digest, overruled_by, review_due_at
          FROM unnest($1::date[], $2::uuid[], $3::int[], $4::uuid[], $5::text[], $6::text[], $7::text[], $8::text[], $9::bytea[],
-             $10::text[], $11::timestamptz[])
-             AS new (month, deployment_id, number, event_id, verdict, cause, policy_digest, inputs, judgement, missing, reached_at)",
+             $10::text[], $11::timestamptz[], $12::text[], $13::text[], $14::timestamptz[])
+             AS new (month, deployment_id, number, event_id, verdict, cause, policy_digest, inputs, judgement, missing, reached_at,
+                 evidence_digest, overruled_by, review_due_at)",
     )
     .bind(months)
     .bind(decided.iter().map(|one| one.reached.deployment_id.uuid()).collect::<Vec<_>>())
@@ -306,6 +235,9 @@ async fn insert_rows(
     .bind(decided.iter().map(|one| judgement_bytes(&one.reached.judgement)).collect::<Vec<_>>())
     .bind(decided.iter().map(missing).collect::<Vec<_>>())
     .bind(decided.iter().map(|one| one.reached.reached_at).collect::<Vec<_>>())
+    .bind(decided.iter().map(|one| one.reached.evidence_digest.as_str()).collect::<Vec<_>>())
+    .bind(decided.iter().map(Decided::overruled_by).collect::<Vec<_>>())
+    .bind(decided.iter().map(Decided::review_due).collect::<Vec<_>>())
     .execute(connection)
     .await
     .map(|_| ())

@@ -74,7 +74,7 @@ impl Store {
         ledger.append(&mut transaction, &entries).await?;
         insert_contents(&mut transaction, &fresh).await?;
         let touched: BTreeSet<Uuid> =
-            fresh.iter().filter(|one| awaits_verdict(one.event)).map(|one| one.event.deployment_id.uuid()).collect();
+            fresh.iter().filter(|one| may_decide(one.event)).map(|one| one.event.deployment_id.uuid()).collect();
         let touched: Vec<Uuid> = touched.into_iter().collect();
         let verdicts = self.decide_complete(&mut transaction, &mut ledger, locked.now, &touched).await?;
         ledger.close(&mut transaction).await?;
@@ -136,6 +136,11 @@ impl Store {
         }
         Ok(locked)
     }
+}
+
+/// Whether a verdict may follow from it.
+fn may_decide(event: &Incoming) -> bool {
+    awaits_verdict(event) || matches!(event.content, Content::Review(_))
 }
 
 /// Whether a verdict is expected because of it.

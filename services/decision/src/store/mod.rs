@@ -2,6 +2,7 @@
 
 mod answers;
 mod audit;
+mod case;
 mod contents;
 mod decide;
 mod join;

@@ -1,0 +1,229 @@
+//! A case: all that the tables hold of one deployment when it may be decided, and what the trail knows around it.
+
+use std::collections::BTreeMap;
+
+use domain::identity::sha256_hex;
+use domain::{Circumstances, Deployment, DeploymentId, Review, RiskScore, Said, Signal, Source};
+use proto::Event;
+use sqlx::{PgConnection, Row};
+use uuid::Uuid;
+
+use crate::chain::Month;
+use crate::policy::Given;
+
+/// What the tables hold of one deployment when it may be decided.
+#[derive(Debug)]
+pub(super) struct Case {
+    pub(super) month: Month,
+    pub(super) verdict_number: u32,
+    pub(super) traceparent: Option<String>,
+    /// The acceptance: its event, and the deployment without its diff.
+    pub(super) accepted: Option<(Uuid, Deployment)>,
+    /// The signals that count, by source, each with its event.
+    pub(super) signals: BTreeMap<Source, (Uuid, Signal, Option<String>)>,
+    /// What people decided, each with its event.
+    pub(super) reviews: Vec<(Uuid, Given)>,
+    pub(super) circumstances: Circumstances,
+    /// What the latest verdict rests on, and the digest of its evidence.
+    pub(super) decided_on: Vec<Uuid>,
+    pub(super) decided_on_evidence: String,
+}
+
+impl Case {
+    /// The events that a verdict reached now would rest on, sorted.
+    pub(super) fn inputs(&self) -> Vec<Uuid> {
+        let mut inputs: Vec<Uuid> = self.evidence().chain(self.reviews.iter().map(|(id, _)| *id)).collect();
+        inputs.sort_unstable();
+        inputs
+    }
+
+    fn evidence(&self) -> impl Iterator<Item = Uuid> {
+        let accepted = self.accepted.iter().map(|(id, _)| *id);
+        accepted.chain(self.signals.values().map(|(id, ..)| *id))
+    }
+
+    /// Identifies the evidence: the events that it consists of, reviews apart.
+    pub(super) fn evidence_digest(&self) -> String {
+        evidence_digest(self.evidence().collect())
+    }
+
+    pub(super) fn risk(&self) -> Option<f64> {
+        match &self.signals.get(&Source::MlScoring)?.1.said {
+            Said::Risk(RiskScore { risk, .. }) => Some(risk.probability()),
+            _ => None,
+        }
+    }
+}
+
+/// The cases of `ids`, whose rows are locked.
+pub(super) async fn load_cases(
+    connection: &mut PgConnection,
+    ids: &[Uuid],
+) -> Result<BTreeMap<DeploymentId, Case>, sqlx::Error> {
+    let mut cases: BTreeMap<DeploymentId, Case> = BTreeMap::new();
+    if ids.is_empty() {
+        return Ok(cases);
+    }
+    let rows = sqlx::query(
+        "SELECT d.deployment_id, d.month, d.verdict_number, d.traceparent, d.accepted_event_id, d.facts, v.inputs,
+             v.evidence_digest
+         FROM deployments d
+         LEFT JOIN verdicts v ON v.month = d.month AND v.deployment_id = d.deployment_id AND v.number = d.verdict_number
+         WHERE d.deployment_id = ANY($1)",
+    )
+    .bind(ids)
+    .fetch_all(&mut *connection)
+    .await?;
+    for row in rows {
+        let accepted = match (row.try_get::<Option<Uuid>, _>("accepted_event_id")?, row.try_get("facts")?) {
+            (Some(event), Some(facts)) => Some((event, decode::<Deployment>(facts)?)),
+            _ => None,
+        };
+        let case = Case {
+            month: Month::of(row.try_get("month")?),
+            verdict_number: row.try_get::<i32, _>("verdict_number")?.cast_unsigned(),
+            traceparent: row.try_get("traceparent")?,
+            accepted,
+            signals: BTreeMap::new(),
+            reviews: Vec::new(),
+            circumstances: Circumstances::default(),
+            decided_on_evidence: row.try_get::<Option<String>, _>("evidence_digest")?.unwrap_or_default(),
+            decided_on: row.try_get::<Option<Vec<Uuid>>, _>("inputs")?.unwrap_or_default(),
+        };
+        cases.insert(DeploymentId::from_uuid(row.try_get("deployment_id")?), case);
+    }
+    let rows = sqlx::query(
+        "SELECT event_id, e.body, e.traceparent FROM signals JOIN events e USING (month, event_id)
+         WHERE signals.deployment_id = ANY($1)",
+    )
+    .bind(ids)
+    .fetch_all(&mut *connection)
+    .await?;
+    for row in rows {
+        let signal = decode::<Signal>(row.try_get("body")?)?;
+        if let Some(case) = cases.get_mut(&signal.deployment_id) {
+            let entry = (row.try_get("event_id")?, signal, row.try_get("traceparent")?);
+            case.signals.insert(entry.1.source, entry);
+        }
+    }
+    load_reviews(connection, ids, &mut cases).await?;
+    load_known_findings(connection, &mut cases).await?;
+    load_reverts(connection, &mut cases).await?;
+    Ok(cases)
+}
+
+/// A review counts for a verdict that was there before the one that is reached now.
+async fn load_reviews(
+    connection: &mut PgConnection,
+    ids: &[Uuid],
+    cases: &mut BTreeMap<DeploymentId, Case>,
+) -> Result<(), sqlx::Error> {
+    let rows = sqlx::query(
+        "SELECT r.event_id, e.body, v.evidence_digest, v.policy_digest FROM reviews r JOIN events e USING (month, event_id)
+         LEFT JOIN verdicts v ON v.month = r.month AND v.deployment_id = r.deployment_id AND v.number = r.verdict_number
+         WHERE r.deployment_id = ANY($1)",
+    )
+    .bind(ids)
+    .fetch_all(connection)
+    .await?;
+    for row in rows {
+        let review = decode::<Review>(row.try_get("body")?)?;
+        let for_verdict = Option::zip(row.try_get("evidence_digest")?, row.try_get("policy_digest")?);
+        if let Some(case) = cases.get_mut(&review.deployment_id) {
+            case.reviews.push((row.try_get("event_id")?, Given { review, for_verdict }));
+        }
+    }
+    Ok(())
+}
+
+/// Findings that another deployment of the repository brought to production before.
+async fn load_known_findings(
+    connection: &mut PgConnection,
+    cases: &mut BTreeMap<DeploymentId, Case>,
+) -> Result<(), sqlx::Error> {
+    let mut wanted: Vec<(Uuid, String, String)> = Vec::new();
+    for (id, case) in &*cases {
+        let Some((_, deployment)) = &case.accepted else { continue };
+        let Some((_, Signal { said: Said::Findings(analysis), .. }, _)) = case.signals.get(&Source::StaticAnalysis)
+        else {
+            continue;
+        };
+        let repository = deployment.repository.as_str();
+        let counting = analysis.findings.iter().filter(|finding| finding.suppression.is_none());
+        wanted.extend(counting.map(|finding| (id.uuid(), repository.to_owned(), finding.fingerprint.clone())));
+    }
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let rows = sqlx::query(
+        "SELECT DISTINCT mine.deployment_id, mine.fingerprint
+         FROM unnest($1::uuid[], $2::text[], $3::text[]) AS mine (deployment_id, repository, fingerprint)
+         JOIN findings f ON f.fingerprint = mine.fingerprint AND f.deployment_id <> mine.deployment_id
+         JOIN deployments d ON d.deployment_id = f.deployment_id AND d.repository = mine.repository
+         WHERE EXISTS (SELECT FROM outcomes o WHERE o.month = f.month AND o.deployment_id = f.deployment_id)
+         ORDER BY mine.deployment_id, mine.fingerprint",
+    )
+    .bind(wanted.iter().map(|one| one.0).collect::<Vec<_>>())
+    .bind(wanted.iter().map(|one| one.1.as_str()).collect::<Vec<_>>())
+    .bind(wanted.iter().map(|one| one.2.as_str()).collect::<Vec<_>>())
+    .fetch_all(connection)
+    .await?;
+    for row in rows {
+        if let Some(case) = cases.get_mut(&DeploymentId::from_uuid(row.try_get("deployment_id")?)) {
+            case.circumstances.known_findings.push(row.try_get("fingerprint")?);
+        }
+    }
+    Ok(())
+}
+
+/// The deployment that each takes back, line by line. Only one that was in production counts: what never was there cannot be
+/// taken back, and whoever wants to have something let pass could else submit its opposite first.
+async fn load_reverts(
+    connection: &mut PgConnection,
+    cases: &mut BTreeMap<DeploymentId, Case>,
+) -> Result<(), sqlx::Error> {
+    let mut wanted: Vec<(Uuid, &str, &str)> = Vec::new();
+    for (id, case) in &*cases {
+        if let Some((_, deployment)) = &case.accepted
+            && let Some(lines) = &deployment.change.lines
+        {
+            wanted.push((id.uuid(), deployment.repository.as_str(), &lines.done));
+        }
+    }
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let rows = sqlx::query(
+        "SELECT mine.deployment_id, undone.deployment_id AS reverts
+         FROM unnest($1::uuid[], $2::text[], $3::text[]) AS mine (deployment_id, repository, done)
+         CROSS JOIN LATERAL (
+             SELECT d.deployment_id FROM deployments d
+             WHERE d.repository = mine.repository AND d.lines_undone = mine.done AND d.deployment_id <> mine.deployment_id
+                 AND EXISTS (SELECT FROM outcomes o WHERE o.month = d.month AND o.deployment_id = d.deployment_id)
+             ORDER BY d.accepted_at DESC LIMIT 1
+         ) AS undone",
+    )
+    .bind(wanted.iter().map(|one| one.0).collect::<Vec<_>>())
+    .bind(wanted.iter().map(|one| one.1).collect::<Vec<_>>())
+    .bind(wanted.iter().map(|one| one.2).collect::<Vec<_>>())
+    .fetch_all(connection)
+    .await?;
+    for row in rows {
+        if let Some(case) = cases.get_mut(&DeploymentId::from_uuid(row.try_get("deployment_id")?)) {
+            case.circumstances.reverts = Some(DeploymentId::from_uuid(row.try_get("reverts")?));
+        }
+    }
+    Ok(())
+}
+
+/// Identifies the evidence of a verdict by the events that it consists of, reviews apart.
+pub(super) fn evidence_digest(mut events: Vec<Uuid>) -> String {
+    events.sort_unstable();
+    let bytes: Vec<u8> = events.iter().flat_map(|id| *id.as_bytes()).collect();
+    sha256_hex(&bytes)
+}
+
+/// Reads an event that this service stored before.
+pub(super) fn decode<E: Event>(body: &[u8]) -> Result<E, sqlx::Error> {
+    E::from_protobuf(body).map_err(|malformed| sqlx::Error::Decode(Box::new(malformed)))
+}
