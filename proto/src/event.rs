@@ -21,6 +21,8 @@ pub const DEAD_SUBJECTS: &str = "failsafe.dead.>";
 pub const DIFFS_BUCKET: &str = "failsafe-diffs";
 /// The key-value bucket of the models that every ml-scoring replica follows.
 pub const MODELS_BUCKET: &str = "failsafe-models";
+/// The key-value bucket of the policies that every decision replica follows.
+pub const POLICIES_BUCKET: &str = "failsafe-policies";
 /// The object store bucket of repositories' histories.
 pub const HISTORY_BUCKET: &str = "failsafe-history";
 

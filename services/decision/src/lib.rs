@@ -10,6 +10,8 @@ pub mod incoming;
 pub mod policy;
 pub mod store;
 
+pub mod published;
+
 mod batch;
 mod relay;
 
@@ -41,7 +43,8 @@ const SWEEP_MAX: i64 = 100;
 pub async fn run(process: Process, config: Config) -> anyhow::Result<()> {
     let policy = config.policy()?;
     anyhow::ensure!(config.batch_max > 0, "decision.batch_max must be at least 1");
-    let Some(store) = open(&process, &config, policy).await? else { return Ok(()) };
+    let Some(store) = open(&process, &config, &policy).await? else { return Ok(()) };
+    published::begin(&process.bus, &store).await.context("cannot look for a published policy")?;
     answer(&process, &store).await?;
     process.health.set(State::Serving);
     let wake = relay::Wake::default();
@@ -49,12 +52,16 @@ pub async fn run(process: Process, config: Config) -> anyhow::Result<()> {
         batch::run(&process, &store, &config, &wake),
         relay::run(&process, &store, &wake),
         sweep(&process, &store, &config, &wake),
+        async {
+            published::follow(&process.bus, &store, &policy, &process.shutdown).await;
+            Ok(())
+        },
     )?;
     Ok(())
 }
 
 /// Opens the store, waiting for a PostgreSQL that is not there yet; `None` when the service is told to end meanwhile.
-async fn open(process: &Process, config: &Config, policy: Policy) -> anyhow::Result<Option<Store>> {
+async fn open(process: &Process, config: &Config, policy: &Policy) -> anyhow::Result<Option<Store>> {
     let settings: DatabaseSettings = process.settings.table("database")?;
     let mut told = false;
     loop {

@@ -4,17 +4,13 @@
 //! The only place that knows where published models lie. When that place is away, the last models go on.
 
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
 
 use anyhow::Context;
+use chassis::bus::stood_before;
 use chassis::{Bus, Document, Documents, Followed, Shutdown};
-use futures::StreamExt;
 use proto::event::MODELS_BUCKET;
 
 use crate::model::Model;
-
-/// How long to wait before the bucket is followed anew after it was away.
-const AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// What a published model is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,27 +67,11 @@ impl Models {
 
     /// Takes over what is published until the process is to end.
     pub(crate) async fn follow(self, bus: Bus, shutdown: Shutdown) {
-        loop {
-            tokio::select! {
-                () = shutdown.called() => return,
-                ended = self.follow_once(&bus) => {
-                    let why = ended.err().map_or_else(|| "the subscription ended".to_owned(), |error| format!("{error:#}"));
-                    tracing::warn!("published models are out of reach, the last go on: {why}");
-                }
-            }
-            tokio::select! {
-                () = shutdown.called() => return,
-                () = tokio::time::sleep(AGAIN_AFTER) => {}
-            }
-        }
-    }
-
-    async fn follow_once(&self, bus: &Bus) -> anyhow::Result<()> {
-        let mut changes = bus.documents(MODELS_BUCKET).await?.follow().await?;
-        while let Some(change) = changes.next().await {
-            self.take(&change?);
-        }
-        Ok(())
+        let take = |change: Followed| {
+            self.take(&change);
+            std::future::ready(())
+        };
+        bus.follow_documents(MODELS_BUCKET, &shutdown, take).await;
     }
 
     /// Takes over one change. A model that cannot be used changes nothing: it was written past `failsafe model publish`, or
@@ -173,30 +153,18 @@ async fn read(documents: &Documents, role: Role) -> anyhow::Result<Vec<Published
 /// When no champion is published, or the bucket is away.
 pub async fn roll_back(bus: &Bus) -> anyhow::Result<Option<Model>> {
     let documents = bus.documents(MODELS_BUCKET).await?;
-    let versions = read(&documents, Role::Champion).await?;
-    match before(&versions).context("no model is published: the replicas score with their own")? {
-        Some(model) => {
-            documents.write(Role::Champion.name(), &model.to_json()).await?;
-            Ok(Some(model.clone()))
+    let versions = documents.versions(Role::Champion.name()).await?;
+    let is_usable = |text: &str| Model::parse(text).is_ok();
+    match stood_before(&versions, is_usable).context("no model is published: the replicas score with their own")? {
+        Some(text) => {
+            documents.write(Role::Champion.name(), text).await?;
+            Ok(Some(Model::parse(text)?))
         }
         None => {
             documents.take_away(Role::Champion.name()).await?;
             Ok(None)
         }
     }
-}
-
-/// The model that stood before the latest of `versions` was first published: what came between was rolled back from.
-/// `None` when nothing is published, `Some(None)` when nothing stood before.
-fn before(versions: &[Published]) -> Option<Option<&Model>> {
-    let current = versions.last()?.model.as_ref()?;
-    let same = |version: &Published| match (&version.model, current) {
-        (Some(Ok(model)), Ok(current)) => model.basis() == current.basis(),
-        _ => false,
-    };
-    let first = versions.iter().position(same).unwrap_or(versions.len() - 1);
-    let stood = versions[..first].iter().rev().find(|version| !matches!(version.model, Some(Err(_))));
-    Some(stood.and_then(|version| version.model.as_ref()?.as_ref().ok()))
 }
 
 #[cfg(test)]
@@ -233,28 +201,5 @@ mod tests {
         models.take(&change("shadow", None));
         assert_eq!(version(&models), Model::shipped().file().version);
         assert!(models.now().shadow.is_none());
-    }
-
-    #[test]
-    fn rolling_back_goes_back_step_by_step() {
-        let published = |model: Option<Model>| Published {
-            document: Document { version: 1, written_at: OffsetDateTime::UNIX_EPOCH, text: None },
-            model: model.map(Ok),
-        };
-        let (a, b, c) = (model("a"), model("b"), model("c"));
-        let mut versions: Vec<Published> = [&a, &b, &c].map(|model| published(Some(model.clone()))).into();
-        assert_eq!(before(&versions), Some(Some(&b)));
-        versions.push(published(Some(b.clone())));
-        assert_eq!(before(&versions), Some(Some(&a)));
-        versions.push(published(Some(a.clone())));
-        assert_eq!(before(&versions), Some(None));
-        versions.push(published(None));
-        assert_eq!(before(&versions), None);
-        assert_eq!(before(&[]), None);
-        versions.push(published(Some(c)));
-        // It stood behind b before; what was rolled back from in between does not count.
-        assert_eq!(before(&versions), Some(Some(&b)));
-        versions.insert(2, Published { model: Some(Err("of a newer version".to_owned())), ..published(None) });
-        assert_eq!(before(&versions), Some(Some(&b)));
     }
 }

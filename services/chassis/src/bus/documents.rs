@@ -1,5 +1,7 @@
 //! Documents that every replica of a service follows, such as models: a key-value bucket that remembers earlier versions.
 
+use std::time::Duration;
+
 use anyhow::Context;
 use async_nats::jetstream::kv::{Entry, Operation, Store};
 use async_nats::jetstream::stream::{Config, DiscardPolicy, StorageType};
@@ -7,7 +9,10 @@ use futures::{Stream, StreamExt};
 use time::OffsetDateTime;
 
 use super::Bus;
+use crate::Shutdown;
 
+/// How long to wait before a bucket is followed anew after it was away.
+const AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// How many versions of a document are kept: the most that the server allows.
 const VERSIONS_KEPT: i64 = 64;
 
@@ -64,6 +69,36 @@ impl Bus {
         self.jetstream.get_or_create_stream(config).await.with_context(making)?;
         Ok(Documents { store: self.jetstream.get_key_value(bucket).await.with_context(making)? })
     }
+
+    /// Tells `take` every document of `bucket` as it is, then each change as it comes, until the process is to end. While the
+    /// bucket is away nothing is told, and what was told last goes on.
+    pub async fn follow_documents<F: Future<Output = ()> + Send>(
+        &self,
+        bucket: &str,
+        shutdown: &Shutdown,
+        mut take: impl FnMut(Followed) -> F + Send,
+    ) {
+        loop {
+            let following = async {
+                let mut changes = self.documents(bucket).await?.follow().await?;
+                while let Some(change) = changes.next().await {
+                    take(change?).await;
+                }
+                anyhow::Ok(())
+            };
+            tokio::select! {
+                () = shutdown.called() => return,
+                ended = following => {
+                    let why = ended.err().map_or_else(|| "the subscription ended".to_owned(), |error| format!("{error:#}"));
+                    tracing::warn!("the bucket {bucket} is out of reach, what it told last goes on: {why}");
+                }
+            }
+            tokio::select! {
+                () = shutdown.called() => return,
+                () = tokio::time::sleep(AGAIN_AFTER) => {}
+            }
+        }
+    }
 }
 
 impl Documents {
@@ -114,7 +149,44 @@ impl Documents {
     }
 }
 
+/// What stood before the latest of `versions` was first written: what came between was rolled back from. Versions that are not
+/// usable are passed over. `None` when nothing is written now, `Some(None)` when nothing stood before.
+#[must_use]
+pub fn stood_before(versions: &[Document], is_usable: impl Fn(&str) -> bool) -> Option<Option<&str>> {
+    let current = versions.last()?.text.as_deref()?;
+    let first = versions.iter().position(|version| version.text.as_deref() == Some(current))?;
+    let stood = versions[..first].iter().rev().find(|version| version.text.as_deref().is_none_or(&is_usable));
+    Some(stood.and_then(|version| version.text.as_deref()))
+}
+
 fn document(entry: &Entry) -> Document {
     let text = (entry.operation == Operation::Put).then(|| String::from_utf8_lossy(&entry.value).into_owned());
     Document { version: entry.revision, written_at: entry.created, text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rolling_back_goes_back_step_by_step() {
+        let written = |text: Option<&str>| Document {
+            version: 1,
+            written_at: OffsetDateTime::UNIX_EPOCH,
+            text: text.map(str::to_owned),
+        };
+        let before = |texts: &[Option<&str>]| {
+            let versions: Vec<Document> = texts.iter().map(|text| written(*text)).collect();
+            stood_before(&versions, |text| text != "unusable").map(|text| text.map(str::to_owned))
+        };
+        let of = |text: &str| Some(Some(text.to_owned()));
+        assert_eq!(before(&[Some("a"), Some("b"), Some("c")]), of("b"));
+        assert_eq!(before(&[Some("a"), Some("b"), Some("c"), Some("b")]), of("a"));
+        assert_eq!(before(&[Some("a"), Some("b"), Some("c"), Some("b"), Some("a")]), Some(None));
+        assert_eq!(before(&[Some("a"), None]), None);
+        assert_eq!(before(&[]), None);
+        // It stood behind b before; what was rolled back from in between does not count.
+        assert_eq!(before(&[Some("a"), Some("b"), Some("c"), Some("b"), Some("a"), None, Some("c")]), of("b"));
+        assert_eq!(before(&[Some("a"), Some("b"), Some("unusable"), Some("c")]), of("b"));
+    }
 }

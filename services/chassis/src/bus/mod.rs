@@ -23,7 +23,7 @@ use async_nats::jetstream::object_store::ObjectStore;
 
 pub use ask::{Ask, Refusal, RefusalCode};
 pub use delivery::Delivery;
-pub use documents::{Document, Documents, Followed};
+pub use documents::{Document, Documents, Followed, stood_before};
 pub use objects::{Objects, Stored};
 pub use publish::Outgoing;
 pub use serve::Handler;

@@ -1,16 +1,16 @@
 //! Reaching verdicts within a transaction that holds the rows of the deployments.
 
-use domain::{Cause, DeploymentId, Reached, Signal};
+use domain::{Cause, DeploymentId, Judgement, Reached, Signal};
 use proto::{Event, judgement_bytes};
 use sqlx::{PgConnection, Row};
 use time::{Date, OffsetDateTime};
 use uuid::Uuid;
 
-use super::Store;
 use super::case::{Case, load_cases};
 use super::ledger::Ledger;
+use super::{Policies, Store};
 use crate::chain::{Entry, Month};
-use crate::policy::{Given, Inputs, Policy};
+use crate::policy::{Given, Inputs};
 
 /// A verdict ready to be stored.
 struct Decided {
@@ -19,6 +19,8 @@ struct Decided {
     inputs: Vec<Uuid>,
     traceparent: Option<String>,
     risk: Option<f64>,
+    /// What the candidate policy says, and its digest.
+    shadow: Option<(String, Judgement)>,
 }
 
 impl Decided {
@@ -96,9 +98,9 @@ impl Store {
             return Ok(0);
         }
         let now = OffsetDateTime::now_utc();
-        let policy = self.policy();
+        let policies = self.policies();
         let decided: Vec<Decided> =
-            cases.into_iter().map(|(id, case, cause)| judge(&policy, id, case, cause, now)).collect();
+            cases.into_iter().map(|(id, case, cause)| judge(&policies, id, case, cause, now)).collect();
         insert_verdicts(connection, ledger, stored_at, &decided).await?;
         for one in &decided {
             tracing::info!(
@@ -118,7 +120,7 @@ impl Store {
     }
 }
 
-fn judge(policy: &Policy, deployment_id: DeploymentId, case: Case, cause: Cause, now: OffsetDateTime) -> Decided {
+fn judge(policies: &Policies, deployment_id: DeploymentId, case: Case, cause: Cause, now: OffsetDateTime) -> Decided {
     let (month, inputs, evidence_digest, risk) = (case.month, case.inputs(), case.evidence_digest(), case.risk());
     // The verdict continues the trace of what came last, or of the deployment's first word.
     let latest = case.signals.values().max_by_key(|(_, signal, _)| signal.raised_at);
@@ -126,19 +128,21 @@ fn judge(policy: &Policy, deployment_id: DeploymentId, case: Case, cause: Cause,
     let signals: Vec<Signal> = case.signals.into_values().map(|(_, signal, _)| signal).collect();
     let reviews: Vec<Given> = case.reviews.into_iter().map(|(_, given)| given).collect();
     let deployment = case.accepted.map(|(_, deployment)| deployment);
-    let judgement = policy.judge(Inputs {
+    let inputs_of_policy = Inputs {
         deployment: deployment.as_ref(),
         signals: &signals,
         reviews: &reviews,
         evidence_digest: &evidence_digest,
         circumstances: &case.circumstances,
         at: now,
-    });
+    };
+    let judgement = policies.active.judge(inputs_of_policy);
+    let shadow = policies.shadow.as_ref().map(|shadow| (shadow.stamp().digest.clone(), shadow.judge(inputs_of_policy)));
     let reached = Reached {
         deployment_id,
         number: case.verdict_number + 1,
         judgement,
-        policy: policy.stamp().clone(),
+        policy: policies.active.stamp().clone(),
         cause,
         reached_at: now,
         deployment,
@@ -146,7 +150,7 @@ fn judge(policy: &Policy, deployment_id: DeploymentId, case: Case, cause: Cause,
         evidence_digest,
         circumstances: case.circumstances,
     };
-    Decided { month, reached, inputs, traceparent, risk }
+    Decided { month, reached, inputs, traceparent, risk, shadow }
 }
 
 async fn insert_verdicts(
@@ -183,6 +187,7 @@ async fn insert_verdicts(
         .collect();
     ledger.append(connection, &entries).await?;
     insert_rows(connection, decided, &months, &ids).await?;
+    insert_shadows(connection, decided).await?;
     sqlx::query("INSERT INTO outbox (month, event_id) SELECT * FROM unnest($1::date[], $2::uuid[])")
         .bind(&months)
         .bind(&ids)
@@ -238,6 +243,30 @@ async fn insert_rows(
     .bind(decided.iter().map(|one| one.reached.evidence_digest.as_str()).collect::<Vec<_>>())
     .bind(decided.iter().map(Decided::overruled_by).collect::<Vec<_>>())
     .bind(decided.iter().map(Decided::review_due).collect::<Vec<_>>())
+    .execute(connection)
+    .await
+    .map(|_| ())
+}
+
+async fn insert_shadows(connection: &mut PgConnection, decided: &[Decided]) -> Result<(), sqlx::Error> {
+    let rows: Vec<(&Decided, &str, &Judgement)> = decided
+        .iter()
+        .filter_map(|one| one.shadow.as_ref().map(|(digest, said)| (one, digest.as_str(), said)))
+        .collect();
+    if rows.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(
+        "INSERT INTO shadow_verdicts (month, deployment_id, number, policy_digest, verdict, judgement, reached_at)
+         SELECT * FROM unnest($1::date[], $2::uuid[], $3::int[], $4::text[], $5::text[], $6::bytea[], $7::timestamptz[])",
+    )
+    .bind(rows.iter().map(|(one, ..)| one.month.first_day()).collect::<Vec<_>>())
+    .bind(rows.iter().map(|(one, ..)| one.reached.deployment_id.uuid()).collect::<Vec<_>>())
+    .bind(rows.iter().map(|(one, ..)| one.reached.number.cast_signed()).collect::<Vec<_>>())
+    .bind(rows.iter().map(|(_, digest, _)| *digest).collect::<Vec<_>>())
+    .bind(rows.iter().map(|(.., said)| said.verdict.name()).collect::<Vec<_>>())
+    .bind(rows.iter().map(|(.., said)| judgement_bytes(said)).collect::<Vec<_>>())
+    .bind(rows.iter().map(|(one, ..)| one.reached.reached_at).collect::<Vec<_>>())
     .execute(connection)
     .await
     .map(|_| ())

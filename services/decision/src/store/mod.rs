@@ -34,8 +34,15 @@ static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations");
 #[derive(Clone, Debug)]
 pub struct Store {
     pool: PgPool,
-    policy: Arc<RwLock<Policy>>,
+    policies: Arc<RwLock<Policies>>,
     deadline: Duration,
+}
+
+/// The policy that decides, and a candidate beside it.
+#[derive(Clone, Debug)]
+pub(crate) struct Policies {
+    pub(crate) active: Policy,
+    pub(crate) shadow: Option<Policy>,
 }
 
 impl Store {
@@ -55,7 +62,8 @@ impl Store {
         } else {
             check_migrated(&pool).await?;
         }
-        let store = Self { pool, policy: Arc::new(RwLock::new(policy.clone())), deadline };
+        let store =
+            Self { pool, policies: Arc::new(RwLock::new(Policies { active: policy.clone(), shadow: None })), deadline };
         store.make_months().await.context("cannot make the month's tables")?;
         store.decide_by(policy).await.context("cannot store the policy")?;
         Ok(store)
@@ -72,7 +80,12 @@ impl Store {
     /// The policy that decides now.
     #[must_use]
     pub fn policy(&self) -> Policy {
-        self.policy.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.policies().active
+    }
+
+    pub(crate) fn policies(&self) -> Policies {
+        // A writer only assigns: what it leaves is whole whatever happened to it.
+        self.policies.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Decides by `policy` from now on. It is stored first, so that its verdicts can always be reached again.
@@ -80,15 +93,32 @@ impl Store {
     /// # Errors
     /// When PostgreSQL is away; then the policy before it stays.
     pub async fn decide_by(&self, policy: Policy) -> Result<(), sqlx::Error> {
+        self.remember(&policy).await?;
+        self.policies.write().unwrap_or_else(PoisonError::into_inner).active = policy;
+        Ok(())
+    }
+
+    /// Has `policy` tried beside the active one from now on, or nothing.
+    ///
+    /// # Errors
+    /// When PostgreSQL is away; then the candidate before it stays.
+    pub async fn shadow_by(&self, policy: Option<Policy>) -> Result<(), sqlx::Error> {
+        if let Some(policy) = &policy {
+            self.remember(policy).await?;
+        }
+        self.policies.write().unwrap_or_else(PoisonError::into_inner).shadow = policy;
+        Ok(())
+    }
+
+    async fn remember(&self, policy: &Policy) -> Result<(), sqlx::Error> {
         let stamp = policy.stamp();
         sqlx::query("INSERT INTO policies (digest, version, body) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING")
             .bind(&stamp.digest)
             .bind(&stamp.version)
             .bind(policy.text())
             .execute(&self.pool)
-            .await?;
-        *self.policy.write().unwrap_or_else(PoisonError::into_inner) = policy;
-        Ok(())
+            .await
+            .map(|_| ())
     }
 }
 
