@@ -14,6 +14,7 @@ mod layers;
 mod model;
 mod people;
 mod pipeline;
+mod policy;
 mod program;
 mod refusals;
 mod scan;

@@ -1,8 +1,9 @@
 //! Reviews and outcomes.
 
 use domain::{Outcome, Review};
+use time::OffsetDateTime;
 
-use super::{deployment_id, enums, required_text, required_time, timestamp};
+use super::{deployment_id, enums, optional_time, required_text, required_time, timestamp};
 use crate::{Malformed, v1};
 
 pub(crate) fn review_to(review: &Review) -> v1::ReviewRecorded {
@@ -66,4 +67,68 @@ pub(crate) fn outcome_from(message: v1::OutcomeRecorded) -> Result<Outcome, Malf
         reporter: required_text("reporter", message.reporter)?,
         occurred_at: required_time("occurred_at", message.occurred_at)?,
     })
+}
+
+impl v1::ReviewDeploymentRequest {
+    /// The review that it asks for, given at `reviewed_at`.
+    ///
+    /// # Errors
+    /// Every field that is wrong.
+    pub fn at(self, reviewed_at: OffsetDateTime) -> Result<Review, Vec<Malformed>> {
+        let id = deployment_id(&self.deployment_id);
+        let decision = enums::decision_from("decision", self.decision);
+        let (reviewer, why) = (said("reviewer", self.reviewer), said("why", self.why));
+        match (id, decision, reviewer, why) {
+            (Ok(deployment_id), Ok(decision), Ok(reviewer), Ok(why)) => Ok(Review {
+                deployment_id,
+                verdict_number: self.verdict_number,
+                decision,
+                reviewer,
+                why,
+                reviewed_at,
+                evidence_digest: self.evidence_digest,
+                policy_digest: self.policy_digest,
+            }),
+            (id, decision, reviewer, why) => {
+                Err([id.err(), decision.err(), reviewer.err(), why.err()].into_iter().flatten().collect())
+            }
+        }
+    }
+}
+
+impl v1::RecordOutcomeRequest {
+    /// The outcome that it tells; it happened at `now` where it does not say.
+    ///
+    /// # Errors
+    /// Every field that is wrong.
+    pub fn at(self, now: OffsetDateTime) -> Result<Outcome, Vec<Malformed>> {
+        let id = deployment_id(&self.deployment_id);
+        let kind = enums::outcome_from("kind", self.kind);
+        let reporter = said("reporter", self.reporter);
+        let occurred_at = optional_time("occurred_at", self.occurred_at);
+        match (id, kind, reporter, occurred_at) {
+            (Ok(deployment_id), Ok(kind), Ok(reporter), Ok(occurred_at)) => Ok(Outcome {
+                deployment_id,
+                kind,
+                detail: self.detail,
+                reporter,
+                occurred_at: occurred_at.unwrap_or(now),
+            }),
+            (id, kind, reporter, occurred_at) => {
+                Err([id.err(), kind.err(), reporter.err(), occurred_at.err()].into_iter().flatten().collect())
+            }
+        }
+    }
+}
+
+/// Longest name or reason, in characters.
+const SAID_CHARS_MAX: usize = 2_000;
+
+/// A text that somebody has to have written.
+fn said(field: &str, text: String) -> Result<String, Malformed> {
+    let text = required_text(field, text.trim().to_owned())?;
+    if text.chars().count() > SAID_CHARS_MAX {
+        return Err(Malformed::new(field, format!("must have at most {SAID_CHARS_MAX} characters")));
+    }
+    Ok(text)
 }

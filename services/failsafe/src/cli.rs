@@ -3,6 +3,8 @@
 mod bus;
 mod history;
 mod model;
+mod policy;
+mod records;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -14,6 +16,8 @@ use proto::v1;
 pub(crate) use bus::Bus;
 pub(crate) use history::{Git, History, HistoryImport, HistoryRows};
 pub(crate) use model::{Drift, Evaluate, FeaturesFormat, Model, Publish, Show, Train};
+pub(crate) use policy::{Policy, PublishPolicy, VariablesFormat};
+pub(crate) use records::{Outcome, Review};
 
 /// FailSafe decides whether a deployment may go to production.
 ///
@@ -41,6 +45,11 @@ pub(crate) enum Command {
     Status(One),
     /// Show how one deployment was explained, and have it explained once more.
     Explain(Explain),
+    /// Approve or reject a deployment, or let it out in an emergency: a new verdict follows.
+    #[command(after_help = EXIT_CODES)]
+    Review(Review),
+    /// Tell what happened to a deployment in production.
+    Outcome(Outcome),
     /// List deployments, newest first.
     List(List),
     /// Follow one deployment until it is explained: each stage as it happens.
@@ -57,13 +66,26 @@ pub(crate) enum Command {
     /// Work with the model of the risk.
     #[command(subcommand)]
     Model(Model),
+    /// Work with the policy: the rules by which verdicts are reached.
+    #[command(subcommand)]
+    Policy(Policy),
 }
 
 impl Command {
     /// Whether its exit code is an answer: then 1 and 2 mean something, and a failure exits with another code.
     pub(crate) const fn is_question(&self) -> bool {
         let drift = matches!(self, Self::Model(Model::Drift(_)));
-        drift || matches!(self, Self::Submit(_) | Self::Status(_) | Self::Explain(_) | Self::List(_) | Self::Watch(_))
+        drift
+            || matches!(
+                self,
+                Self::Submit(_)
+                    | Self::Status(_)
+                    | Self::Explain(_)
+                    | Self::Review(_)
+                    | Self::Outcome(_)
+                    | Self::List(_)
+                    | Self::Watch(_)
+            )
     }
 }
 

@@ -99,6 +99,40 @@ impl Client {
         }
     }
 
+    /// Records a review, and gives what is known once the verdict that follows from it is there.
+    pub(crate) async fn review(
+        &mut self,
+        request: v1::ReviewDeploymentRequest,
+        limit: Duration,
+    ) -> anyhow::Result<v1::GetDeploymentResponse> {
+        let deployment_id = request.deployment_id.clone();
+        let until = Instant::now() + limit;
+        let reviewed = self.0.review_deployment(limited(request)).await;
+        let number = reviewed.map_err(|status| in_words(&status))?.into_inner().verdict_number;
+        loop {
+            let found = self.get(&deployment_id).await?;
+            if found.verdicts.first().is_some_and(|latest| latest.number > number) {
+                return Ok(found);
+            }
+            anyhow::ensure!(
+                Instant::now() < until,
+                "the review is recorded, and no verdict followed within {} s: `{} status {deployment_id}` shows it when it is there",
+                limit.as_secs(),
+                program()
+            );
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// Records an outcome.
+    pub(crate) async fn outcome(
+        &mut self,
+        request: v1::RecordOutcomeRequest,
+    ) -> anyhow::Result<v1::RecordOutcomeResponse> {
+        let recorded = self.0.record_outcome(limited(request)).await;
+        recorded.map(tonic::Response::into_inner).map_err(|status| in_words(&status))
+    }
+
     /// A page of deployments.
     pub(crate) async fn list(
         &mut self,
@@ -168,7 +202,7 @@ fn in_words(status: &Status) -> anyhow::Error {
         return anyhow!("refused: {}", fields.collect::<Vec<_>>().join("; "));
     }
     match status.code() {
-        Code::NotFound | Code::InvalidArgument => anyhow!("{}", status.message()),
+        Code::NotFound | Code::InvalidArgument | Code::FailedPrecondition => anyhow!("{}", status.message()),
         code => anyhow!("{} ({})", status.message(), code.description()),
     }
 }

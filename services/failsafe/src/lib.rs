@@ -10,8 +10,10 @@ mod demo;
 mod engine;
 mod history;
 mod model;
+mod policy;
 mod progress;
 mod questions;
+mod records;
 mod report;
 mod rules;
 mod scan;
@@ -49,7 +51,9 @@ pub fn main() -> ExitCode {
             let is_wrong = error.use_stderr();
             // Nobody is left to tell when this fails.
             let _ = error.print();
-            let is_scan = std::env::args_os().nth(1).is_some_and(|command| command == "scan" || command == "rules");
+            let is_scan = std::env::args_os()
+                .nth(1)
+                .is_some_and(|command| command == "scan" || command == "rules" || command == "policy");
             let on_failure = if is_scan { SCAN_TROUBLE } else { TROUBLE };
             return if is_wrong { ExitCode::from(on_failure) } else { ExitCode::SUCCESS };
         }
@@ -62,7 +66,7 @@ pub fn main() -> ExitCode {
         }
     };
     let on_failure = match &cli.command {
-        Command::Scan(_) | Command::Rules(_) => SCAN_TROUBLE,
+        Command::Scan(_) | Command::Rules(_) | Command::Policy(_) => SCAN_TROUBLE,
         command if command.is_question() => TROUBLE,
         _ => 1,
     };
@@ -85,12 +89,15 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Submit(options) => questions::submit(options).await,
         Command::Status(options) => questions::status(options).await,
         Command::Explain(options) => questions::explain(options).await,
+        Command::Review(options) => records::review(options).await,
+        Command::Outcome(options) => records::outcome(options).await,
         Command::List(options) => questions::list(options).await,
         Command::Watch(options) => questions::watch(options).await,
         Command::Scan(options) => scan::run(&options),
         Command::Rules(command) => rules::run(&command),
         Command::History(command) => history::run(&command).await.map(|()| ExitCode::SUCCESS),
         Command::Model(command) => model::run(&command).await,
+        Command::Policy(command) => policy::run(&command).await,
     }
 }
 

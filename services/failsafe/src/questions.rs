@@ -67,7 +67,11 @@ pub(crate) async fn status(options: One) -> anyhow::Result<ExitCode> {
     answer(&known, None, options.asking.output)
 }
 
-fn answer(known: &v1::GetDeploymentResponse, times: Option<Times>, output: Output) -> anyhow::Result<ExitCode> {
+pub(crate) fn answer(
+    known: &v1::GetDeploymentResponse,
+    times: Option<Times>,
+    output: Output,
+) -> anyhow::Result<ExitCode> {
     match output {
         Output::Json => json("GetDeploymentResponse", known),
         Output::Text => say(&report::deployment(known, times, Style::of_stdout())),
@@ -131,7 +135,7 @@ pub(crate) async fn watch(options: One) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn json<M: Message>(message: &str, value: &M) {
+pub(crate) fn json<M: Message>(message: &str, value: &M) {
     say(&format!("{:#}", proto::to_json(&format!("failsafe.v1.{message}"), value)));
 }
 

@@ -1,12 +1,13 @@
 //! The gRPC front door: takes submissions, answers questions, shows a deployment's stages as they happen, and tells how all
 //! services are.
 //!
-//! Publishes `deployment.submitted` and `explanation.requested`; asks decision `get_deployment` and `list_deployments`; reads every event of a watched
+//! Publishes `deployment.submitted`, `explanation.requested`, `review.recorded` and `outcome.recorded`; asks decision `get_deployment` and `list_deployments`; reads every event of a watched
 //! deployment in passing. It keeps no state, so any number of gateways can run. It must not know how anything is judged.
 
 mod call;
 mod config;
 mod health;
+mod records;
 mod service;
 mod status;
 mod story;

@@ -37,7 +37,7 @@ impl Deployments {
     }
 
     /// Asks the audit trail. Without a connection it is said at once: a question is cheap to repeat.
-    async fn ask<Q: Question>(&self, question: &Q) -> Result<Response<Q::Answer>, Status> {
+    pub(crate) async fn ask<Q: Question>(&self, question: &Q) -> Result<Response<Q::Answer>, Status> {
         self.must_be_connected()?;
         self.bus.ask(question).await.map(Response::new).map_err(|ask| {
             let status = status::unanswered(&ask);
@@ -45,6 +45,15 @@ impl Deployments {
                 tracing::warn!("cannot ask the audit trail: {ask}");
             }
             status
+        })
+    }
+
+    /// Puts an event into the stream; `what` names it in the log when that cannot be done.
+    pub(crate) async fn publish(&self, outgoing: &Outgoing, what: &str) -> Result<(), Status> {
+        self.must_be_connected()?;
+        self.bus.publish(outgoing).await.map_err(|error| {
+            tracing::warn!("cannot publish {what}: {error:#}");
+            status::bus_away()
         })
     }
 
@@ -141,6 +150,20 @@ impl DeploymentService for Deployments {
         let outgoing = Outgoing::new(&request);
         self.bus.publish(&outgoing).await.map_err(away)?;
         Ok(Response::new(v1::ExplainDeploymentResponse { request_id: outgoing.message_id }))
+    }
+
+    async fn review_deployment(
+        &self,
+        request: Request<v1::ReviewDeploymentRequest>,
+    ) -> Result<Response<v1::ReviewDeploymentResponse>, Status> {
+        self.review(request.into_inner()).await.map(Response::new)
+    }
+
+    async fn record_outcome(
+        &self,
+        request: Request<v1::RecordOutcomeRequest>,
+    ) -> Result<Response<v1::RecordOutcomeResponse>, Status> {
+        self.outcome(request.into_inner()).await.map(Response::new)
     }
 
     async fn list_deployments(

@@ -93,6 +93,19 @@ pub(crate) fn not_found(message: &str) -> Status {
     Status::with_error_details(Code::NotFound, message, details)
 }
 
+/// What was reviewed is not what is in force any more.
+pub(crate) fn outdated(message: &str) -> Status {
+    let details = ErrorDetails::with_error_info("VERDICT_SUPERSEDED", DOMAIN, NO_METADATA);
+    Status::with_error_details(Code::FailedPrecondition, message, details)
+}
+
+/// A request has fields that cannot be read.
+pub(crate) fn all_malformed(malformed: Vec<Malformed>) -> Status {
+    let violations: Vec<FieldViolation> =
+        malformed.into_iter().map(|one| FieldViolation::new(one.field, one.problem)).collect();
+    invalid(&violations)
+}
+
 /// What tonic says of a request that it could not read becomes what a client can act on: that the request is too long is no
 /// `OUT_OF_RANGE`, and that it is no message of ours is not our internal error. No call of ours answers with these two codes.
 pub(crate) fn of_unread(status: Status, bytes_max: usize) -> Status {

@@ -1,0 +1,68 @@
+//! What can be typed about the policy.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+
+use super::Bus;
+
+const CHECK_EXIT_CODES: &str = "Exit codes:\n  0  it is sound\n  1  it is not\n  2  an error";
+const TEST_EXIT_CODES: &str = "Exit codes:\n  0  every case holds\n  1  one does not\n  2  an error";
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Policy {
+    /// Read a policy and tell every mistake in it, with its line.
+    #[command(after_help = CHECK_EXIT_CODES)]
+    Check {
+        /// The policy, in TOML; deploy/policy.md is the manual.
+        #[arg(value_name = "FILE")]
+        policy: PathBuf,
+    },
+    /// Try cases on a policy: given these signals, expect this verdict and these reasons.
+    #[command(after_help = TEST_EXIT_CODES)]
+    Test {
+        /// Files of cases, in TOML.
+        #[arg(value_name = "CASES", required = true)]
+        cases: Vec<PathBuf>,
+        /// The policy; the one that FailSafe comes with unless named.
+        #[arg(long, value_name = "FILE")]
+        policy: Option<PathBuf>,
+    },
+    /// Print the policy that FailSafe comes with: the place to start your own from.
+    Default,
+    /// Print what conditions can speak of: each variable with its type.
+    Variables {
+        /// How the table is printed.
+        #[arg(long, value_enum, default_value_t = VariablesFormat::Text)]
+        format: VariablesFormat,
+    },
+    /// Have every running decision service decide by a policy, within a second and without a restart.
+    Publish(PublishPolicy),
+    /// Go back to the policy that was published before; where there was none, to the services' own.
+    Rollback(Bus),
+    /// List what was published, the latest last.
+    Published(Bus),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum VariablesFormat {
+    /// For a terminal.
+    Text,
+    /// The table in the manual.
+    Markdown,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct PublishPolicy {
+    /// The policy, in TOML.
+    #[arg(value_name = "FILE", required_unless_present = "none")]
+    pub(crate) policy: Option<PathBuf>,
+    /// Let it decide in the shadow of the active one: its verdicts are stored to be compared, and never acted on.
+    #[arg(long)]
+    pub(crate) shadow: bool,
+    /// Instead of a policy publish none: no shadow, or the services' own policy.
+    #[arg(long, conflicts_with = "policy")]
+    pub(crate) none: bool,
+    #[command(flatten)]
+    pub(crate) bus: Bus,
+}

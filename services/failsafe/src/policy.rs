@@ -1,0 +1,209 @@
+//! `failsafe policy`: reading, trying and publishing the rules by which verdicts are reached.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Context, anyhow};
+use decision::policy::{self, Policy, cases};
+use decision::published::{self, Published, Role};
+
+use crate::cli;
+use crate::terminal::{Look, Sheet, Style, safe, say};
+
+/// Does what the command says.
+pub(crate) async fn run(command: &cli::Policy) -> anyhow::Result<ExitCode> {
+    match command {
+        cli::Policy::Check { policy } => return check(policy),
+        cli::Policy::Test { cases, policy } => return test(cases, policy.as_deref()),
+        cli::Policy::Default => say(policy::DEFAULT.trim_end()),
+        cli::Policy::Variables { format } => variables(*format),
+        cli::Policy::Publish(options) => publish(options).await?,
+        cli::Policy::Rollback(bus) => match published::roll_back(&bus.connect().await?).await? {
+            Some(policy) => say(&format!("{} decides again.", named(&policy))),
+            None => say("There was none before: every decision service decides by its own policy again."),
+        },
+        cli::Policy::Published(bus) => list(bus).await?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The policy in the file `path`.
+///
+/// # Errors
+/// When it cannot be read, or every mistake in it with its line.
+pub(crate) fn read(path: &Path) -> anyhow::Result<Policy> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    Policy::parse(&text).map_err(|mistakes| anyhow!("{}", told(path, &mistakes)))
+}
+
+fn told(path: &Path, mistakes: &policy::Mistakes) -> String {
+    let lines: Vec<String> =
+        mistakes.0.iter().map(|one| format!("{}:{}: {}", path.display(), one.line, one.message)).collect();
+    lines.join("\n")
+}
+
+fn named(policy: &Policy) -> String {
+    let stamp = policy.stamp();
+    format!("{} ({})", stamp.version, &stamp.digest[..12])
+}
+
+fn check(path: &Path) -> anyhow::Result<ExitCode> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    match Policy::parse(&text) {
+        Ok(policy) => {
+            say(&format!("{} is sound: policy {}, {} rules", path.display(), named(&policy), policy.rules().count()));
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(mistakes) => {
+            say(&safe(&told(path, &mistakes)));
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}
+
+/// Tries every case; exits 0 when all hold.
+fn test(files: &[std::path::PathBuf], policy: Option<&Path>) -> anyhow::Result<ExitCode> {
+    let policy = policy.map(read).transpose()?.unwrap_or_default();
+    let (mut tried, mut failed) = (0, 0);
+    for file in files {
+        let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+        for case in cases::parse(&text).map_err(|mistakes| anyhow!("{}", told(file, &mistakes)))? {
+            let outcome = case.try_with(&policy);
+            tried += 1;
+            let state = if outcome.wrong.is_empty() { "ok" } else { "FAILED" };
+            say(&format!("{state:<6}  {:<6}  {}", outcome.judgement.verdict, safe(&case.name)));
+            if outcome.wrong.is_empty() {
+                continue;
+            }
+            failed += 1;
+            for wrong in &outcome.wrong {
+                say(&format!("        {}:{}: {}", file.display(), case.line, safe(wrong)));
+            }
+            for reason in &outcome.judgement.reasons {
+                say(&format!("        {}: {}", reason.rule, safe(&reason.message)));
+            }
+        }
+    }
+    say(&format!("{tried} cases, {failed} failed, by policy {}", named(&policy)));
+    Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn variables(format: cli::VariablesFormat) {
+    if format == cli::VariablesFormat::Markdown {
+        println!("| variable | type | what it is |\n| --- | --- | --- |");
+    }
+    for (name, of, what) in policy::variables() {
+        match format {
+            cli::VariablesFormat::Text => say(&format!("{name:<26}  {of:<30}  {what}")),
+            cli::VariablesFormat::Markdown => println!("| `{name}` | {of} | {what} |"),
+        }
+    }
+}
+
+async fn publish(options: &cli::PublishPolicy) -> anyhow::Result<()> {
+    let role = if options.shadow { Role::Shadow } else { Role::Active };
+    let Some(path) = options.policy.as_deref() else {
+        published::withdraw(&options.bus.connect().await?, role).await?;
+        say(match role {
+            Role::Active => "No policy is published any more: every decision service decides by its own.",
+            Role::Shadow => "Nothing decides in the shadow of the active policy any more.",
+        });
+        return Ok(());
+    };
+    let policy = read(path)?;
+    let version = published::publish(&options.bus.connect().await?, role, &policy).await?;
+    say(&format!(
+        "{} is published as version {version}: every running decision service {} within a second.",
+        named(&policy),
+        match role {
+            Role::Active => "decides by it",
+            Role::Shadow => "stores its verdicts beside the active policy's",
+        }
+    ));
+    Ok(())
+}
+
+/// Prints every version of both roles that is kept.
+async fn list(options: &cli::Bus) -> anyhow::Result<()> {
+    let bus = options.connect().await?;
+    let mut sheet = Sheet::new(Style::of_stdout());
+    let mut any = false;
+    for role in Role::ALL {
+        let versions = published::versions(&bus, role).await?;
+        for (index, version) in versions.iter().enumerate() {
+            any = true;
+            row(&mut sheet, role, version, index + 1 == versions.len());
+        }
+    }
+    say(&if any {
+        sheet.into_text()
+    } else {
+        "Nothing was published: every decision service decides by its own policy.".to_owned()
+    });
+    Ok(())
+}
+
+fn row(sheet: &mut Sheet, role: Role, version: &Published, latest: bool) {
+    let look = if latest { Look::Plain } else { Look::Dim };
+    let at = version.document.written_at.replace_nanosecond(0).unwrap_or(version.document.written_at);
+    let (policy, about) = match &version.policy {
+        Some(Ok(policy)) => (named(policy), format!("{} rules", policy.rules().count())),
+        Some(Err(mistakes)) => ("unusable".to_owned(), mistakes.to_string()),
+        None => ("none".to_owned(), String::new()),
+    };
+    sheet.row(&[
+        (look, &format!("{:>4}", version.document.version)),
+        (look, &format!("{} {:02}:{:02}:{:02}", at.date(), at.hour(), at.minute(), at.second())),
+        (look, &format!("{:<6}", role.name())),
+        (look, &policy),
+        (Look::Dim, &about),
+    ]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DEPLOY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy");
+
+    #[test]
+    fn the_manual_lists_every_variable_as_it_is() {
+        let manual = std::fs::read_to_string(format!("{DEPLOY}/policy.md")).unwrap();
+        for (name, of, what) in policy::variables() {
+            let row = format!("| `{name}` | {of} | {what} |");
+            assert!(manual.contains(&row), "deploy/policy.md lacks the row {row}");
+        }
+        let rows = manual.lines().filter(|line| line.starts_with("| `") && line.matches('|').count() == 4).count();
+        assert_eq!(rows, policy::variables().count(), "a variable that is no more is in deploy/policy.md");
+    }
+
+    #[test]
+    fn the_pieces_of_the_manual_make_a_policy_and_its_case_can_be_read() {
+        let manual = std::fs::read_to_string(format!("{DEPLOY}/policy.md")).unwrap();
+        let mut pieces = manual.split("```toml\n").skip(1).filter_map(|piece| piece.split("```").next());
+        // Keys that stand before the tables of their piece come first in the whole.
+        let (mut keys, mut tables, mut cases) = (String::new(), String::new(), String::new());
+        for piece in pieces.by_ref() {
+            if piece.starts_with("[[case]]") {
+                cases.push_str(piece);
+                continue;
+            }
+            let table = piece.find("\n[").map_or(0, |at| at + 1);
+            let table = if piece.starts_with('[') { 0 } else { table };
+            keys.push_str(&piece[..table]);
+            tables.push_str(&piece[table..]);
+        }
+        let policy = Policy::parse(&format!("{keys}{tables}")).unwrap();
+        assert_eq!(policy.rules().collect::<Vec<_>>(), ["risk.review", "freeze"]);
+        assert_eq!(cases::parse(&cases).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn the_sample_cases_hold_under_the_default_policy() {
+        let text = std::fs::read_to_string(format!("{DEPLOY}/policy.cases.toml")).unwrap();
+        for case in cases::parse(&text).unwrap() {
+            let tried = case.try_with(&Policy::default());
+            assert_eq!(tried.wrong, Vec::<String>::new(), "{}: {:#?}", case.name, tried.judgement);
+        }
+    }
+}

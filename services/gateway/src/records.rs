@@ -1,0 +1,67 @@
+//! What people and tools tell afterwards: reviews and outcomes, checked and put into the stream.
+
+use chassis::Outgoing;
+use domain::Review;
+use proto::v1;
+use time::OffsetDateTime;
+use tonic::Status;
+use tracing::Span;
+
+use crate::service::Deployments;
+use crate::status;
+
+impl Deployments {
+    /// Binds a review to the verdict that is in force, and publishes it.
+    pub(crate) async fn review(
+        &self,
+        request: v1::ReviewDeploymentRequest,
+    ) -> Result<v1::ReviewDeploymentResponse, Status> {
+        let review = request.at(OffsetDateTime::now_utc()).map_err(status::all_malformed)?;
+        let id = review.deployment_id;
+        Span::current().record("deployment.id", tracing::field::display(id));
+        let question = v1::GetDeploymentRequest { deployment_id: id.to_string() };
+        let known = self.ask(&question).await?.into_inner();
+        let Some(latest) = known.verdicts.first() else {
+            return Err(status::not_found(&format!("there is no verdict on the deployment {id} yet")));
+        };
+        let review = bound_to(review, latest)?;
+        let outgoing = Outgoing::new(&review);
+        self.publish(&outgoing, "a review").await?;
+        tracing::info!(deployment.id = %id, reviewer = review.reviewer, decision = review.decision.name(), "verdict {} of {id} reviewed", review.verdict_number);
+        Ok(v1::ReviewDeploymentResponse { event_id: outgoing.message_id, verdict_number: review.verdict_number })
+    }
+
+    /// Publishes an outcome. Whether the deployment is known does not matter: an outcome may come before its verdict.
+    pub(crate) async fn outcome(&self, request: v1::RecordOutcomeRequest) -> Result<v1::RecordOutcomeResponse, Status> {
+        let outcome = request.at(OffsetDateTime::now_utc()).map_err(status::all_malformed)?;
+        let id = outcome.deployment_id;
+        Span::current().record("deployment.id", tracing::field::display(id));
+        let outgoing = Outgoing::new(&outcome);
+        self.publish(&outgoing, "an outcome").await?;
+        tracing::info!(deployment.id = %id, outcome = outcome.kind.name(), "{id} {} in production", outcome.kind.name());
+        Ok(v1::RecordOutcomeResponse { event_id: outgoing.message_id })
+    }
+}
+
+/// The review as given for what is in force; an error when that is not what the reviewer saw.
+fn bound_to(review: Review, latest: &v1::VerdictReached) -> Result<Review, Status> {
+    let policy_digest = latest.policy.as_ref().map(|policy| policy.digest.as_str()).unwrap_or_default();
+    let number = latest.number;
+    let in_force = format!("verdict {number} is in force: look at it and review that");
+    if review.verdict_number != 0 && review.verdict_number != number {
+        return Err(status::outdated(&format!("you reviewed verdict {}, and {in_force}", review.verdict_number)));
+    }
+    for (seen, now) in
+        [(&review.evidence_digest, latest.evidence_digest.as_str()), (&review.policy_digest, policy_digest)]
+    {
+        if !seen.is_empty() && seen != now {
+            return Err(status::outdated(&format!("you saw other evidence or another policy, and {in_force}")));
+        }
+    }
+    Ok(Review {
+        verdict_number: number,
+        evidence_digest: latest.evidence_digest.clone(),
+        policy_digest: policy_digest.to_owned(),
+        ..review
+    })
+}
