@@ -7,8 +7,9 @@ use decision::incoming::{Content, Incoming};
 use decision::policy::Policy;
 use decision::store::{Audit, Store};
 use domain::{
-    Analysis, Category, Change, Confidence, Deployment, DeploymentId, DiffDigest, DiffReference, Finding, History,
-    PullRequest, Repository, Revision, Risk, RiskScore, Said, Severity, Signal, Source,
+    Analysis, Category, Change, Confidence, Deployment, DeploymentId, DiffDigest, DiffReference, Explanation, Finding,
+    History, Origin, Outcome, OutcomeKind, PullRequest, Repository, Review, ReviewDecision, Revision, Risk, RiskScore,
+    Said, Severity, Signal, Source, Verdict,
 };
 use embedded::Postgres;
 use proto::Event;
@@ -152,6 +153,49 @@ pub(crate) fn events(number: u32) -> Vec<Incoming> {
     let mut all = vec![incoming(deployment, |event| Content::Accepted(Box::new(event)))];
     all.extend(signals.map(|signal| incoming(signal, Content::Signal)));
     all
+}
+
+/// What happens at `when` in production.
+pub(crate) fn outcome_at(number: u32, when: OffsetDateTime) -> Incoming {
+    let outcome = Outcome {
+        deployment_id: deployment(number).id,
+        kind: OutcomeKind::Failed,
+        detail: "it broke".to_owned(),
+        reporter: "pager".to_owned(),
+        occurred_at: when,
+    };
+    incoming(outcome, Content::Outcome)
+}
+
+/// What follows a verdict: its explanation, a review, an outcome.
+pub(crate) fn aftermath(number: u32) -> Vec<Incoming> {
+    let deployment_id = deployment(number).id;
+    let explanation = Explanation {
+        deployment_id,
+        verdict_number: 1,
+        verdict: Verdict::Block,
+        headline: "It is blocked.".to_owned(),
+        why: vec![],
+        what_to_do: vec![],
+        uncertain: vec![],
+        producer: String::new(),
+        took: Duration::ZERO,
+        origin: Origin::Evidence { because: String::new() },
+        written_at: OffsetDateTime::UNIX_EPOCH,
+    };
+    let review = Review {
+        deployment_id,
+        verdict_number: 1,
+        decision: ReviewDecision::Rejected,
+        reviewer: "ada".to_owned(),
+        why: "it would break".to_owned(),
+        reviewed_at: OffsetDateTime::UNIX_EPOCH,
+    };
+    vec![
+        incoming(explanation, Content::Explanation),
+        incoming(review, Content::Review),
+        outcome_at(number, OffsetDateTime::UNIX_EPOCH + Duration::from_secs(60)),
+    ]
 }
 
 pub(crate) fn expected(number: u32) -> &'static str {

@@ -16,4 +16,5 @@ mod program;
 mod refusals;
 mod scan;
 mod trace;
+mod trail;
 mod voice;

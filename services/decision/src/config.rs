@@ -1,5 +1,7 @@
 //! Settings of the decision service.
 
+use std::path::PathBuf;
+
 use serde::Deserialize;
 
 use crate::policy::Policy;
@@ -14,13 +16,15 @@ pub struct Config {
     pub sweep_ms: u64,
     /// Most events joined in one transaction.
     pub batch_max: usize,
+    /// File of the private Ed25519 key, PKCS #8 in PEM, by which checkpoints of the audit trail are signed.
+    pub signing_key_path: Option<PathBuf>,
     /// How the verdict is reached.
     pub policy: Policy,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { deadline_ms: 60_000, sweep_ms: 1_000, batch_max: 256, policy: Policy::default() }
+        Self { deadline_ms: 60_000, sweep_ms: 1_000, batch_max: 256, signing_key_path: None, policy: Policy::default() }
     }
 }
 
@@ -46,6 +50,9 @@ impl Default for DatabaseSettings {
 impl std::fmt::Debug for DatabaseSettings {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // The address may hold a password.
-        f.debug_struct("DatabaseSettings").field("connections_max", &self.connections_max).finish_non_exhaustive()
+        f.debug_struct("DatabaseSettings")
+            .field("connections_max", &self.connections_max)
+            .field("migrate", &self.migrate)
+            .finish_non_exhaustive()
     }
 }

@@ -1,5 +1,6 @@
 //! What can be typed: commands, flags and their help.
 
+mod audit;
 mod bus;
 mod history;
 mod model;
@@ -11,6 +12,7 @@ use chassis::Settings;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use proto::v1;
 
+pub(crate) use audit::{Audit, Drop, Export, MakeCheckpoint, Verify};
 pub(crate) use bus::Bus;
 pub(crate) use history::{Git, History, HistoryImport, HistoryRows};
 pub(crate) use model::{Drift, Evaluate, FeaturesFormat, Model, Publish, Show, Train};
@@ -55,6 +57,9 @@ pub(crate) enum Command {
     /// Work with the model of the risk.
     #[command(subcommand)]
     Model(Model),
+    /// Verify, export and thin out the audit trail, in its database.
+    #[command(subcommand)]
+    Audit(Audit),
 }
 
 impl Command {
@@ -390,6 +395,7 @@ mod tests {
     #[test]
     fn the_sample_settings_show_every_setting_with_its_default() {
         check::<chassis::settings::NatsSettings>("nats");
+        check::<decision::config::DatabaseSettings>("database");
         check::<gateway::Config>("gateway");
         check::<ingest::Config>("ingest");
         check::<static_analysis::Config>("static_analysis");

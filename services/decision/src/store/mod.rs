@@ -4,11 +4,13 @@ mod answers;
 mod audit;
 mod contents;
 mod decide;
+mod export;
 mod join;
 mod ledger;
 mod months;
 mod outbox;
 mod rederive;
+mod retention;
 
 use std::time::Duration;
 
