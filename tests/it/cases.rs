@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use decision::config::DatabaseSettings;
 use decision::incoming::{Content, Incoming};
-use decision::policy::Policy;
+use decision::policy::{Inputs, Policy};
 use decision::store::{Audit, Store};
 use domain::{
     Analysis, Category, Change, Confidence, Deployment, DeploymentId, DiffDigest, DiffReference, Explanation, Finding,
-    History, Origin, Outcome, OutcomeKind, PullRequest, Repository, Review, ReviewDecision, Revision, Risk, RiskScore,
-    Said, Severity, Signal, Source, Verdict,
+    History, Judgement, Origin, Outcome, OutcomeKind, PullRequest, Repository, Review, ReviewDecision, Revision, Risk,
+    RiskScore, Said, Severity, Signal, Source, Verdict,
 };
 use embedded::Postgres;
 use proto::Event;
@@ -153,6 +153,11 @@ pub(crate) fn events(number: u32) -> Vec<Incoming> {
     let mut all = vec![incoming(deployment, |event| Content::Accepted(Box::new(event)))];
     all.extend(signals.map(|signal| incoming(signal, Content::Signal)));
     all
+}
+
+/// What the policy makes of these signals.
+pub(crate) fn judged(accepted: bool, signals: &[Signal]) -> Judgement {
+    Policy::default().judge(Inputs { accepted, signals })
 }
 
 /// What happens at `when` in production.

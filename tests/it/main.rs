@@ -8,6 +8,7 @@ mod deploy;
 mod diffs;
 mod front;
 mod history;
+mod interleavings;
 mod join;
 mod layers;
 mod model;
