@@ -19,19 +19,30 @@ use time::OffsetDateTime;
 
 pub(crate) struct Database {
     pub(crate) postgres: Postgres,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Database {
     pub(crate) async fn start() -> Self {
         let folder = embedded::temporary_folder().unwrap();
-        Self { postgres: Postgres::start(folder.path()).await.unwrap(), _folder: folder }
+        Self { postgres: Postgres::start(folder.path()).await.unwrap(), folder }
     }
 
     pub(crate) async fn store(&self, deadline: Duration) -> Store {
         let settings =
             DatabaseSettings { url: self.postgres.url().to_owned(), connections_max: 4, ..DatabaseSettings::default() };
         Store::open(&settings, Policy::default(), deadline).await.unwrap()
+    }
+
+    /// The address for another role.
+    pub(crate) fn url_as(&self, role: &str) -> String {
+        // The superuser's password is the owner's.
+        self.postgres.url().replacen("//failsafe:", &format!("//{role}:"), 1)
+    }
+
+    /// What PostgreSQL has logged.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("postgres/postgres.log")).unwrap()
     }
 
     /// Panics when a chain is broken.

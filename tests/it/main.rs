@@ -13,6 +13,7 @@ mod join;
 mod layers;
 mod model;
 mod pipeline;
+mod plans;
 mod program;
 mod refusals;
 mod scan;

@@ -123,12 +123,6 @@ async fn a_trail_from_before_the_chain_is_taken_over_whole() {
 }
 
 impl Database {
-    /// The address for another role.
-    fn url_as(&self, role: &str) -> String {
-        // The superuser's password is the owner's.
-        self.postgres.url().replacen("//failsafe:", &format!("//{role}:"), 1)
-    }
-
     /// Runs the script that makes the service's role, and gives the address for it.
     async fn service_url(&self) -> String {
         let superuser = PgPool::connect(&self.url_as("postgres")).await.unwrap();
