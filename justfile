@@ -36,7 +36,7 @@ services *ARGUMENTS:
 containers:
     docker compose up --build --wait
 
-# How fast a diff is read and judged, scored and explained
+# How fast a diff is read and judged, scored, decided and explained
 bench *ARGUMENTS:
     cargo bench --workspace --bench '*' -- {{ARGUMENTS}}
 

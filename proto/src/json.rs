@@ -42,6 +42,19 @@ pub fn to_json<M: Message>(message: &str, value: &M) -> serde_json::Value {
     dynamic.serialize_with_options(serde_json::value::Serializer, &options).expect("every message has a JSON form")
 }
 
+/// The JSON form of the body of an event of that kind (`verdict.reached`); `None` when there is no such kind, or the bytes are
+/// not of it.
+#[must_use]
+pub fn body_json(kind: &str, body: &[u8]) -> Option<serde_json::Value> {
+    // Messages are named after their kinds.
+    let parts = kind.split('.').filter_map(|part| part.split_at_checked(1));
+    let name: String = parts.map(|(first, rest)| first.to_uppercase() + rest).collect();
+    let message = POOL.get_message_by_name(&format!("failsafe.v1.{name}"))?;
+    let dynamic = DynamicMessage::decode(message, body).ok()?;
+    let options = SerializeOptions::new().use_proto_field_name(true);
+    dynamic.serialize_with_options(serde_json::value::Serializer, &options).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -56,6 +69,23 @@ mod tests {
         assert_eq!((read.pull_request, read.base_branch.as_str()), (7, "main"));
         assert_eq!(read.deploy_at.unwrap().seconds, 1_795_188_600);
         assert_eq!(to_json(MESSAGE, &read)["pull_request"], 7);
+    }
+
+    #[test]
+    fn every_kind_of_event_has_a_json_form() {
+        use crate::Event;
+        use domain::{Deployment, Explanation, Outcome, Reached, Review, Signal};
+        for kind in [
+            <Deployment as Event>::KIND,
+            <Signal as Event>::KIND,
+            <Reached as Event>::KIND,
+            <Explanation as Event>::KIND,
+            <Review as Event>::KIND,
+            <Outcome as Event>::KIND,
+        ] {
+            assert!(body_json(kind, &[]).is_some(), "{kind}");
+        }
+        assert_eq!((body_json("verdict.undone", &[]), body_json("verdict.reached", &[7])), (None, None));
     }
 
     #[track_caller]

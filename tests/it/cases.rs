@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use decision::config::DatabaseSettings;
 use decision::incoming::{Content, Incoming};
-use decision::policy::Policy;
+use decision::policy::{Inputs, Policy};
 use decision::store::{Audit, Store};
 use domain::{
-    Analysis, Category, Change, Confidence, Deployment, DeploymentId, DiffDigest, DiffReference, Finding, History,
-    PullRequest, Repository, Revision, Risk, RiskScore, Said, Severity, Signal, Source,
+    Analysis, Category, Change, Circumstances, Confidence, Deployment, DeploymentId, DiffDigest, DiffReference,
+    Explanation, Finding, History, Judgement, Origin, Outcome, OutcomeKind, PullRequest, Repository, Review,
+    ReviewDecision, Revision, Risk, RiskScore, Said, Severity, Signal, Source, Verdict,
 };
 use embedded::Postgres;
 use proto::Event;
@@ -18,19 +19,30 @@ use time::OffsetDateTime;
 
 pub(crate) struct Database {
     pub(crate) postgres: Postgres,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Database {
     pub(crate) async fn start() -> Self {
         let folder = embedded::temporary_folder().unwrap();
-        Self { postgres: Postgres::start(folder.path()).await.unwrap(), _folder: folder }
+        Self { postgres: Postgres::start(folder.path()).await.unwrap(), folder }
     }
 
     pub(crate) async fn store(&self, deadline: Duration) -> Store {
         let settings =
             DatabaseSettings { url: self.postgres.url().to_owned(), connections_max: 4, ..DatabaseSettings::default() };
         Store::open(&settings, Policy::default(), deadline).await.unwrap()
+    }
+
+    /// The address for another role.
+    pub(crate) fn url_as(&self, role: &str) -> String {
+        // The superuser's password is the owner's.
+        self.postgres.url().replacen("//failsafe:", &format!("//{role}:"), 1)
+    }
+
+    /// What PostgreSQL has logged.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("postgres/postgres.log")).unwrap()
     }
 
     /// Panics when a chain is broken.
@@ -153,6 +165,64 @@ pub(crate) fn events(number: u32) -> Vec<Incoming> {
     let mut all = vec![incoming(deployment, |event| Content::Accepted(Box::new(event)))];
     all.extend(signals.map(|signal| incoming(signal, Content::Signal)));
     all
+}
+
+/// What the policy makes of these signals.
+pub(crate) fn judged(accepted: bool, signals: &[Signal]) -> Judgement {
+    Policy::default().judge(Inputs {
+        deployment: accepted.then(|| deployment(1)).as_ref(),
+        signals,
+        reviews: &[],
+        evidence_digest: "",
+        circumstances: &Circumstances::default(),
+        at: OffsetDateTime::UNIX_EPOCH,
+    })
+}
+
+/// What happens at `when` in production.
+pub(crate) fn outcome_at(number: u32, when: OffsetDateTime) -> Incoming {
+    let outcome = Outcome {
+        deployment_id: deployment(number).id,
+        kind: OutcomeKind::Failed,
+        detail: "it broke".to_owned(),
+        reporter: "pager".to_owned(),
+        occurred_at: when,
+    };
+    incoming(outcome, Content::Outcome)
+}
+
+/// What follows a verdict: its explanation, a review, an outcome.
+pub(crate) fn aftermath(number: u32) -> Vec<Incoming> {
+    let deployment_id = deployment(number).id;
+    let explanation = Explanation {
+        deployment_id,
+        verdict_number: 1,
+        verdict: Verdict::Block,
+        headline: "It is blocked.".to_owned(),
+        why: vec![],
+        what_to_do: vec![],
+        uncertain: vec![],
+        producer: String::new(),
+        request: None,
+        took: Duration::ZERO,
+        origin: Origin::Evidence { because: String::new() },
+        written_at: OffsetDateTime::UNIX_EPOCH,
+    };
+    let review = Review {
+        deployment_id,
+        verdict_number: 1,
+        decision: ReviewDecision::Rejected,
+        reviewer: "ada".to_owned(),
+        why: "it would break".to_owned(),
+        reviewed_at: OffsetDateTime::UNIX_EPOCH,
+        evidence_digest: String::new(),
+        policy_digest: String::new(),
+    };
+    vec![
+        incoming(explanation, Content::Explanation),
+        incoming(review, Content::Review),
+        outcome_at(number, OffsetDateTime::UNIX_EPOCH + Duration::from_secs(60)),
+    ]
 }
 
 pub(crate) fn expected(number: u32) -> &'static str {

@@ -126,18 +126,3 @@ async fn what_is_taken_from_the_outbox_and_not_marked_is_there_again() {
     .await;
     assert!(again.outgoing.iter().all(|(id, _)| !published.contains(id)));
 }
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_trail_refuses_changes() {
-    let database = Database::start().await;
-    let pool = database.pool().await;
-    database.store(Duration::from_secs(600)).await.join(&events(3)).await.unwrap();
-    for table in ["events", "verdicts", "findings", "policies"] {
-        for statement in [format!("DELETE FROM {table}"), format!("UPDATE {table} SET deployment_id = deployment_id")] {
-            let statement =
-                statement.replace("policies SET deployment_id = deployment_id", "policies SET version = version");
-            let refused = sqlx::query(sqlx::AssertSqlSafe(statement)).execute(&pool).await.unwrap_err().to_string();
-            assert!(refused.contains("append-only"), "{table}: {refused}");
-        }
-    }
-}

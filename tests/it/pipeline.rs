@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use async_nats::jetstream::consumer::pull;
+use futures::StreamExt;
 use harness::{Fleet, eventually};
 use proto::v1;
 use proto::v1::submit_deployment_request::Change;
@@ -168,6 +170,44 @@ async fn a_signal_that_never_comes_is_a_review_at_the_deadline_and_a_new_verdict
             .await;
     assert_eq!((verdict(&late), late.verdicts[0].cause()), (v1::Verdict::Allow, v1::Cause::Late));
     assert_eq!(late.verdicts.iter().map(|reached| reached.number).collect::<Vec<_>>(), [2, 1]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_analyser_that_dies_on_every_delivery_is_missing_at_once_and_not_at_the_deadline() {
+    let mut fleet = Fleet::servers(&[("FAILSAFE__DECISION__DEADLINE_MS", "600000")]).await;
+    let all_but_one = ["gateway", "ingest", "ml-scoring", "decision", "llm-explainer"];
+    for service in all_but_one {
+        fleet.spawn(service);
+    }
+    for service in all_but_one {
+        fleet.serving(service).await;
+    }
+    // The consumer of static analysis, with less patience. Whoever takes an event from it and gives no answer is as one that was
+    // killed.
+    let stream = fleet.jetstream().await.get_stream("FAILSAFE").await.unwrap();
+    let config = pull::Config {
+        durable_name: Some("static-analysis".to_owned()),
+        filter_subject: "failsafe.v1.deployment.accepted.*".to_owned(),
+        ack_wait: Duration::from_millis(200),
+        max_deliver: 2,
+        ..Default::default()
+    };
+    let consumer = stream.create_consumer(config).await.unwrap();
+    let request = submission("acme/shop", 7, diffs::harmless("orders"));
+    let id = fleet.client().submit_deployment(request).await.unwrap().into_inner().deployment_id;
+    let taking = tokio::spawn(async move {
+        let mut events = consumer.messages().await.unwrap();
+        while let Some(event) = events.next().await {
+            drop(event.unwrap());
+        }
+    });
+    let decided = explained(&fleet, &id).await;
+    taking.abort();
+    assert_eq!((verdict(&decided), decided.verdicts[0].cause()), (v1::Verdict::Review, v1::Cause::Complete));
+    let missing = &decided.verdicts[0].judgement.as_ref().unwrap().missing;
+    assert_eq!(missing.len(), 1);
+    assert_eq!(missing[0].input, "static-analysis");
+    assert!(missing[0].why.contains("failed for good: 2 deliveries"), "{}", missing[0].why);
 }
 
 #[tokio::test(flavor = "multi_thread")]

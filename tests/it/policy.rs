@@ -124,8 +124,7 @@ async fn a_review_is_checked_as_a_whole_and_bound_to_what_is_in_force() {
     assert_eq!(client.review_deployment(other).await.unwrap_err().code(), Code::FailedPrecondition);
     let unseen = v1::ReviewDeploymentRequest { evidence_digest: "0".repeat(64), ..review.clone() };
     assert_eq!(client.review_deployment(unseen).await.unwrap_err().code(), Code::FailedPrecondition);
-    let unknown =
-        v1::ReviewDeploymentRequest { deployment_id: uuid::Uuid::nil().to_string(), ..review.clone() };
+    let unknown = v1::ReviewDeploymentRequest { deployment_id: uuid::Uuid::nil().to_string(), ..review.clone() };
     assert_eq!(client.review_deployment(unknown).await.unwrap_err().code(), Code::NotFound);
     assert_eq!(client.review_deployment(review).await.unwrap().into_inner().verdict_number, 1);
     let stopped = eventually("the verdict that follows", async || {

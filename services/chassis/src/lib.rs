@@ -12,8 +12,8 @@ pub mod trace;
 mod process;
 
 pub use bus::{
-    Ask, Bus, ConsumerSpec, Delivery, Document, Documents, Failure, Followed, Handler, Objects, Outgoing, Refusal,
-    RefusalCode, Seen, Stored,
+    Ask, Bus, ConsumerSpec, Death, Delivery, Document, Documents, Failure, Followed, Handler, Objects, Outgoing,
+    Refusal, RefusalCode, Seen, Stored,
 };
 pub use health::{Health, State};
 pub use process::{Process, main, table_of};

@@ -19,6 +19,8 @@ pub struct Config {
     pub batch_max: usize,
     /// File of the policy; without it the default one decides. A published policy goes before both.
     pub policy_path: Option<PathBuf>,
+    /// File of the private Ed25519 key, PKCS #8 in PEM, by which checkpoints of the audit trail are signed.
+    pub signing_key_path: Option<PathBuf>,
 }
 
 impl Config {
@@ -36,7 +38,7 @@ impl Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Self { deadline_ms: 60_000, sweep_ms: 1_000, batch_max: 256, policy_path: None }
+        Self { deadline_ms: 60_000, sweep_ms: 1_000, batch_max: 256, policy_path: None, signing_key_path: None }
     }
 }
 
@@ -62,6 +64,9 @@ impl Default for DatabaseSettings {
 impl std::fmt::Debug for DatabaseSettings {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // The address may hold a password.
-        f.debug_struct("DatabaseSettings").field("connections_max", &self.connections_max).finish_non_exhaustive()
+        f.debug_struct("DatabaseSettings")
+            .field("connections_max", &self.connections_max)
+            .field("migrate", &self.migrate)
+            .finish_non_exhaustive()
     }
 }

@@ -1,7 +1,7 @@
 //! The decision service: joins the signals of each deployment, reaches the verdict and keeps the audit trail.
 //!
 //! Reads `deployment.accepted`, `signal.raised`, `explanation.written`, `review.recorded` and `outcome.recorded`; writes
-//! `verdict.reached`; answers `get_deployment` and `list_deployments`. It must not know how the signals come about.
+//! `verdict.reached`, and `signal.raised` for an analyser that failed for good; answers `get_deployment` and `list_deployments`. It must not know how the signals come about.
 
 pub mod chain;
 pub mod checkpoint;
@@ -14,8 +14,9 @@ pub mod published;
 
 mod batch;
 mod relay;
+mod speak_for;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use chassis::{Process, Refusal, RefusalCode, State};
@@ -33,6 +34,8 @@ pub const SERVICE: &str = "decision";
 
 /// How long to wait before PostgreSQL is tried again at the start.
 const DATABASE_RETRY: Duration = Duration::from_millis(500);
+/// How often the next month is looked for, so that it is there long before it begins.
+const MONTHS_EVERY: Duration = Duration::from_secs(3_600);
 /// How many overdue deployments are decided in one transaction.
 const SWEEP_MAX: i64 = 100;
 
@@ -52,6 +55,7 @@ pub async fn run(process: Process, config: Config) -> anyhow::Result<()> {
         batch::run(&process, &store, &config, &wake),
         relay::run(&process, &store, &wake),
         sweep(&process, &store, &config, &wake),
+        speak_for::run(&process),
         async {
             published::follow(&process.bus, &store, &policy, &process.shutdown).await;
             Ok(())
@@ -126,6 +130,7 @@ fn away(error: &sqlx::Error) -> Refusal {
 /// Decides what is past its deadline, again and again. Safe with any number of replicas.
 async fn sweep(process: &Process, store: &Store, config: &Config, wake: &relay::Wake) -> anyhow::Result<()> {
     let every = Duration::from_millis(config.sweep_ms.max(10));
+    let mut months_made = Instant::now();
     while !process.shutdown.is_called() {
         match store.sweep(SWEEP_MAX).await {
             Ok(0) => {}
@@ -134,6 +139,12 @@ async fn sweep(process: &Process, store: &Store, config: &Config, wake: &relay::
                 continue;
             }
             Err(error) => tracing::warn!(service = SERVICE, "cannot look for overdue deployments: {error:#}"),
+        }
+        if months_made.elapsed() >= MONTHS_EVERY {
+            months_made = Instant::now();
+            if let Err(error) = store.make_months().await {
+                tracing::warn!(service = SERVICE, "cannot make the next month's tables: {error:#}");
+            }
         }
         tokio::select! {
             () = tokio::time::sleep(every) => {}

@@ -1,5 +1,6 @@
 //! What can be typed: commands, flags and their help.
 
+mod audit;
 mod bus;
 mod history;
 mod model;
@@ -13,6 +14,7 @@ use chassis::Settings;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use proto::v1;
 
+pub(crate) use audit::{Audit, Drop, Export, MakeCheckpoint, Verify};
 pub(crate) use bus::Bus;
 pub(crate) use history::{Git, History, HistoryImport, HistoryRows};
 pub(crate) use model::{Drift, Evaluate, FeaturesFormat, Model, Publish, Show, Train};
@@ -69,6 +71,9 @@ pub(crate) enum Command {
     /// Work with the policy: the rules by which verdicts are reached.
     #[command(subcommand)]
     Policy(Policy),
+    /// Verify, export and thin out the audit trail, in its database.
+    #[command(subcommand)]
+    Audit(Audit),
 }
 
 impl Command {
@@ -432,6 +437,7 @@ mod tests {
     #[test]
     fn the_sample_settings_show_every_setting_with_its_default() {
         check::<chassis::settings::NatsSettings>("nats");
+        check::<decision::config::DatabaseSettings>("database");
         check::<gateway::Config>("gateway");
         check::<ingest::Config>("ingest");
         check::<static_analysis::Config>("static_analysis");

@@ -4,6 +4,7 @@
 //! anything is judged, and judges nothing itself.
 
 mod addresses;
+mod audit;
 mod cli;
 mod client;
 mod demo;
@@ -33,7 +34,7 @@ pub use voice::secret_rules;
 
 /// What a wrong command line and a failed question exit with: 1 and 2 are verdicts.
 const TROUBLE: u8 = 3;
-/// What a scan that failed exits with: 1 means findings.
+/// What a scan or an audit that failed exits with: 1 means that something was found.
 const SCAN_TROUBLE: u8 = 2;
 
 /// Runs the Voice as a process of its own.
@@ -53,7 +54,7 @@ pub fn main() -> ExitCode {
             let _ = error.print();
             let is_scan = std::env::args_os()
                 .nth(1)
-                .is_some_and(|command| command == "scan" || command == "rules" || command == "policy");
+                .is_some_and(|command| ["scan", "rules", "audit", "policy"].iter().any(|known| command == *known));
             let on_failure = if is_scan { SCAN_TROUBLE } else { TROUBLE };
             return if is_wrong { ExitCode::from(on_failure) } else { ExitCode::SUCCESS };
         }
@@ -66,7 +67,7 @@ pub fn main() -> ExitCode {
         }
     };
     let on_failure = match &cli.command {
-        Command::Scan(_) | Command::Rules(_) | Command::Policy(_) => SCAN_TROUBLE,
+        Command::Scan(_) | Command::Rules(_) | Command::Audit(_) | Command::Policy(_) => SCAN_TROUBLE,
         command if command.is_question() => TROUBLE,
         _ => 1,
     };
@@ -98,6 +99,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::History(command) => history::run(&command).await.map(|()| ExitCode::SUCCESS),
         Command::Model(command) => model::run(&command).await,
         Command::Policy(command) => policy::run(&command).await,
+        Command::Audit(command) => audit::run(&command).await,
     }
 }
 

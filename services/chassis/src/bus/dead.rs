@@ -23,9 +23,21 @@ pub const AT: &str = "Failsafe-At";
 /// The message id it had.
 pub const MESSAGE_ID: &str = "Failsafe-Message-Id";
 
+/// Set when the service has published what stands in the place of its answer, so that nobody waits for it.
+pub const ANSWERED: &str = "Failsafe-Answered";
+
+/// Whether a service has said what stands in the place of its answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// It has.
+    Given,
+    /// It could not.
+    None,
+}
+
 impl Bus {
     /// Writes `delivery` to the dead letters of this service: its bytes, its headers, and why.
-    pub(crate) async fn bury(&self, delivery: &Delivery, error: &str) -> anyhow::Result<()> {
+    pub(crate) async fn bury(&self, delivery: &Delivery, error: &str, answer: Answer) -> anyhow::Result<()> {
         let mut headers = delivery.headers();
         if let Some(id) = delivery.message_id() {
             headers.insert(MESSAGE_ID, id.to_owned());
@@ -38,6 +50,9 @@ impl Bus {
         headers.insert(SUBJECT, delivery.subject());
         headers.insert(SEQUENCE, delivery.stream_sequence.to_string());
         headers.insert(DELIVERIES, delivery.deliveries.to_string());
+        if answer == Answer::Given {
+            headers.insert(ANSWERED, "yes");
+        }
         headers.insert(AT, OffsetDateTime::now_utc().format(&Rfc3339)?);
         let subject = dead_subject(self.service);
         let body = delivery.body().to_vec().into();

@@ -8,6 +8,7 @@ use proto::{Event, Malformed};
 use tracing::Span;
 
 use super::Bus;
+use super::dead::Answer;
 use super::publish::{CONTENT_TYPE, template};
 use crate::trace;
 
@@ -109,7 +110,11 @@ impl Delivery {
     ///
     /// When the dead letter cannot be written the event is put off instead: it is never lost.
     pub async fn reject(&self, bus: &Bus, error: &str) {
-        match bus.bury(self, error).await {
+        self.reject_with(bus, error, Answer::None).await;
+    }
+
+    pub(crate) async fn reject_with(&self, bus: &Bus, error: &str, answer: Answer) {
+        match bus.bury(self, error, answer).await {
             Ok(()) => self.answer(AckKind::Term).await,
             Err(failed) => {
                 tracing::error!("cannot write the dead letter of {}: {failed:#}", self.subject());

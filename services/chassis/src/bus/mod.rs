@@ -6,6 +6,7 @@
 mod ask;
 mod connect;
 pub mod dead;
+mod deaths;
 mod delivery;
 mod diffs;
 mod documents;
@@ -22,6 +23,7 @@ use async_nats::jetstream;
 use async_nats::jetstream::object_store::ObjectStore;
 
 pub use ask::{Ask, Refusal, RefusalCode};
+pub use deaths::Death;
 pub use delivery::Delivery;
 pub use documents::{Document, Documents, Followed, stood_before};
 pub use objects::{Objects, Stored};

@@ -11,6 +11,7 @@ use proto::Event;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::{Instrument, Span};
 
+use super::dead::Answer;
 use super::{Bus, ConsumerSpec, Delivery, Failure, Outgoing};
 use crate::Shutdown;
 
@@ -206,7 +207,8 @@ where
             tracing::error!(service = self.bus.service, "cannot say that it was given up: {failed:#}");
             return delivery.put_off(wait).await;
         }
-        delivery.reject(&self.bus, error).await;
+        let answer = if outgoing.is_empty() { Answer::None } else { Answer::Given };
+        delivery.reject_with(&self.bus, error, answer).await;
     }
 
     /// Sends progress while the handler works, so that a slow event is not delivered twice.

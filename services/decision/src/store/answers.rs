@@ -16,8 +16,10 @@ use super::case::decode;
 const SUPERSEDED_BY: &str = "(SELECT newer.deployment_id FROM deployments newer
      WHERE newer.repository = d.repository AND newer.pull_request = d.pull_request AND newer.accepted_at > d.accepted_at
      ORDER BY newer.accepted_at DESC LIMIT 1) AS superseded_by";
-const EXPLAINED: &str = "EXISTS (SELECT FROM explanations x
-     WHERE x.month = d.month AND x.deployment_id = d.deployment_id AND x.verdict_number = d.verdict_number) AS explained";
+/// Not EXISTS: PostgreSQL would read all explanations into a table of its own to answer it for a page.
+const EXPLAINED: &str = "(SELECT true FROM explanations x
+     WHERE x.month = d.month AND x.deployment_id = d.deployment_id AND x.verdict_number = d.verdict_number LIMIT 1)
+     IS NOT NULL AS explained";
 
 impl Store {
     /// Everything that is known of one deployment; `None` when nothing is.

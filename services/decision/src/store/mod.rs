@@ -5,11 +5,13 @@ mod audit;
 mod case;
 mod contents;
 mod decide;
+mod export;
 mod join;
 mod ledger;
 mod months;
 mod outbox;
 mod rederive;
+mod retention;
 
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;

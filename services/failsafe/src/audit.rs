@@ -1,0 +1,149 @@
+//! `failsafe audit`: verifying, exporting and dropping the audit trail. How it is kept is for `decision` to know.
+
+use std::fs::{self, File};
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, ensure};
+use decision::chain::{Head, Month};
+use decision::checkpoint::{Checkpoint, Statement, read_signing_key, read_verifying_key};
+use decision::store::{self, Audit};
+use time::{Duration, OffsetDateTime};
+
+use crate::cli;
+use crate::progress::Progress;
+use crate::terminal::say;
+
+/// Runs one of the commands.
+pub(crate) async fn run(command: &cli::Audit) -> anyhow::Result<ExitCode> {
+    match command {
+        cli::Audit::Verify(options) => return verify(options).await,
+        cli::Audit::Export(options) => export(options).await,
+        cli::Audit::Checkpoint(options) => checkpoint(options).await,
+        cli::Audit::Drop(options) => drop_month(options).await,
+        cli::Audit::Migrate(database) => store::migrate(&database.url()?).await,
+    }
+    .map(|()| ExitCode::SUCCESS)
+}
+
+async fn verify(options: &cli::Verify) -> anyhow::Result<ExitCode> {
+    let statements = statements(options)?;
+    let audit = Audit::connect(&options.database.url()?).await?;
+    let wanted = |month: Month| options.month.is_none_or(|only| only == month);
+    let months: Vec<Head> = audit.months().await?.into_iter().filter(|head| wanted(head.month)).collect();
+    let dropped: Vec<_> = audit.dropped().await?.into_iter().filter(|dropped| wanted(dropped.head.month)).collect();
+    for dropped in &dropped {
+        let Head { month, events, hash } = dropped.head;
+        say(&format!("{month}  dropped on {}, after {events} events ending in {hash}", dropped.at.date()));
+    }
+    let known = |month: Month| months.iter().chain(dropped.iter().map(|one| &one.head)).any(|head| head.month == month);
+    for month in options.month.into_iter().chain(statements.iter().map(|statement| statement.month)) {
+        ensure!(known(month), "nothing is known of the month {month}, and no checkpoint says that it was dropped");
+    }
+    let mut broken = false;
+    for head in months {
+        let mut progress = Progress::start("events");
+        progress.say("walking the chain");
+        progress.of(usize::try_from(head.events)?);
+        let mut walked = 0;
+        let fault = audit
+            .verify(head.month, &statements, |done| {
+                walked = done;
+                progress.step(usize::try_from(done).unwrap_or(usize::MAX));
+            })
+            .await?;
+        progress.end();
+        match fault {
+            None => say(&format!("{}  whole: {walked} events", head.month)),
+            Some(fault) => {
+                broken = true;
+                let link = fault.link.map_or_else(|| "none".to_owned(), |link| link.to_string());
+                let event = fault.event_id.map_or_else(|| "none".to_owned(), |id| id.to_string());
+                say(&format!("{}  BROKEN at link {link}, event {event}: {}", fault.month, fault.what));
+            }
+        }
+    }
+    Ok(ExitCode::from(u8::from(broken)))
+}
+
+/// What the checkpoints state, whose signatures hold.
+fn statements(options: &cli::Verify) -> anyhow::Result<Vec<Statement>> {
+    let key = options.key.as_deref().map(read_verifying_key).transpose()?;
+    let checked = options.checkpoint.iter().map(|path| {
+        let checkpoint = read_checkpoint(path)?;
+        if let Some(key) = &key {
+            checkpoint.ensure_signed_by(key).with_context(|| path.display().to_string())?;
+        }
+        Ok(checkpoint.statement)
+    });
+    checked.collect()
+}
+
+fn read_checkpoint(path: &Path) -> anyhow::Result<Checkpoint> {
+    let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    Checkpoint::from_json(&text).with_context(|| path.display().to_string())
+}
+
+async fn export(options: &cli::Export) -> anyhow::Result<()> {
+    let audit = Audit::connect(&options.database.url()?).await?;
+    let mut output = output(&options.output)?;
+    let mut progress = Progress::start("events");
+    progress.say("writing");
+    let mut written = 0;
+    let exported = audit.export(options.month, options.since, |line| {
+        written += 1;
+        progress.step(written);
+        writeln!(output, "{line}").context("cannot write")
+    });
+    exported.await?;
+    progress.end();
+    output.flush().context("cannot write")
+}
+
+async fn checkpoint(options: &cli::MakeCheckpoint) -> anyhow::Result<()> {
+    let key = options.database.key_path(options.key.as_ref())?;
+    let key = key.as_deref().map(read_signing_key).transpose()?;
+    let audit = Audit::connect(&options.database.url()?).await?;
+    let month = match options.month {
+        Some(month) => month,
+        None => {
+            let now = Month::at(OffsetDateTime::now_utc());
+            let over = audit.months().await?.into_iter().map(|head| head.month).filter(|month| *month < now);
+            over.max().context("no month is over yet: name one by --month")?
+        }
+    };
+    if let Some(fault) = audit.verify(month, &[], |_| ()).await? {
+        anyhow::bail!("the chain of {month} is broken, so nothing is stated of it: {}", fault.what);
+    }
+    let checkpoint = Checkpoint::new(audit.statement(month).await?, key.as_ref());
+    if checkpoint.signature.is_none() {
+        eprintln!("failsafe: the checkpoint is NOT SIGNED: no month is dropped on it; name a key by --key");
+    }
+    let mut output = output(&options.output)?;
+    output.write_all(checkpoint.to_json().as_bytes()).and_then(|()| output.flush()).context("cannot write")
+}
+
+async fn drop_month(options: &cli::Drop) -> anyhow::Result<()> {
+    let key = options.database.key_path(options.key.as_ref())?;
+    let key = key.context("name the key that the checkpoint has to be signed by: --key FILE")?;
+    let key = read_verifying_key(&key)?;
+    let checkpoint = read_checkpoint(&options.checkpoint)?;
+    let (month, named) = (checkpoint.statement.month, options.month);
+    ensure!(month == named, "{} is a checkpoint of {month}, not of {named}", options.checkpoint.display());
+    let audit = Audit::connect(&options.database.url()?).await?;
+    let events = audit.drop_month(&checkpoint, &key, Duration::days(i64::from(options.older_than))).await?;
+    say(&format!(
+        "{month} is dropped: {events} events. Keep {}: it is what is left of them.",
+        options.checkpoint.display()
+    ));
+    Ok(())
+}
+
+fn output(path: &PathBuf) -> anyhow::Result<Box<dyn Write>> {
+    if path.as_os_str() == "-" {
+        return Ok(Box::new(BufWriter::new(std::io::stdout())));
+    }
+    let file = File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(Box::new(BufWriter::new(file)))
+}

@@ -1,0 +1,444 @@
+//! The audit trail itself, against a real PostgreSQL: its migration, its roles, its chain and what is done with old months.
+
+use std::path::Path;
+use std::process::Output;
+use std::time::Duration;
+
+use decision::chain::Month;
+use decision::checkpoint::{Checkpoint, Statement};
+use decision::config::DatabaseSettings;
+use decision::policy::Policy;
+use decision::store::{Audit, Store};
+use harness::binary;
+use sqlx::migrate::Migrator;
+use sqlx::{AssertSqlSafe, PgPool, Row};
+use time::OffsetDateTime;
+use tokio::process::Command;
+
+use crate::cases::{Database, aftermath, deployment, events, outcome_at};
+
+const LONG: Duration = Duration::from_secs(600);
+
+/// The tables of the first migration, in an order in which they can be filled, with the columns that both versions have.
+const FIRST: [(&str, &str); 10] = [
+    ("policies", "digest, version, body, first_used_at"),
+    ("events", "event_id, deployment_id, kind, subject, stream_sequence, message_id, traceparent, body, received_at"),
+    (
+        "deployments",
+        "deployment_id, received_at, deadline_at, traceparent, accepted_event_id, accepted_at, repository, pull_request,
+         revision, title, author, environment, facts, risk, verdict, verdict_number",
+    ),
+    ("signals", "deployment_id, source, event_id, available, basis, producer, raised_at, took_us"),
+    (
+        "findings",
+        "event_id, ordinal, deployment_id, rule_id, category, severity, confidence, path, line, message, fingerprint",
+    ),
+    (
+        "verdicts",
+        "deployment_id, number, event_id, verdict, cause, policy_digest, inputs, judgement, missing, reached_at",
+    ),
+    ("outbox", "event_id, published_at"),
+    ("explanations", "event_id, deployment_id, verdict_number, headline, model, written_at"),
+    ("reviews", "event_id, deployment_id, verdict_number, decision, reviewer, why, reviewed_at"),
+    ("outcomes", "event_id, deployment_id, kind, detail, reporter, occurred_at"),
+];
+
+async fn execute(pool: &PgPool, sql: &str) -> Result<(), sqlx::Error> {
+    sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(pool).await.map(|_| ())
+}
+
+async fn count(pool: &PgPool, table: &str) -> i64 {
+    sqlx::query_scalar(AssertSqlSafe(format!("SELECT count(*) FROM {table}"))).fetch_one(pool).await.unwrap()
+}
+
+/// Runs the first migration alone, and fills its tables with what `from` holds.
+async fn fill_as_at_first(pool: &PgPool, from: &PgPool) {
+    let folder = tempfile::tempdir().unwrap();
+    let first = Path::new(env!("CARGO_MANIFEST_DIR")).join("../migrations/0001_audit_trail.sql");
+    std::fs::copy(first, folder.path().join("0001_audit_trail.sql")).unwrap();
+    Migrator::new(folder.path()).await.unwrap().run(pool).await.unwrap();
+    for (table, columns) in FIRST {
+        // A deployment that only an outcome speaks of had no row then.
+        let known = if table == "deployments" { "WHERE deadline_at IS NOT NULL" } else { "" };
+        let order = if table == "events" { "ORDER BY month, link" } else { "" };
+        let sql = format!("SELECT jsonb_agg(to_jsonb(t) {order}) FROM {table} t {known}");
+        let rows: serde_json::Value = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(from).await.unwrap();
+        let sql = format!(
+            "INSERT INTO {table} ({columns}) SELECT {columns} FROM jsonb_populate_recordset(NULL::{table}, $1)"
+        );
+        sqlx::query(AssertSqlSafe(sql)).bind(rows).execute(pool).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trail_from_before_the_chain_is_taken_over_whole() {
+    let database = Database::start().await;
+    let (store, now) = (database.store(LONG).await, database.pool().await);
+    for number in 1..=20 {
+        store.join(&events(number)).await.unwrap();
+    }
+    store.join(&aftermath(3)).await.unwrap();
+    // Of a deployment of which nothing else is known.
+    store.join(&[outcome_at(77, OffsetDateTime::UNIX_EPOCH)]).await.unwrap();
+    execute(&now, "CREATE DATABASE earlier").await.unwrap();
+    let url = database.postgres.url().strip_suffix("failsafe").unwrap().to_owned() + "earlier";
+    let earlier = PgPool::connect(&url).await.unwrap();
+    fill_as_at_first(&earlier, &now).await;
+    // Some of it is from months ago.
+    execute(
+        &earlier,
+        "ALTER TABLE events DISABLE TRIGGER USER;
+         UPDATE deployments SET received_at = '2026-02-28T23:59:59.999999Z' WHERE pull_request < 5;
+         UPDATE events SET received_at = '2026-03-01T00:00:00.123456Z'
+             WHERE deployment_id IN (SELECT deployment_id FROM deployments WHERE pull_request < 5);
+         ALTER TABLE events ENABLE TRIGGER USER;",
+    )
+    .await
+    .unwrap_or_else(|error| panic!("{error}"));
+
+    let settings = DatabaseSettings { url: url.clone(), ..DatabaseSettings::default() };
+    let migrated = Store::open(&settings, Policy::default(), LONG).await.unwrap();
+    for (table, _) in FIRST {
+        assert_eq!(count(&earlier, table).await, count(&now, table).await, "{table}");
+    }
+    let audit = Audit::connect(&url).await.unwrap();
+    let months = audit.months().await.unwrap();
+    assert_eq!(months[0].month, Month::parse("2026-02").unwrap());
+    for head in &months {
+        assert_eq!(audit.verify(head.month, &[], |_| ()).await.unwrap(), None);
+    }
+    assert_eq!(months.iter().map(|head| head.events).sum::<i64>(), count(&now, "events").await);
+    for number in 1..=20 {
+        let id = deployment(number).id;
+        let rederived = migrated.rederive(id, 1).await.unwrap();
+        assert_eq!(rederived.stored, rederived.again);
+        assert_eq!(migrated.dossier(id).await.unwrap(), store.dossier(id).await.unwrap());
+        // What is known stays known, and what is new goes into the month of its deployment.
+        assert_eq!(migrated.join(&events(number)).await.unwrap().fresh, 0);
+    }
+    migrated.join(&[outcome_at(2, OffsetDateTime::UNIX_EPOCH)]).await.unwrap();
+    let again = audit.months().await.unwrap();
+    assert_eq!((again[0].month, again[0].events), (months[0].month, months[0].events + 1));
+    assert_eq!(audit.verify(again[0].month, &[], |_| ()).await.unwrap(), None);
+}
+
+impl Database {
+    /// Runs the script that makes the service's role, and gives the address for it.
+    async fn service_url(&self) -> String {
+        let superuser = PgPool::connect(&self.url_as("postgres")).await.unwrap();
+        let script = include_str!("../../deploy/roles.sql");
+        execute(&superuser, script).await.unwrap();
+        // As after an update.
+        execute(&superuser, script).await.unwrap();
+        let password = self.postgres.url().split([':', '@']).nth(2).unwrap();
+        execute(&superuser, &format!("ALTER ROLE failsafe_service PASSWORD '{password}'")).await.unwrap();
+        self.url_as("failsafe_service")
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_service_works_under_a_role_that_cannot_change_the_trail() {
+    let database = Database::start().await;
+    let output = failsafe(database.postgres.url(), &["migrate"]).await;
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let url = database.service_url().await;
+    let settings = DatabaseSettings { url: url.clone(), migrate: false, ..DatabaseSettings::default() };
+    let store = Store::open(&settings, Policy::default(), Duration::ZERO).await.unwrap();
+    store.join(&events(3)).await.unwrap();
+    store.join(&events(5)[..1]).await.unwrap();
+    assert_eq!(store.sweep(10).await.unwrap(), 1);
+    store.join(&aftermath(3)).await.unwrap();
+    let waiting = store.take_waiting(10).await.unwrap();
+    let published: Vec<_> = waiting.outgoing.iter().map(|(id, _)| *id).collect();
+    assert_eq!(published.len(), 2);
+    waiting.mark_published(&published).await.unwrap();
+    assert!(store.dossier(deployment(3).id).await.unwrap().is_some());
+
+    let pool = PgPool::connect(&url).await.unwrap();
+    execute(&pool, "SELECT make_month('2031-05-01')").await.unwrap();
+    let audit = Audit::connect(&url).await.unwrap();
+    for head in audit.months().await.unwrap() {
+        assert_eq!(audit.verify(head.month, &[], |_| ()).await.unwrap(), None);
+    }
+    let part = format!("events_{}", Month::at(OffsetDateTime::now_utc()).to_string().replace('-', "_"));
+    let tables =
+        ["events", &part, "findings", "policies", "verdicts", "explanations", "reviews", "outcomes", "checkpoints"];
+    for table in tables {
+        for statement in [
+            format!("DELETE FROM {table}"),
+            format!("TRUNCATE {table}"),
+            format!("DROP TABLE {table}"),
+            format!("ALTER TABLE {table} DISABLE TRIGGER ALL"),
+        ] {
+            let error = execute(&pool, &statement).await.unwrap_err().to_string();
+            assert!(error.contains("permission denied") || error.contains("must be owner"), "{statement}: {error}");
+        }
+    }
+    for statement in [
+        "UPDATE events SET body = ''",
+        "UPDATE verdicts SET verdict = 'ALLOW'",
+        "DELETE FROM deployments",
+        "DELETE FROM chains",
+        "INSERT INTO checkpoints (month, events, head, statement) SELECT month, events, head, '' FROM chains",
+        "SELECT drop_month('2031-05-01')",
+        "CREATE TABLE events (a int)",
+    ] {
+        let error = execute(&pool, statement).await.unwrap_err().to_string();
+        assert!(error.contains("permission denied"), "{statement}: {error}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_may_not_migrate_says_what_is_missing() {
+    let database = Database::start().await;
+    let url = database.postgres.url().to_owned();
+    let settings = DatabaseSettings { url, migrate: false, ..DatabaseSettings::default() };
+    let error = Store::open(&settings, Policy::default(), LONG).await.unwrap_err();
+    assert!(format!("{error:#}").contains("failsafe audit migrate"), "{error:#}");
+}
+
+/// What even the owner is refused, unless the triggers are turned off first.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_table_of_the_trail_is_changed_or_emptied() {
+    let database = Database::start().await;
+    let pool = database.pool().await;
+    let store = database.store(LONG).await;
+    store.join(&events(3)).await.unwrap();
+    store.join(&aftermath(3)).await.unwrap();
+    let suffix = Month::at(OffsetDateTime::now_utc()).to_string().replace('-', "_");
+    for table in ["events", "verdicts", "findings", "explanations", "reviews", "outcomes"] {
+        for table in [table.to_owned(), format!("{table}_{suffix}")] {
+            for statement in [
+                format!("DELETE FROM {table}"),
+                format!("UPDATE {table} SET deployment_id = deployment_id"),
+                format!("TRUNCATE {table} CASCADE"),
+            ] {
+                let refused = execute(&pool, &statement).await.unwrap_err().to_string();
+                assert!(refused.contains("append-only"), "{statement}: {refused}");
+            }
+        }
+    }
+    for statement in ["DELETE FROM policies", "UPDATE policies SET version = version", "TRUNCATE policies CASCADE"] {
+        assert!(execute(&pool, statement).await.unwrap_err().to_string().contains("append-only"), "{statement}");
+    }
+}
+
+/// `failsafe audit …` on that database.
+async fn failsafe(url: &str, arguments: &[&str]) -> Output {
+    let mut command = Command::new(binary("failsafe"));
+    command.arg("audit").args(arguments).args(["--database-url", url]);
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("FAILSAFE")) {
+        command.env_remove(name);
+    }
+    command.output().await.unwrap()
+}
+
+fn text(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn verify_names_the_first_row_that_is_not_as_it_was_written() {
+    let database = Database::start().await;
+    let store = database.store(LONG).await;
+    for number in 1..=6 {
+        store.join(&events(number)).await.unwrap();
+    }
+    let url = database.postgres.url();
+    let whole = failsafe(url, &["verify"]).await;
+    assert_eq!(whole.status.code(), Some(0), "{}", text(&whole));
+    assert!(text(&whole).contains("whole: 30 events"), "{}", text(&whole));
+    // Only who may turn the triggers off gets this far.
+    let forger = PgPool::connect(&database.url_as("postgres")).await.unwrap();
+    let statement = Audit::connect(url).await.unwrap().statement(Month::at(OffsetDateTime::now_utc())).await.unwrap();
+    let at = |link: i64| {
+        let forger = forger.clone();
+        async move {
+            let sql = "SELECT event_id::text FROM events WHERE link = $1";
+            sqlx::query_scalar::<_, String>(sql).bind(link).fetch_one(&forger).await.unwrap()
+        }
+    };
+    let cases = [
+        ("UPDATE events SET body = body || '\\x00' WHERE link = 7", 7, "its hash does not match"),
+        ("UPDATE events SET received_at = received_at - interval '1 day' WHERE link = 9", 9, "its hash does not match"),
+        ("UPDATE events SET previous = hash WHERE link = 11", 11, "not the hash of the one before"),
+        ("UPDATE events SET hash = previous WHERE link = 4", 4, "its hash does not match"),
+        (
+            "UPDATE verdicts SET verdict = 'ALLOW' WHERE verdict = 'BLOCK' AND number = 1 AND event_id = (SELECT event_id FROM events WHERE link = 15)",
+            15,
+            "disagrees with its event: the verdict",
+        ),
+        (
+            "DELETE FROM verdicts WHERE event_id = (SELECT event_id FROM events WHERE link = 15)",
+            15,
+            "row of the verdict that it carries is missing",
+        ),
+        ("DELETE FROM events WHERE link = 13", 13, "is missing"),
+        ("DELETE FROM events WHERE link = 30", 29, "the head does not match"),
+        ("UPDATE chains SET events = events + 1 WHERE events > 0", 30, "the head does not match"),
+        ("DELETE FROM chains WHERE events > 0", 30, "nothing is known"),
+    ];
+    execute(
+        &forger,
+        "CREATE SCHEMA kept; CREATE TABLE kept.events AS SELECT * FROM events;
+        CREATE TABLE kept.verdicts AS SELECT * FROM verdicts; CREATE TABLE kept.chains AS SELECT * FROM chains",
+    )
+    .await
+    .unwrap();
+    let month = statement.month.to_string();
+    for (forgery, link, expected) in cases {
+        let forge =
+            |sql: &str| format!("SET session_replication_role = replica; {sql}; SET session_replication_role = origin");
+        execute(&forger, &forge(forgery)).await.unwrap();
+        let output = failsafe(url, &["verify", "--month", &month]).await;
+        let told = text(&output);
+        assert!(told.contains(expected), "{forgery}: {told}");
+        if expected != "nothing is known" {
+            assert_eq!(output.status.code(), Some(1), "{forgery}: {told}");
+            assert!(told.contains(&format!("BROKEN at link {link},")), "{forgery}: {told}");
+        } else {
+            assert_eq!(output.status.code(), Some(2), "{forgery}: {told}");
+        }
+        if told.contains("its hash") || told.contains("disagrees") {
+            assert!(told.contains(&at(link).await), "{forgery}: {told}");
+        }
+        execute(
+            &forger,
+            &forge(
+                "DELETE FROM verdicts; DELETE FROM events; DELETE FROM chains; INSERT INTO events SELECT * FROM kept.events;
+                 INSERT INTO verdicts SELECT * FROM kept.verdicts; INSERT INTO chains SELECT * FROM kept.chains",
+            ),
+        )
+        .await
+        .unwrap();
+    }
+    // All of it written anew fits together, and not with a checkpoint that is kept elsewhere.
+    let folder = tempfile::tempdir().unwrap();
+    let other = Statement { head: decision::chain::Hash([1; 32]), events: 12, ..statement.clone() };
+    let path = folder.path().join("checkpoint.json");
+    for (statement, expected) in [
+        (other, "a checkpoint says that the chain ended in 0101"),
+        (Statement { events: 31, ..statement.clone() }, "a checkpoint speaks of 31 events"),
+        (statement, "whole: 30 events"),
+    ] {
+        std::fs::write(&path, Checkpoint::new(statement, None).to_json()).unwrap();
+        let output = failsafe(url, &["verify", "--checkpoint", path.to_str().unwrap()]).await;
+        assert!(text(&output).contains(expected), "{}", text(&output));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_export_is_the_same_every_time_and_verifies_without_our_code() {
+    let database = Database::start().await;
+    let store = database.store(LONG).await;
+    for number in 1..=5 {
+        store.join(&events(number)).await.unwrap();
+    }
+    store.join(&aftermath(3)).await.unwrap();
+    let (url, folder) = (database.postgres.url(), tempfile::tempdir().unwrap());
+    let path = folder.path().join("trail.jsonl");
+    let output = failsafe(url, &["export", "--output", path.to_str().unwrap()]).await;
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    let exported = std::fs::read_to_string(&path).unwrap();
+    assert_eq!(text(&failsafe(url, &["export"]).await), exported);
+    let lines: Vec<serde_json::Value> = exported.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(i64::try_from(lines.len()).unwrap(), count(&database.pool().await, "events").await);
+    for (line, link) in lines.iter().zip(1..) {
+        assert_eq!(line["link"], link);
+        assert!(line["body"].is_object(), "{line}");
+    }
+    let block = lines.iter().find(|line| line["body"]["judgement"]["verdict"] == "VERDICT_BLOCK").unwrap();
+    assert_eq!(block["kind"], "verdict.reached");
+    assert_eq!(text(&failsafe(url, &["export", "--since", "2999-01-01"]).await), "");
+    assert_eq!(text(&failsafe(url, &["export", "--month", "2001-01"]).await), "");
+
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/examples/verify.py");
+    let python = async |input: &str| {
+        let input_path = folder.path().join("input.jsonl");
+        std::fs::write(&input_path, input).unwrap();
+        let stdin = std::fs::File::open(input_path).unwrap();
+        Command::new("python3").arg(&script).stdin(stdin).output().await
+    };
+    // Where there is no Python there is nothing to try.
+    let Ok(verified) = python(&exported).await else { return };
+    assert!(verified.status.success() && text(&verified).contains("whole"), "{}", text(&verified));
+    let forged = python(&exported.replacen("\"stream_sequence\":1", "\"stream_sequence\":2", 1)).await.unwrap();
+    assert!(!forged.status.success() && text(&forged).contains("broken at link 1"), "{}", text(&forged));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_month_goes_as_a_whole_and_only_on_a_signed_checkpoint() {
+    let database = Database::start().await;
+    let (store, pool) = (database.store(LONG).await, database.pool().await);
+    execute(
+        &pool,
+        "SELECT make_month('2025-01-01'); ALTER TABLE deployments ALTER COLUMN month SET DEFAULT '2025-01-01'",
+    )
+    .await
+    .unwrap();
+    for number in 1..=4 {
+        store.join(&events(number)).await.unwrap();
+    }
+    store.join(&events(5)[..1]).await.unwrap();
+    execute(
+        &pool,
+        "ALTER TABLE deployments ALTER COLUMN month SET DEFAULT date_trunc('month', now() AT TIME ZONE 'UTC')::date",
+    )
+    .await
+    .unwrap();
+    store.join(&events(6)).await.unwrap();
+
+    let (url, folder) = (database.postgres.url(), tempfile::tempdir().unwrap());
+    let file = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (key, other, checkpoint) = (file("key.pem"), file("other.pem"), file("2025-01.json"));
+    for (path, text) in [
+        (&key, "MC4CAQAwBQYDK2VwBCIEIJ+DYvh6SEqVTm50DFtMDoQikTmiCqirVv9mWG9qfSnF"),
+        (&other, "MC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC"),
+    ] {
+        std::fs::write(path, format!("-----BEGIN PRIVATE KEY-----\n{text}\n-----END PRIVATE KEY-----\n")).unwrap();
+    }
+    let make = async |arguments: &[&str]| {
+        let fixed = ["checkpoint", "--month", "2025-01", "--output", &checkpoint];
+        let output = failsafe(url, &[&fixed, arguments].concat()).await;
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+        text(&output)
+    };
+    let drop = async |arguments: &[&str]| {
+        let fixed = ["drop", "--month", "2025-01", "--checkpoint", &checkpoint];
+        let output = failsafe(url, &[&fixed, arguments].concat()).await;
+        (output.status.code(), text(&output))
+    };
+    let refused = async |arguments: &[&str], expected: &str| {
+        let (code, told) = drop(arguments).await;
+        assert!(code == Some(2) && told.contains(expected), "{told}");
+    };
+    assert!(make(&[]).await.contains("NOT SIGNED"));
+    refused(&["--key", &key], "is not signed").await;
+    make(&["--key", &key]).await;
+    refused(&["--key", &other], "is signed by the key").await;
+    refused(&["--key", &key], "at least 30").await;
+    refused(&["--key", &key, "--older-than", "0"], "still wait for a verdict").await;
+    store.join(&events(5)).await.unwrap();
+    refused(&["--key", &key, "--older-than", "0"], "make a new one").await;
+    make(&["--key", &key]).await;
+    refused(&["--key", &key, "--older-than", "0"], "still wait").await;
+    let waiting = store.take_waiting(100).await.unwrap();
+    let published: Vec<_> = waiting.outgoing.iter().map(|(id, _)| *id).collect();
+    waiting.mark_published(&published).await.unwrap();
+    let (code, told) = drop(&["--key", &key, "--older-than", "0"]).await;
+    assert!(code == Some(0) && told.contains("2025-01 is dropped"), "{told}");
+
+    assert!(store.dossier(deployment(1).id).await.unwrap().is_none());
+    assert!(store.dossier(deployment(6).id).await.unwrap().is_some());
+    assert_eq!((count(&pool, "deployments").await, count(&pool, "verdicts").await), (1, 1));
+    let verified = failsafe(url, &["verify", "--checkpoint", &checkpoint, "--key", &key]).await;
+    assert_eq!(verified.status.code(), Some(0), "{}", text(&verified));
+    assert!(text(&verified).contains("2025-01  dropped on "), "{}", text(&verified));
+    let kept = sqlx::query("SELECT statement FROM checkpoints").fetch_one(&pool).await.unwrap();
+    assert_eq!(kept.get::<&str, _>("statement"), std::fs::read_to_string(&checkpoint).unwrap());
+    let again = execute(&pool, "SELECT make_month('2025-01-01')").await.unwrap_err().to_string();
+    assert!(again.contains("was dropped"), "{again}");
+    // What comes late for a deployment that is gone begins it anew.
+    store.join(&events(1)).await.unwrap();
+    database.verify().await;
+}
