@@ -10,9 +10,9 @@ use tokio::net::TcpListener;
 use crate::diffs;
 
 /// How many deployments make the crowd, unless the variable `FAILSAFE_CROWD` says otherwise: by hand it is tried with 10,000.
-const CROWD: u32 = 600;
+const CROWD: u32 = 300;
 /// How many go before it, so that what is made once is there.
-const BEFORE: u32 = 200;
+const BEFORE: u32 = 100;
 /// How many are submitted at once.
 const AT_ONCE: usize = 16;
 /// By how many kilobytes the Voice may grow.
