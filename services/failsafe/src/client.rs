@@ -23,6 +23,8 @@ const ANSWER_BYTES_MAX: usize = 64 << 20;
 const BEHIND_MAX: Duration = Duration::from_secs(10);
 /// Between two looks at the audit trail.
 const LOOK: Duration = Duration::from_millis(20);
+/// The same while a language model writes, which takes seconds.
+const LONG_LOOK: Duration = Duration::from_millis(200);
 
 /// A connection to a gateway.
 #[derive(Clone, Debug)]
@@ -95,7 +97,7 @@ impl Client {
                     limit.as_secs()
                 ));
             }
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(LONG_LOOK).await;
         }
     }
 

@@ -100,7 +100,14 @@ fn system(template: &Template) -> String {
 
 /// The prompt as the rules know code: with the quotes and brackets that JSON and its reader's safety have escaped.
 fn unescaped(prompt: &str) -> String {
-    prompt.replace("\\\"", "\"").replace("\\u003c", "<").replace("\\u003e", ">").replace("\\u005b", "[")
+    let mut text = prompt.to_owned();
+    for (escaped, plain) in [("\\\"", "\""), ("\\u003c", "<"), ("\\u003e", ">"), ("\\u005b", "[")] {
+        // Most prompts hold none of them, and looking costs less than copying.
+        if text.contains(escaped) {
+            text = text.replace(escaped, plain);
+        }
+    }
+    text
 }
 
 /// The JSON schema of an answer. Structs, because a model writes an answer's fields in the order of its schema, and what
