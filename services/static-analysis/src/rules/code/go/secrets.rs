@@ -11,7 +11,9 @@ use super::model::{Model, is_function};
 use super::types::arguments;
 use crate::rules::Rule;
 use crate::rules::code::PROGRAM;
+use crate::rules::code::gate::Trigger;
 use crate::rules::code::program::{Report, children};
+use crate::rules::code::shown::{Place, Shown, first_name};
 
 pub(super) static RULES: &[&Rule] = &[&CREDENTIAL, &SERIALIZED];
 
@@ -54,6 +56,58 @@ static FORM: LazyLock<Regex> = LazyLock::new(|| {
 });
 
 const MESSAGE: &str = "whoever reads the code knows it, and it cannot be changed without a deployment";
+
+pub(super) fn triggers() -> Vec<Trigger> {
+    let names = ["pass", "pwd", "secret", "token", "pw", "apikey", "bearer", "cred"];
+    let forms = ["akia", "asia", "ghp_", "ghs_", "github_pat_", "aiza", "_live_", "xox", "private key", "://"];
+    let serialized = ["Marshal(", "MarshalIndent(", ".Encode("];
+    let is_live = |shown: &Shown<'_>, place: Place| shown.is_live(place.line);
+    let fields = ["key", "secret", "token", "passw", "pwd", "pass", "cred", "jwt"];
+    vec![
+        Trigger::of(&[&CREDENTIAL]).word_where(&names, names_random),
+        Trigger::of(&[&CREDENTIAL]).word_where(&forms, |shown, place| FORM.is_match(shown.line(place.line))),
+        Trigger::of(&[&SERIALIZED])
+            .word_where(&serialized, is_live)
+            .word(&["struct"])
+            .word_where(&fields, is_secret_field),
+    ]
+}
+
+/// Whether there is a text as a machine makes them beside a name, or on the line below.
+fn names_random(shown: &Shown<'_>, place: Place) -> bool {
+    static BEHIND: LazyLock<Regex> = LazyLock::new(|| {
+        // A list of names, a type, the sign, and among the values a text.
+        Regex::new(r#"^["`]?\s*(?:,[\w\s.,]*?)?(?:[\w.*\[\]]+\s*)?(?::=|[=!]=|=|:)\s*(?:[^"`]*,\s*)?(?:["`]|$)"#)
+            .expect("the pattern is tested")
+    });
+    static BEFORE: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new(r#"["`]\s*[=!]=\s*\w*$"#).expect("the pattern is tested"));
+    let rest = shown.from(place);
+    let behind = &rest[first_name(rest).len()..];
+    (BEHIND.is_match(behind) || BEFORE.is_match(shown.before(place))) && has_random(shown, place)
+}
+
+fn has_random(shown: &Shown<'_>, place: Place) -> bool {
+    (place.line..place.line + 2).any(|line| {
+        let text = shown.line(line);
+        shown.is_live(line)
+            && text.bytes().enumerate().filter(|(_, byte)| b"\"`".contains(byte)).any(|(at, quote)| {
+                // Whether it begins or ends a text is not known here.
+                let inside = &text[at + 1..];
+                let literal = inside.split(char::from(quote)).next().unwrap_or("");
+                quote == b'`' && literal.len() == inside.len() || literal.len() >= TEXT_BYTES_MIN && is_random(literal)
+            })
+    })
+}
+
+/// Whether a word is in the declaration of an exported field, or in its tag.
+fn is_secret_field(shown: &Shown<'_>, place: Place) -> bool {
+    let line = shown.line(place.line);
+    line.trim_start().starts_with(|c: char| c.is_uppercase()) && SECRET_FIELD.is_match(line)
+}
+
+/// The shortest text that is taken for a credential.
+const TEXT_BYTES_MIN: usize = 8;
 
 pub(super) fn check<'t>(model: &Model<'_, 't>, node: Node<'t>, report: &mut Report<'_>) {
     match node.kind() {
@@ -99,7 +153,7 @@ pub(super) fn check<'t>(model: &Model<'_, 't>, node: Node<'t>, report: &mut Repo
 
 fn credential<'t>(model: &Model<'_, 't>, named: bool, value: Node<'t>, report: &mut Report<'_>) {
     let Some(text) = model.literal(value) else { return };
-    if text.len() >= 8 && (named && is_random(text) || FORM.is_match(text)) {
+    if text.len() >= TEXT_BYTES_MIN && (named && is_random(text) || FORM.is_match(text)) {
         report.hidden(&CREDENTIAL, value, value, MESSAGE);
     }
 }
