@@ -4,9 +4,7 @@
 //! its keywords. In tests every hunk that stays closed is parsed all the same, and nothing may be found in it: see
 //! [`super::program`].
 
-use std::collections::BTreeMap;
-
-use domain::diff::Hunk;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::shown::{Place, Shown};
 use crate::keywords::Keywords;
@@ -20,6 +18,8 @@ pub(crate) struct Trigger {
     parts: Vec<Vec<Word>>,
     /// What is asked of the hunk as a whole, after that.
     also: fn(&Shown<'_>) -> bool,
+    /// Whether the functions around its words and the imports are all that the checks look at.
+    near: bool,
 }
 
 /// A text, in whatever case, and what its place has to look like.
@@ -42,7 +42,7 @@ pub(crate) enum Asks {
 impl Trigger {
     /// For these rules, and nothing asked yet.
     pub(crate) fn of(rules: &[&'static Rule]) -> Self {
-        Self { rules: rules.to_vec(), parts: Vec::new(), also: |_| true }
+        Self { rules: rules.to_vec(), parts: Vec::new(), also: |_| true, near: false }
     }
 
     /// One of these words has to be there.
@@ -59,6 +59,11 @@ impl Trigger {
     pub(crate) fn part(mut self, words: Vec<(String, Asks)>) -> Self {
         self.parts.push(words.into_iter().map(|(text, asks)| Word { text, asks }).collect());
         self
+    }
+
+    /// Nothing but the functions around its words and the imports is looked at.
+    pub(crate) fn near(self) -> Self {
+        Self { near: true, ..self }
     }
 
     /// The hunk as a whole has to look like this.
@@ -111,27 +116,63 @@ impl Gate {
         Self { words: Keywords::new(words), uses, triggers, firsts }
     }
 
-    /// Whether the hunk shows all that some rule needs, in the file after the change.
-    pub(crate) fn opens(&self, path: &str, hunk: &Hunk<'_>) -> bool {
-        let shown = Shown::of(path, hunk);
+    /// What of the hunk is worth parsing, in the file after the change; `None` when no rule can find anything in it.
+    pub(crate) fn opens(&self, shown: &Shown<'_>) -> Option<Part> {
         let mut seen = vec![false; self.firsts.last().copied().unwrap_or(0)];
         let mut open = false;
         for (line, text) in shown.texts().enumerate() {
             self.words.places_in(text, |word, at| {
                 for used in &self.uses[word] {
-                    if !open && !seen[used.part] && asked(used.asks, &shown, Place { line, at }) {
+                    if !open && !seen[used.part] && asked(used.asks, shown, Place { line, at }) {
                         seen[used.part] = true;
-                        let parts = self.firsts[used.trigger]..self.firsts[used.trigger + 1];
-                        open = seen[parts].iter().all(|seen| *seen) && (self.triggers[used.trigger].also)(&shown);
+                        open = self.is_met(used.trigger, &seen, shown);
                     }
                 }
             });
             if open {
-                return true;
+                return Some(self.part(shown));
             }
         }
-        false
+        None
     }
+
+    fn is_met(&self, trigger: usize, seen: &[bool], shown: &Shown<'_>) -> bool {
+        let parts = &seen[self.firsts[trigger]..self.firsts[trigger + 1]];
+        parts.iter().all(|seen| *seen) && (self.triggers[trigger].also)(shown)
+    }
+
+    /// What is worth parsing of a hunk in which a rule may find something.
+    fn part(&self, shown: &Shown<'_>) -> Part {
+        let mut seen = vec![false; self.firsts.last().copied().unwrap_or(0)];
+        let mut places = Vec::new();
+        for (line, text) in shown.texts().enumerate() {
+            self.words.places_in(text, |word, at| {
+                for used in &self.uses[word] {
+                    let near = self.triggers[used.trigger].near;
+                    if (near || !seen[used.part]) && asked(used.asks, shown, Place { line, at }) {
+                        seen[used.part] = true;
+                        places.push((used.trigger, line));
+                    }
+                }
+            });
+        }
+        let mut triggers: Vec<_> = places.iter().map(|(trigger, _)| *trigger).collect();
+        triggers.sort_unstable();
+        triggers.dedup();
+        triggers.retain(|trigger| self.is_met(*trigger, &seen, shown));
+        if triggers.iter().any(|trigger| !self.triggers[*trigger].near) {
+            return Part::Whole;
+        }
+        let near = places.into_iter().filter(|(trigger, _)| triggers.contains(trigger));
+        Part::Around(near.map(|(_, line)| line).collect())
+    }
+}
+
+/// What of a hunk is worth parsing.
+pub(crate) enum Part {
+    Whole,
+    /// The functions around these lines, and what is imported.
+    Around(BTreeSet<usize>),
 }
 
 fn asked(asks: Asks, shown: &Shown<'_>, place: Place) -> bool {

@@ -3,7 +3,8 @@
 //!
 //! Rough on purpose, and always on the safe side: what may be is taken to be so, and the syntax tree decides.
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
+use std::collections::HashMap;
 
 use domain::diff::{Hunk, LineKind};
 
@@ -23,6 +24,8 @@ pub(crate) struct Shown<'a> {
     lines: Vec<(&'a str, bool)>,
     text: OnceCell<String>,
     imports: OnceCell<Vec<Import<'a>>>,
+    renamed: OnceCell<Vec<(&'a str, &'a str)>>,
+    answers: RefCell<HashMap<&'static str, bool>>,
 }
 
 /// An import of a Python program: its lines, and the names in it.
@@ -35,7 +38,14 @@ impl<'a> Shown<'a> {
     pub(crate) fn of(path: &'a str, hunk: &Hunk<'a>) -> Self {
         let new_side = hunk.lines.iter().filter(|line| line.kind != LineKind::Removed);
         let lines = new_side.map(|line| (line.text, line.kind == LineKind::Added)).collect();
-        Self { path, lines, text: OnceCell::new(), imports: OnceCell::new() }
+        Self {
+            path,
+            lines,
+            text: OnceCell::new(),
+            imports: OnceCell::new(),
+            renamed: OnceCell::new(),
+            answers: RefCell::default(),
+        }
     }
 
     /// The path of the file.
@@ -72,6 +82,34 @@ impl<'a> Shown<'a> {
                 text.push('\n');
             }
             text
+        })
+    }
+
+    /// Whether a text is somewhere in the hunk, found once for all that ask.
+    pub(crate) fn has(&self, text: &'static str) -> bool {
+        self.answer(text, || self.text().contains(text))
+    }
+
+    /// The answer to a question, found once for all that ask.
+    pub(crate) fn answer(&self, question: &'static str, find: impl FnOnce() -> bool) -> bool {
+        if let Some(known) = self.answers.borrow().get(question) {
+            return *known;
+        }
+        let answer = find();
+        self.answers.borrow_mut().insert(question, answer);
+        answer
+    }
+
+    /// The packages that a Go program imports under another name: that name, and the path.
+    pub(crate) fn renamed(&self) -> &[(&'a str, &'a str)] {
+        self.renamed.get_or_init(|| {
+            let renamed = |line: &'a str| {
+                let line = line.trim();
+                let (name, path) = line.strip_prefix("import ").unwrap_or(line).split_once(" \"")?;
+                let name = Some(name.trim()).filter(|name| !name.is_empty() && name.bytes().all(is_name_byte))?;
+                Some((name, path.split_once('"')?.0))
+            };
+            self.texts().filter_map(renamed).collect()
         })
     }
 
@@ -148,11 +186,17 @@ fn net_brackets(text: &str) -> i32 {
 
 /// Whether what is on a line may go on below it.
 fn goes_on(text: &str) -> bool {
-    let quotes = ["`", "\"\"\"", "'''"];
     let text = text.trim_end();
     text.ends_with([',', '(', '[', '.', '+', '-', '*', '|', '&', '=', '\\', '?', ':'])
         || text.ends_with('{') && !text.ends_with(" {")
-        || quotes.iter().any(|quote| text.matches(quote).count() % 2 == 1)
+        || ["`", "\"\"\"", "'''"].iter().any(|quote| count(text, quote) % 2 == 1)
+}
+
+/// How often a quote of one sign or three is in a text.
+pub(super) fn count(text: &str, quote: &str) -> usize {
+    let sign = quote.as_bytes()[0];
+    let signs = text.bytes().filter(|byte| *byte == sign).count();
+    if quote.len() == 1 || signs < quote.len() { signs / quote.len() } else { text.matches(quote).count() }
 }
 
 /// Letters, digits, underscores and what is beyond ASCII: the parts of a name.

@@ -50,8 +50,7 @@ fn may_overflow(shown: &Shown<'_>, place: Place) -> bool {
     }
     // Only what has no sign is too great for these.
     let wide = matches!(target, "int" | "int64");
-    let lower = |word: &str| shown.text().contains(word);
-    (!wide || lower("uint") || lower("Uint") || lower("type ")) && shown.is_live(place.line)
+    (!wide || shown.has("uint") || shown.has("Uint") || shown.has("type ")) && shown.is_live(place.line)
 }
 
 /// Whether something may be converted to a type that is declared here.

@@ -97,7 +97,7 @@ fn is_statement(shown: &Shown<'_>, place: Place, name: &'static str) -> bool {
     let line = shown.line(place.line);
     let alone = statements(line).any(|statement| {
         let at = line.len() - statement.len();
-        at <= place.at && called(statement).any(|called| called == method(name))
+        at <= place.at && called(statement).contains(&method(name))
     });
     alone && is_call(shown, place, name) && shown.is_live(place.line)
 }
@@ -123,7 +123,7 @@ fn drops_own_error(shown: &Shown<'_>) -> bool {
     failing.remove("");
     !failing.is_empty()
         && shown.texts().enumerate().any(|(number, line)| {
-            let drops = |statement| called(statement).any(|name| failing.contains(name));
+            let drops = |statement| called(statement).iter().any(|name| failing.contains(name));
             statements(line).any(drops) && shown.is_live(number)
         })
 }
@@ -136,29 +136,33 @@ fn statements(line: &str) -> impl Iterator<Item = &str> {
     std::iter::once(line).chain(later)
 }
 
-/// The names that are called in a statement which begins with a call: `a.b(x).c(y)` calls b and c.
-fn called(statement: &str) -> impl Iterator<Item = &str> {
-    let bytes = statement.as_bytes();
-    let (mut at, mut depth) = (0, 0_usize);
-    std::iter::from_fn(move || {
-        while let Some(byte) = bytes.get(at) {
-            at += 1;
-            match byte {
-                b'(' | b'[' => {
-                    depth += 1;
-                    let name = last_name(&statement[..at - 1]);
-                    if depth == 1 && *byte == b'(' && !name.is_empty() {
-                        return Some(name);
-                    }
+/// The names that are called in a statement that is nothing but a call: `a.b(x).c(y)` calls b and c.
+fn called(statement: &str) -> Vec<&str> {
+    let mut names = Vec::new();
+    let mut depth = 0_usize;
+    for (at, byte) in statement.bytes().enumerate() {
+        match byte {
+            b'(' | b'[' => {
+                let name = last_name(&statement[..at]);
+                if depth == 0 && byte == b'(' && !name.is_empty() {
+                    names.push(name);
                 }
-                b')' | b']' => depth = depth.checked_sub(1)?,
-                b'.' | b'*' | b'&' => {}
-                _ if depth > 0 || is_name_byte(*byte) => {}
-                _ => return None,
+                depth += 1;
             }
+            b')' | b']' => match depth.checked_sub(1) {
+                Some(less) => depth = less,
+                None => break,
+            },
+            b'.' | b'*' | b'&' => {}
+            b'/' | b';' | b'}' if depth == 0 => break,
+            _ if depth > 0 || is_name_byte(byte) => {}
+            // The method of an interface goes on with what it returns.
+            _ if statement[at..].trim_start().starts_with(['/', '}', ';']) => break,
+            _ if statement[at..].trim_start().is_empty() => break,
+            _ => return Vec::new(),
         }
-        None
-    })
+    }
+    names
 }
 
 /// A call that stands for itself, though it returns an error.

@@ -111,9 +111,9 @@ const WRITTEN: &[&str] = &["os.WriteFile", "io/ioutil.WriteFile"];
 
 pub(super) fn triggers() -> Vec<Trigger> {
     vec![
-        Trigger::of(&[&FOLDER_MODE]).part(calls(FOLDERS)),
-        Trigger::of(&[&FILE_MODE]).part(calls(MODES)),
-        Trigger::of(&[&WRITE_MODE]).part(calls(WRITTEN)),
+        Trigger::of(&[&FOLDER_MODE]).part(calls(FOLDERS)).near(),
+        Trigger::of(&[&FILE_MODE]).part(calls(MODES)).near(),
+        Trigger::of(&[&WRITE_MODE]).part(calls(WRITTEN)).near(),
         Trigger::of(&[&TEMPORARY]).part(calls(MADE)).word(TEMPORARY.keywords),
         Trigger::of(&[&VARIABLE_PATH]).part(calls(OPENED)),
         Trigger::of(&[&ARCHIVE_PATH]).part(calls(JOINS)).word(&["zip.", "tar.", "archive/zip", "archive/tar"]),

@@ -70,19 +70,23 @@ pub(super) fn is_call(shown: &Shown<'_>, place: Place, name: &'static str) -> bo
 /// Whether a local name may stand for a package.
 fn stands_for(shown: &Shown<'_>, local: &str, path: &str) -> bool {
     let usual = USUAL.contains(&(local, path));
-    if local.is_empty() || !usual && !shown.text().contains(&format!("\"{path}\"")) {
-        return false;
+    if local.is_empty() || usual {
+        return usual;
     }
     let mut parts = path.rsplit('/');
     let last = parts.next().unwrap_or(path);
     let is_version = last.strip_prefix('v').is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));
     let last = if is_version { parts.next().unwrap_or(last) } else { last };
     let last = last.split_once(".v").map_or(last, |(name, _)| name);
-    usual || last == local || shown.text().contains(&format!("{local} \"{path}\""))
+    last == local && shown.text().contains(&format!("\"{path}\"")) || shown.renamed().contains(&(local, path))
 }
 
 /// Whether something of this type may be in the hunk: it is written, or comes from what is known to give it.
-fn is_named(shown: &Shown<'_>, of: &str) -> bool {
+fn is_named(shown: &Shown<'_>, of: &'static str) -> bool {
+    shown.answer(of, || finds_type(shown, of))
+}
+
+fn finds_type(shown: &Shown<'_>, of: &str) -> bool {
     let name = method(of);
     let written = |text: &str, word: &str| {
         text.match_indices(word)

@@ -97,7 +97,7 @@ pub(super) fn triggers() -> Vec<Trigger> {
         Trigger::of(&[&VARIABLE_URL]).part(calls(REQUESTS)),
         Trigger::of(&[&ROOT_SERVED]).part(calls(&["net/http.Dir"])),
         Trigger::of(&[&NO_HEADER_TIMEOUT]).part(calls(&["net/http.Server"])),
-        Trigger::of(&[&SHORT_KEY]).part(calls(&["crypto/rsa.GenerateKey"])),
+        Trigger::of(&[&SHORT_KEY]).part(calls(&["crypto/rsa.GenerateKey"])).near(),
     ]
 }
 

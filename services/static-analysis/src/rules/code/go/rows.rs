@@ -46,7 +46,7 @@ pub(super) fn triggers() -> Vec<Trigger> {
     let trigger = |row: &'static Row| {
         let mut words = gate::calls(row.calls);
         words.extend(gate::imports(row.imports));
-        Trigger::of(&[&row.rule]).part(words)
+        Trigger::of(&[&row.rule]).part(words).near()
     };
     ROWS.iter().map(trigger).collect()
 }

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use super::{calls, crypto, imports, literals, process, rows, statements, templates, web};
-use crate::rules::code::gate::{Asks, Gate};
+use crate::rules::code::gate::{Asks, Gate, Trigger};
 use crate::rules::code::shown::{Place, Shown, first_name, is_name_byte, last_name};
 
 /// The gate of this language.
@@ -19,7 +19,8 @@ pub(in crate::rules::code) static GATE: LazyLock<Gate> = LazyLock::new(|| {
         templates::triggers(),
         web::triggers(),
     ];
-    Gate::new(&super::rules(), triggers.into_iter().flatten().collect())
+    // A check of this language looks at a node and those around it, and at the imports.
+    Gate::new(&super::rules(), triggers.into_iter().flatten().map(Trigger::near).collect())
 });
 
 /// The words of calls to these functions, named as they resolve, on a line that a change may reach.
@@ -70,8 +71,8 @@ fn is_imported(shown: &Shown<'_>, line: usize, name: &str) -> bool {
 /// Whether the word at a place may be the import of this module.
 fn is_import(shown: &Shown<'_>, place: Place, name: &'static str) -> bool {
     is_word(shown, place, last(name))
-        && (shown.text().contains("import_module")
-            || shown.text().contains("__import__")
+        && (shown.has("import_module")
+            || shown.has("__import__")
             || shown.imports().any(|(lines, names)| {
                 lines.contains(&place.line)
                     && name.split('.').all(|part| names.contains(&part))
