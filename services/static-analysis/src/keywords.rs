@@ -103,6 +103,12 @@ impl Keywords {
     /// Calls `seen` with the number of each keyword in `text`, in whatever case (ASCII), once for each time it is there.
     #[inline]
     pub(crate) fn in_text(&self, text: &str, mut seen: impl FnMut(usize)) {
+        self.places_in(text, |keyword, _| seen(keyword));
+    }
+
+    /// The same, with the byte of the text where the keyword begins.
+    #[inline]
+    pub(crate) fn places_in(&self, text: &str, mut seen: impl FnMut(usize, usize)) {
         let bytes = text.as_bytes();
         for (at, four) in bytes.windows(4).enumerate() {
             let hash = hash([four[0], four[1], four[2], four[3]]);
@@ -121,18 +127,17 @@ impl Keywords {
     }
 
     #[inline(never)]
-    fn compare(&self, bytes: &[u8], at: usize, hash: usize, seen: &mut impl FnMut(usize)) {
+    fn compare(&self, bytes: &[u8], at: usize, hash: usize, seen: &mut impl FnMut(usize, usize)) {
         let lower = self.filter[hash / 64] & ((1 << (hash % 64)) - 1);
         let rank = (self.ranks[hash / 64] + lower.count_ones()) as usize;
         for entry in &self.entries[self.begins[rank] as usize..self.begins[rank + 1] as usize] {
-            let Some(rest) = at.checked_sub(entry.before as usize).and_then(|start| bytes.get(start..)) else {
-                continue;
-            };
+            let Some(start) = at.checked_sub(entry.before as usize) else { continue };
+            let Some(rest) = bytes.get(start..) else { continue };
             if entry.may_begin(rest) {
                 let keyword = entry.keyword as usize;
                 let text = self.texts[keyword].as_bytes();
                 if rest.get(..text.len()).is_some_and(|found| found.eq_ignore_ascii_case(text)) {
-                    seen(keyword);
+                    seen(keyword, start);
                 }
             }
         }

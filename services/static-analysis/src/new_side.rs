@@ -28,11 +28,17 @@ struct Place {
 
 impl NewSide {
     pub(crate) fn of(hunk: &Hunk<'_>) -> Self {
+        Self::of_lines(hunk, |_| true)
+    }
+
+    /// The same of those lines only that `keeps` names by their number among the context and the added ones.
+    pub(crate) fn of_lines(hunk: &Hunk<'_>, keeps: impl Fn(usize) -> bool) -> Self {
         let mut text = String::new();
         let mut lines = Vec::new();
         let laid_out = laid_out(hunk);
-        for (index, line) in hunk.lines.iter().enumerate() {
-            if line.kind != LineKind::Removed {
+        let new_side = hunk.lines.iter().enumerate().filter(|(_, line)| line.kind != LineKind::Removed);
+        for (number, (index, line)) in new_side.enumerate() {
+            if keeps(number) {
                 let added = line.kind == LineKind::Added;
                 lines.push(Place { start: text.len(), index, added, new: added && !laid_out[index] });
                 text.push_str(line.text);

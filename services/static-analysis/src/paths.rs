@@ -70,7 +70,7 @@ pub(crate) fn is_own_test(path: &str) -> bool {
     let called = |folder: &str| {
         ["_test", "_tests", "-test", "-tests"].iter().any(|end| folder.ends_with(end)) || FOLDERS.contains(&folder)
     };
-    if folders(&lower).any(called) {
+    if folders(&lower).any(called) || is_below_integration(&lower) {
         return true;
     }
     let extension = extension(name);
@@ -88,6 +88,14 @@ pub(crate) fn is_own_test(path: &str) -> bool {
             && [".test", ".tests", ".spec", "_test", "-test", "-tests", "_tests", "_spec", "_example", "-example", "_sample", "-sample"].iter().any(|end| stem.ends_with(end))
         || (matches!(extension, "java" | "kt" | "cs" | "swift" | "php")
             && (stem.ends_with("test") || stem.ends_with("tests")))
+}
+
+/// True below a folder of tests that go through the whole program. Among a program's sources the same word is about what it is
+/// integrated with.
+fn is_below_integration(lower: &str) -> bool {
+    const SOURCES: &[&str] = &["src", "lib", "app", "apps", "main", "pkg", "internal", "packages", "cmd", "charts"];
+    let mut above = folders(lower).take_while(|folder| !SOURCES.contains(folder));
+    above.any(|folder| matches!(folder, "integration" | "acceptance" | "end2end" | "end-to-end"))
 }
 
 /// True for a Python file that pytest or unittest collects, or that helps it: there `assert` is how one checks.
@@ -192,6 +200,8 @@ mod tests {
             "charts/exporter/ci/tls-values.yaml",
             "session/stub/jwk.json",
             "integration_test/tls/server.key",
+            "integration/scenario.go",
+            "web/acceptance/login.ts",
         ] {
             assert!(is_test(path) && is_own_test(path), "{path}");
         }
@@ -207,6 +217,8 @@ mod tests {
             "src/protest.rs",
             "ci/deploy.yaml",
             "src/vendors/a.rb",
+            "src/integration/pay.rs",
+            "integrations/slack.py",
             "charts/a/values.yaml",
         ] {
             assert!(!is_test(path), "{path}");

@@ -25,6 +25,7 @@ mod literal;
 mod named;
 mod needs;
 mod row;
+mod texts;
 
 /// What a row looks for.
 #[derive(Debug)]

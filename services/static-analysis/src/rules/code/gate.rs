@@ -1,117 +1,184 @@
 //! Whether a hunk can hold what a rule of a parsed language looks for, by its words alone: most cannot, and are not parsed.
 //!
-//! Made of the rules' own keywords, so that a new rule is let through without a word here. A language only says which keywords
-//! are too common to count by themselves, and what its checks ask for besides.
+//! What a check asks for stands beside the check, as a [`Trigger`] made of the same names. A rule without one is let through by
+//! its keywords. In tests every hunk that stays closed is parsed all the same, and nothing may be found in it: see
+//! [`super::program`].
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use domain::diff::{Hunk, LineKind};
-use regex::Regex;
-
+use super::shown::{Place, Shown};
 use crate::keywords::Keywords;
 use crate::rules::Rule;
 
-/// What has to be there instead of keywords that are common.
-pub(super) struct Finer {
-    /// The keywords that do not count by themselves.
-    pub(super) instead_of: &'static [&'static str],
-    /// All of these have to be somewhere in the hunk: one of the words (any line, if there are none), on a line that this regular
-    /// expression finds something in (empty when the word is enough). Nothing stands where a rule's check asks for another keyword
-    /// as well.
-    pub(super) parts: &'static [(&'static [&'static str], &'static str)],
-    /// The files in which they count, by their path.
-    pub(super) applies: fn(&str) -> bool,
+/// What a hunk must show before some rules can find something in it.
+pub(crate) struct Trigger {
+    /// The rules whose keywords it stands for.
+    rules: Vec<&'static Rule>,
+    /// All of these have to be in the hunk, each at one of its places.
+    parts: Vec<Vec<Word>>,
+    /// What is asked of the hunk as a whole, after that.
+    also: fn(&Shown<'_>) -> bool,
+    /// Whether the functions around its words and the imports are all that the checks look at.
+    near: bool,
 }
 
-/// Every file.
-pub(super) const EVERYWHERE: fn(&str) -> bool = |_| true;
+/// A text, in whatever case, and what its place has to look like.
+struct Word {
+    text: String,
+    asks: Asks,
+}
+
+/// What a place has to look like.
+#[derive(Clone, Copy)]
+pub(crate) enum Asks {
+    /// The text is enough.
+    Nothing,
+    /// Whatever it says of the place.
+    Of(fn(&Shown<'_>, Place) -> bool),
+    /// A call of this function, as its language writes it.
+    Call(fn(&Shown<'_>, Place, &'static str) -> bool, &'static str),
+}
+
+impl Trigger {
+    /// For these rules, and nothing asked yet.
+    pub(crate) fn of(rules: &[&'static Rule]) -> Self {
+        Self { rules: rules.to_vec(), parts: Vec::new(), also: |_| true, near: false }
+    }
+
+    /// One of these words has to be there.
+    pub(crate) fn word(self, words: &[&str]) -> Self {
+        self.part(words.iter().map(|word| ((*word).to_owned(), Asks::Nothing)).collect())
+    }
+
+    /// One of these words has to be there, at a place that looks like this.
+    pub(crate) fn word_where(self, words: &[&str], place: fn(&Shown<'_>, Place) -> bool) -> Self {
+        self.part(words.iter().map(|word| ((*word).to_owned(), Asks::Of(place))).collect())
+    }
+
+    /// One of these has to be there.
+    pub(crate) fn part(mut self, words: Vec<(String, Asks)>) -> Self {
+        self.parts.push(words.into_iter().map(|(text, asks)| Word { text, asks }).collect());
+        self
+    }
+
+    /// Nothing but the functions around its words and the imports is looked at.
+    pub(crate) fn near(self) -> Self {
+        Self { near: true, ..self }
+    }
+
+    /// The hunk as a whole has to look like this.
+    pub(crate) fn also(self, also: fn(&Shown<'_>) -> bool) -> Self {
+        Self { also, ..self }
+    }
+}
 
 /// The words of a language's rules.
-pub(super) struct Gate {
+pub(crate) struct Gate {
     words: Keywords,
-    /// The parts that each word belongs to.
-    parts_of: Vec<Vec<usize>>,
-    /// The parts without words.
-    wordless: Vec<usize>,
-    /// The form of each part, and the need that it belongs to.
-    parts: Vec<(Option<Regex>, usize)>,
-    needs: Vec<Need>,
+    /// What each word may be a part of.
+    uses: Vec<Vec<Use>>,
+    triggers: Vec<Trigger>,
+    /// The number of each trigger's first part, and behind them how many parts there are.
+    firsts: Vec<usize>,
 }
 
-/// What opens the gate.
-struct Need {
-    parts: usize,
-    applies: fn(&str) -> bool,
+/// A word as a part of a trigger.
+#[derive(Clone, Copy)]
+struct Use {
+    trigger: usize,
+    part: usize,
+    asks: Asks,
 }
 
 impl Gate {
-    pub(super) fn new<'a>(rules: impl IntoIterator<Item = &'a Rule>, finer: &[Finer]) -> Self {
-        let mut by_word = BTreeMap::<&str, Vec<usize>>::new();
-        let (mut parts, mut wordless, mut needs) = (Vec::new(), Vec::new(), Vec::new());
-        for Finer { parts: of_need, applies, .. } in finer.iter().filter(|finer| !finer.parts.is_empty()) {
-            for (words, form) in *of_need {
-                words.iter().for_each(|word| by_word.entry(word).or_default().push(parts.len()));
-                wordless.extend(words.is_empty().then_some(parts.len()));
-                let form = (!form.is_empty()).then(|| Regex::new(form).expect("the pattern is tested"));
-                parts.push((form, needs.len()));
+    pub(crate) fn new(rules: &[&'static Rule], mut triggers: Vec<Trigger>) -> Self {
+        for rule in rules {
+            if !triggers.iter().any(|trigger| trigger.rules.iter().any(|other| other.id == rule.id)) {
+                triggers.push(Trigger::of(&[rule]).word(rule.keywords));
             }
-            needs.push(Need { parts: of_need.len(), applies: *applies });
         }
-        let is_plain = |keyword: &&str| !finer.iter().any(|finer| finer.instead_of.contains(keyword));
-        let keywords: BTreeSet<_> = rules.into_iter().flat_map(|rule| rule.keywords).copied().collect();
-        for keyword in keywords.into_iter().filter(is_plain) {
-            by_word.entry(keyword).or_default().push(parts.len());
-            parts.push((None, needs.len()));
-            needs.push(Need { parts: 1, applies: EVERYWHERE });
+        let mut by_word = BTreeMap::<String, Vec<Use>>::new();
+        let mut firsts = vec![0];
+        for (trigger, Trigger { parts, .. }) in triggers.iter().enumerate() {
+            let first = firsts[trigger];
+            for (part, words) in (first..).zip(parts) {
+                for word in words {
+                    by_word.entry(word.text.to_ascii_lowercase()).or_default().push(Use {
+                        trigger,
+                        part,
+                        asks: word.asks,
+                    });
+                }
+            }
+            firsts.push(first + parts.len());
         }
-        let (words, parts_of): (Vec<_>, _) = by_word.into_iter().map(|(word, parts)| (word.to_owned(), parts)).unzip();
-        Self { words: Keywords::new(words), parts_of, wordless, parts, needs }
+        let (words, uses): (Vec<_>, _) = by_word.into_iter().unzip();
+        Self { words: Keywords::new(words), uses, triggers, firsts }
     }
 
-    /// Whether the hunk shows all that some rule needs, in the file after the change.
-    pub(super) fn opens(&self, path: &str, hunk: &Hunk<'_>) -> bool {
-        let of_file = |need: &Need| if (need.applies)(path) { need.parts } else { usize::MAX };
-        let mut seen = Seen {
-            gate: self,
-            left: self.needs.iter().map(of_file).collect(),
-            asked: vec![None; self.parts.len()],
-            parts: vec![false; self.parts.len()],
-            open: false,
-        };
-        for (number, line) in hunk.lines.iter().enumerate().filter(|(_, line)| line.kind != LineKind::Removed) {
-            self.words.in_text(line.text, |word| {
-                self.parts_of[word].iter().for_each(|part| seen.part(*part, number, line.text));
+    /// What of the hunk is worth parsing, in the file after the change; `None` when no rule can find anything in it.
+    pub(crate) fn opens(&self, shown: &Shown<'_>) -> Option<Part> {
+        let mut seen = vec![false; self.firsts.last().copied().unwrap_or(0)];
+        let mut open = false;
+        for (line, text) in shown.texts().enumerate() {
+            self.words.places_in(text, |word, at| {
+                for used in &self.uses[word] {
+                    if !open && !seen[used.part] && asked(used.asks, shown, Place { line, at }) {
+                        seen[used.part] = true;
+                        open = self.is_met(used.trigger, &seen, shown);
+                    }
+                }
             });
-            self.wordless.iter().for_each(|part| seen.part(*part, number, line.text));
-            if seen.open {
-                return true;
+            if open {
+                return Some(self.part(shown));
             }
         }
-        false
+        None
+    }
+
+    fn is_met(&self, trigger: usize, seen: &[bool], shown: &Shown<'_>) -> bool {
+        let parts = &seen[self.firsts[trigger]..self.firsts[trigger + 1]];
+        parts.iter().all(|seen| *seen) && (self.triggers[trigger].also)(shown)
+    }
+
+    /// What is worth parsing of a hunk in which a rule may find something.
+    fn part(&self, shown: &Shown<'_>) -> Part {
+        let mut seen = vec![false; self.firsts.last().copied().unwrap_or(0)];
+        let mut places = Vec::new();
+        for (line, text) in shown.texts().enumerate() {
+            self.words.places_in(text, |word, at| {
+                for used in &self.uses[word] {
+                    let near = self.triggers[used.trigger].near;
+                    if (near || !seen[used.part]) && asked(used.asks, shown, Place { line, at }) {
+                        seen[used.part] = true;
+                        places.push((used.trigger, line));
+                    }
+                }
+            });
+        }
+        let mut triggers: Vec<_> = places.iter().map(|(trigger, _)| *trigger).collect();
+        triggers.sort_unstable();
+        triggers.dedup();
+        triggers.retain(|trigger| self.is_met(*trigger, &seen, shown));
+        if triggers.iter().any(|trigger| !self.triggers[*trigger].near) {
+            return Part::Whole;
+        }
+        let near = places.into_iter().filter(|(trigger, _)| triggers.contains(trigger));
+        Part::Around(near.map(|(_, line)| line).collect())
     }
 }
 
-/// What was seen in a hunk.
-struct Seen<'g> {
-    gate: &'g Gate,
-    /// How many parts of each need are left.
-    left: Vec<usize>,
-    /// The line for which each part's form was last asked: once, however often the word is on it.
-    asked: Vec<Option<usize>>,
-    parts: Vec<bool>,
-    open: bool,
+/// What of a hunk is worth parsing.
+pub(crate) enum Part {
+    Whole,
+    /// The functions around these lines, and what is imported.
+    Around(BTreeSet<usize>),
 }
 
-impl Seen<'_> {
-    fn part(&mut self, part: usize, number: usize, line: &str) {
-        if self.open || self.parts[part] || self.asked[part].replace(number) == Some(number) {
-            return;
-        }
-        let (form, need) = &self.gate.parts[part];
-        if form.as_ref().is_none_or(|form| form.is_match(line)) {
-            self.parts[part] = true;
-            self.left[*need] -= 1;
-            self.open = self.left[*need] == 0;
-        }
+fn asked(asks: Asks, shown: &Shown<'_>, place: Place) -> bool {
+    match asks {
+        Asks::Nothing => true,
+        Asks::Of(place_is) => place_is(shown, place),
+        Asks::Call(is_call, name) => is_call(shown, place, name),
     }
 }

@@ -14,6 +14,8 @@ pub(crate) mod go;
 pub mod operations;
 pub(crate) mod program;
 pub(crate) mod python;
+mod regions;
+mod shown;
 pub mod sql_concatenation;
 pub mod swallowed_exception;
 pub mod test_skipped;

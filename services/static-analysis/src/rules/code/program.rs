@@ -10,15 +10,15 @@ use std::ops::{ControlFlow, Range};
 use domain::diff::{FileDiff, Hunk, LineKind};
 use tree_sitter::{Node, ParseOptions, ParseState, Parser, Tree};
 
-use super::{eval_of_input, go, python, sql_concatenation, tls_verification_off};
+use super::gate::Part;
+use super::shown::{REACH_LINES, Shown};
+use super::{eval_of_input, go, python, regions, sql_concatenation, tls_verification_off};
 use crate::new_side::NewSide;
 use crate::paths;
 use crate::rules::{FileHit, Hit, Rule, Shared};
 
 /// The longest text that is parsed; a program written by hand is much shorter.
 const TEXT_BYTES_MAX: usize = 1 << 20;
-/// How many lines below its beginning a change still counts as the cause of what begins there.
-const REACH_LINES: usize = 12;
 
 /// A language whose programs are parsed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,12 +37,20 @@ impl Language {
         }
     }
 
-    /// Whether the words of the hunk are such that a rule may find something in it.
-    fn opens(self, path: &str, hunk: &Hunk<'_>) -> bool {
-        match self {
-            Self::Python => python::GATE.opens(path, hunk),
-            Self::Go => go::GATE.opens(path, hunk),
-        }
+    /// What of the hunk is worth parsing, if anything is.
+    fn opens(self, path: &str, hunk: &Hunk<'_>) -> Option<NewSide> {
+        let shown = Shown::of(path, hunk);
+        let gate = match self {
+            Self::Python => &python::GATE,
+            Self::Go => &go::GATE,
+        };
+        Some(match gate.opens(&shown)? {
+            Part::Whole => NewSide::of(hunk),
+            Part::Around(lines) => {
+                let kept = regions::around(self, &shown, &lines);
+                NewSide::of_lines(hunk, |line| kept.get(line).is_none_or(|kept| *kept))
+            }
+        })
     }
 
     /// What `of` says of each kind of node, by the kind's number.
@@ -72,19 +80,41 @@ fn check(file: &FileDiff<'_>) -> Vec<(&'static Rule, FileHit)> {
     let Some(language) = Language::of(&file.change.path).filter(|_| !is_foreign(file)) else { return Vec::new() };
     let mut found = Vec::new();
     for (number, hunk) in file.hunks.iter().enumerate() {
-        if !hunk.lines.iter().any(|line| line.kind == LineKind::Added) || !language.opens(&file.change.path, hunk) {
+        if !hunk.lines.iter().any(|line| line.kind == LineKind::Added) {
             continue;
         }
-        let side = NewSide::of(hunk);
-        let Some(tree) = parse(&side.text, language) else { continue };
-        let mut report = Report { file, hunk: number, side: &side, found: Vec::new(), seen: HashSet::new() };
-        match language {
-            Language::Python => python::check(&side.text, &tree, &mut report),
-            Language::Go => go::check(&side.text, &tree, &mut report),
-        }
-        found.append(&mut report.found);
+        let part = language.opens(&file.change.path, hunk);
+        let mut in_hunk = part.map(|side| check_side(file, number, &side, language)).unwrap_or_default();
+        #[cfg(test)]
+        is_as_if_parsed_whole(&in_hunk, file, number, language);
+        found.append(&mut in_hunk);
     }
     found
+}
+
+fn check_side(file: &FileDiff<'_>, hunk: usize, side: &NewSide, language: Language) -> Vec<(&'static Rule, FileHit)> {
+    let Some(tree) = parse(&side.text, language) else { return Vec::new() };
+    let mut report = Report { file, hunk, side, found: Vec::new(), seen: HashSet::new() };
+    match language {
+        Language::Python => python::check(&side.text, &tree, &mut report),
+        Language::Go => go::check(&side.text, &tree, &mut report),
+    }
+    report.found
+}
+
+/// Whatever any test of this crate gives the rules: they find in a part of it what they find in the whole.
+#[cfg(test)]
+#[track_caller]
+fn is_as_if_parsed_whole(found: &[(&Rule, FileHit)], file: &FileDiff<'_>, number: usize, language: Language) {
+    let hunk = &file.hunks[number];
+    let named = |found: &[(&Rule, FileHit)]| {
+        let mut named: Vec<_> = found.iter().map(|(rule, hit)| (rule.id, hit.line, hit.hit.range.clone())).collect();
+        named.sort_by_key(|(id, line, range)| (*id, *line, range.start));
+        named
+    };
+    let whole = named(&check_side(file, number, &NewSide::of(hunk), language));
+    let text: Vec<_> = hunk.lines.iter().map(|line| line.text).collect();
+    assert_eq!(named(found), whole, "{}:\n{}", file.change.path, text.join("\n"));
 }
 
 /// True for a program that nobody here wrote, be it a copy of another's or what a generator made: whoever reads this change

@@ -1,5 +1,7 @@
 //! Places in slices and arrays that are beyond their end.
 
+use std::collections::HashSet;
+
 use tree_sitter::Node;
 
 use super::model::{Kind, Model, is_function};
@@ -8,7 +10,9 @@ use super::taint::position_of;
 use super::types::arguments;
 use crate::rules::Rule;
 use crate::rules::code::PROGRAM;
+use crate::rules::code::gate::Trigger;
 use crate::rules::code::program::Report;
+use crate::rules::code::shown::{Shown, first_name, last_name, words};
 
 pub(super) static OUT_OF_BOUNDS: Rule = Rule {
     id: "code.go.out-of-bounds",
@@ -25,6 +29,79 @@ const DEPTH_MAX: usize = 6;
 /// What is greater than this is not a number that somebody wrote down as a limit.
 const WRITTEN_MAX: i128 = 1 << 24;
 const MESSAGE: &str = "the program stops here with a panic";
+
+pub(super) fn triggers() -> Vec<Trigger> {
+    let makes = ["make([]", "[]", "[...]", "[0", "[1", "[2", "[3", "[4", "[5", "[6", "[7", "[8", "[9"];
+    vec![Trigger::of(&[&OUT_OF_BOUNDS]).word(&makes).also(may_be_beyond)]
+}
+
+/// Whether a place in something whose room is written is written, too.
+fn may_be_beyond(shown: &Shown<'_>) -> bool {
+    let mut known: HashSet<&str> = HashSet::new();
+    for line in shown.texts() {
+        match line.split_once(" := ").or_else(|| line.split_once(" = ")) {
+            // Of a declaration the type is among the names, which does no harm.
+            Some((left, right)) if gives_room(right.trim_start(), &known) => known.extend(words(left)),
+            Some(_) => {}
+            None => known.extend(with_room(shown, line)),
+        }
+    }
+    shown.texts().enumerate().any(|(number, line)| {
+        line.bytes().enumerate().filter(|(_, byte)| *byte == b'[').any(|(at, _)| {
+            let name = last_name(&line[..at]);
+            let index = line[at + 1..].split(']').next().unwrap_or("");
+            (known.contains(name) || line[..at].ends_with('}')) && may_be_number(shown, index) && shown.is_live(number)
+        })
+    })
+}
+
+fn gives_room(value: &str, known: &HashSet<&str>) -> bool {
+    let value = value.trim_start_matches(['&', '(']);
+    let literal = value.starts_with('[') && value.find(['{', '(']).is_some_and(|at| value[at..].starts_with('{'));
+    let name = first_name(value);
+    literal || value.starts_with("make([]") || known.contains(name) && !value[name.len()..].starts_with(['.', '('])
+}
+
+/// The names that a line declares without a value and that may have a known room: `var x []T`, `x [4]T`, and the parameters of
+/// a function that is called here.
+fn with_room<'l>(shown: &Shown<'_>, line: &'l str) -> Vec<&'l str> {
+    let begin = line.trim_start();
+    let called = || {
+        let name = begin.strip_prefix("func ").map_or("", first_name);
+        !name.is_empty() && shown.text().matches(&format!("{name}(")).nth(1).is_some()
+    };
+    let slices = begin.starts_with("var ") || called();
+    let declared = |(at, _): (usize, &str)| {
+        let array = !line[at + 1..].starts_with(']');
+        let before = line[..at].strip_suffix(' ')?;
+        let name = last_name(before);
+        (!name.is_empty() && (array || slices)).then_some(name)
+    };
+    line.match_indices('[').filter_map(declared).collect()
+}
+
+/// Whether an index may be a number that is written somewhere.
+fn may_be_number(shown: &Shown<'_>, index: &str) -> bool {
+    words(index).any(|word| {
+        let digit = word.starts_with(|c: char| c.is_ascii_digit());
+        let empty = || ["var ", "{}", ", 0)", ", 0,"].iter().any(|sign| shown.text().contains(sign));
+        if digit { word != "0" || empty() } else { is_limited(shown, word) }
+    })
+}
+
+/// Whether a variable may be compared with a number, or be one.
+fn is_limited(shown: &Shown<'_>, name: &str) -> bool {
+    let text = shown.text();
+    text.match_indices(name).any(|(at, _)| {
+        let rest = text[at + name.len()..].trim_start_matches(' ');
+        let value = rest.trim_start_matches([':', '<', '=', '!', '>']);
+        let is_compared = value.len() < rest.len();
+        let loop_begin = text[..at].ends_with("for ");
+        let value = value.trim_start_matches(' ');
+        let number = first_name(value);
+        is_compared && !loop_begin && !number.is_empty() && !value[number.len()..].starts_with(['(', '.'])
+    })
+}
 
 pub(super) fn check_index<'t>(model: &Model<'_, 't>, node: Node<'t>, report: &mut Report<'_>) {
     let (Some(operand), Some(index)) = (node.child_by_field_name("operand"), node.child_by_field_name("index")) else {

@@ -2,11 +2,14 @@
 
 use tree_sitter::Node;
 
+use super::gate::{begins_word, is_call, method};
 use super::model::{Model, Variable, is_function};
 use super::types::arguments;
 use crate::rules::Rule;
 use crate::rules::code::PROGRAM;
+use crate::rules::code::gate::{Asks, Trigger};
 use crate::rules::code::program::{Report, children, walk};
+use crate::rules::code::shown::{Place, Shown};
 
 pub(super) static CONTEXT: Rule = Rule {
     id: "code.go.dropped-context",
@@ -18,6 +21,46 @@ pub(super) static CONTEXT: Rule = Rule {
     aliases: &["G118"],
     ..PROGRAM
 };
+
+const WITH_CANCEL: &[&str] = &["context.WithCancel", "context.WithTimeout", "context.WithDeadline"];
+
+pub(super) fn triggers() -> Vec<Trigger> {
+    let with_cancel = WITH_CANCEL.iter().map(|name| (format!(".{}", method(name)), Asks::Call(may_lose_cancel, name)));
+    let starts = |shown: &Shown<'_>, place: Place| begins_word(shown, place, b"") && shown.is_live(place.line);
+    vec![
+        Trigger::of(&[&CONTEXT]).part(with_cancel.collect()),
+        Trigger::of(&[&CONTEXT])
+            .word(&["background(", "todo("])
+            .word_where(&["go "], starts)
+            .word(&["context.", "request"]),
+        Trigger::of(&[&CONTEXT]).word_where(&["for"], is_endless).word(&["context", "request"]),
+    ]
+}
+
+/// Whether the cancel that a call gives may never be called: it is not called below, in what may be the same function.
+fn may_lose_cancel(shown: &Shown<'_>, place: Place, name: &'static str) -> bool {
+    if !is_call(shown, place, name) || !shown.is_live(place.line) {
+        return false;
+    }
+    let names = shown.before(place).split('=').next().unwrap_or("");
+    let Some((_, cancel)) = names.rsplit_once(',') else { return true };
+    let cancel = cancel.trim().trim_end_matches(':').trim_end();
+    let below =
+        shown.texts().skip(place.line + 1).take_while(|line| !line.starts_with("func ") && !line.starts_with('}'));
+    let is_called = |line: &str| {
+        line.match_indices(cancel).any(|(at, _)| {
+            let rest = line[at + cancel.len()..].trim_start();
+            rest.starts_with('(') && !line[..at].ends_with(|c: char| c == '.' || c == '_' || c.is_alphanumeric())
+        })
+    };
+    cancel.is_empty() || cancel != "_" && !below.into_iter().any(is_called)
+}
+
+fn is_endless(shown: &Shown<'_>, place: Place) -> bool {
+    let rest = shown.from(place).get("for".len()..).unwrap_or("").trim();
+    let condition = rest.split(';').nth(1).map(str::trim);
+    begins_word(shown, place, b".") && (rest.starts_with('{') || rest.is_empty() || condition == Some(""))
+}
 
 pub(super) fn check_go<'t>(model: &Model<'_, 't>, node: Node<'t>, report: &mut Report<'_>) {
     let Some(function) = model.function_of(node) else { return };
@@ -68,7 +111,7 @@ fn has_context<'t>(model: &Model<'_, 't>, function: Node<'t>) -> bool {
 }
 
 pub(super) fn check_cancel<'t>(model: &Model<'_, 't>, callee: &str, call: Node<'t>, report: &mut Report<'_>) {
-    if !matches!(callee, "context.WithCancel" | "context.WithTimeout" | "context.WithDeadline") {
+    if !WITH_CANCEL.contains(&callee) {
         return;
     }
     let Some(target) = model

@@ -1,13 +1,18 @@
 //! Results that are dropped or squeezed into too small a type.
 
+use std::collections::HashSet;
+
 use domain::Severity;
 use tree_sitter::Node;
 
+use super::gate::{begins_word, calls_anywhere, is_call, method};
 use super::model::Model;
 use super::types::arguments;
 use crate::rules::Rule;
 use crate::rules::code::PROGRAM;
+use crate::rules::code::gate::{Asks, Trigger};
 use crate::rules::code::program::{Report, children};
+use crate::rules::code::shown::{Place, Shown, first_name, is_name_byte, last_name};
 
 pub(super) static RULES: &[&Rule] = &[&UNCHECKED, &NARROWED];
 
@@ -76,6 +81,89 @@ const RETURN_ERRORS: &[&str] = &[
     "(*net/http.Request).ParseForm",
     "(net/http.ResponseWriter).Write",
 ];
+
+pub(super) fn triggers() -> Vec<Trigger> {
+    let of_others = RETURN_ERRORS.iter().map(|name| (format!(".{}", method(name)), Asks::Call(is_statement, name)));
+    let narrow = |shown: &Shown<'_>, place: Place| begins_word(shown, place, b".]") && shown.is_live(place.line);
+    vec![
+        Trigger::of(&[&UNCHECKED]).part(of_others.collect()),
+        Trigger::of(&[&UNCHECKED]).word(&["func "]).word(&["error"]).also(drops_own_error),
+        Trigger::of(&[&NARROWED]).part(calls_anywhere(&["strconv.Atoi"])).word_where(NARROWED.keywords, narrow),
+    ]
+}
+
+/// Whether a call of this function may stand by itself.
+fn is_statement(shown: &Shown<'_>, place: Place, name: &'static str) -> bool {
+    let line = shown.line(place.line);
+    let alone = statements(line).any(|statement| {
+        let at = line.len() - statement.len();
+        at <= place.at && called(statement).contains(&method(name))
+    });
+    alone && is_call(shown, place, name) && shown.is_live(place.line)
+}
+
+/// Whether a function that the hunk declares and that returns an error may be called by a statement of its own.
+fn drops_own_error(shown: &Shown<'_>) -> bool {
+    let mut failing = HashSet::new();
+    let mut signature = None;
+    for line in shown.texts() {
+        let begin = line.trim_start();
+        if let Some(rest) = begin.strip_prefix("func ") {
+            // A method's name is behind its receiver.
+            let rest = if rest.starts_with('(') { rest.split_once(')').map_or("", |(_, rest)| rest) } else { rest };
+            signature = Some(first_name(rest.trim_start()));
+        }
+        if signature.is_some() && line.contains("error") {
+            failing.extend(signature.take());
+        }
+        if begin.ends_with('{') {
+            signature = None;
+        }
+    }
+    failing.remove("");
+    !failing.is_empty()
+        && shown.texts().enumerate().any(|(number, line)| {
+            let drops = |statement| called(statement).iter().any(|name| failing.contains(name));
+            statements(line).any(drops) && shown.is_live(number)
+        })
+}
+
+/// The places of a line where a statement may begin.
+fn statements(line: &str) -> impl Iterator<Item = &str> {
+    let line = line.trim_start();
+    let later =
+        line.bytes().enumerate().filter(|(_, byte)| b"{;:".contains(byte)).map(|(at, _)| line[at + 1..].trim_start());
+    std::iter::once(line).chain(later)
+}
+
+/// The names that are called in a statement that is nothing but a call: `a.b(x).c(y)` calls b and c.
+fn called(statement: &str) -> Vec<&str> {
+    let mut names = Vec::new();
+    let mut depth = 0_usize;
+    for (at, byte) in statement.bytes().enumerate() {
+        match byte {
+            b'(' | b'[' => {
+                let name = last_name(&statement[..at]);
+                if depth == 0 && byte == b'(' && !name.is_empty() {
+                    names.push(name);
+                }
+                depth += 1;
+            }
+            b')' | b']' => match depth.checked_sub(1) {
+                Some(less) => depth = less,
+                None => break,
+            },
+            b'.' | b'*' | b'&' => {}
+            b'/' | b';' | b'}' if depth == 0 => break,
+            _ if depth > 0 || is_name_byte(byte) => {}
+            // The method of an interface goes on with what it returns.
+            _ if statement[at..].trim_start().starts_with(['/', '}', ';']) => break,
+            _ if statement[at..].trim_start().is_empty() => break,
+            _ => return Vec::new(),
+        }
+    }
+    names
+}
 
 /// A call that stands for itself, though it returns an error.
 pub(super) fn check_statement<'t>(model: &Model<'_, 't>, statement: Node<'t>, report: &mut Report<'_>) {

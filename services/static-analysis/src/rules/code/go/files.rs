@@ -6,10 +6,12 @@ use domain::Severity;
 use regex::Regex;
 use tree_sitter::Node;
 
+use super::gate::{calls, calls_anywhere};
 use super::model::{Kind, Model};
 use super::types::arguments;
 use crate::rules::Rule;
 use crate::rules::code::PROGRAM;
+use crate::rules::code::gate::Trigger;
 use crate::rules::code::program::Report;
 
 pub(super) static RULES: &[&Rule] =
@@ -97,34 +99,52 @@ static BOMB: Rule = Rule {
     ..PROGRAM
 };
 
+/// The functions that files are opened with.
+const OPENED: &[&str] = &["os.ReadFile", "io/ioutil.ReadFile", "os.Open", "os.OpenFile", "os.Create"];
+/// The functions that files are made with.
+const MADE: &[&str] = &["os.Create", "os.WriteFile", "io/ioutil.WriteFile"];
+const JOINS: &[&str] = &["path/filepath.Join", "path.Join"];
+const COPIES: &[&str] = &["io.Copy", "io.CopyBuffer"];
+const FOLDERS: &[&str] = &["os.Mkdir", "os.MkdirAll"];
+const MODES: &[&str] = &["os.OpenFile", "os.Chmod"];
+const WRITTEN: &[&str] = &["os.WriteFile", "io/ioutil.WriteFile"];
+
+pub(super) fn triggers() -> Vec<Trigger> {
+    vec![
+        Trigger::of(&[&FOLDER_MODE]).part(calls(FOLDERS)).near(),
+        Trigger::of(&[&FILE_MODE]).part(calls(MODES)).near(),
+        Trigger::of(&[&WRITE_MODE]).part(calls(WRITTEN)).near(),
+        Trigger::of(&[&TEMPORARY]).part(calls(MADE)).word(TEMPORARY.keywords),
+        Trigger::of(&[&VARIABLE_PATH]).part(calls(OPENED)),
+        Trigger::of(&[&ARCHIVE_PATH]).part(calls(JOINS)).word(&["zip.", "tar.", "archive/zip", "archive/tar"]),
+        Trigger::of(&[&BOMB]).part(calls(COPIES)).part(calls_anywhere(UNPACKERS)),
+    ]
+}
+
 pub(super) fn check<'t>(model: &Model<'_, 't>, callee: &str, call: Node<'t>, report: &mut Report<'_>) {
     let args = arguments(call);
     match callee {
-        "os.Mkdir" | "os.MkdirAll" if has_mode_beyond(model, &args, 0o750) => {
+        of if FOLDERS.contains(&of) && has_mode_beyond(model, &args, 0o750) => {
             report.at(&FOLDER_MODE, call, "everybody on this machine may look into this folder");
         }
-        "os.OpenFile" | "os.Chmod" if has_mode_beyond(model, &args, 0o600) => {
+        of if MODES.contains(&of) && has_mode_beyond(model, &args, 0o600) => {
             report.at(&FILE_MODE, call, "others on this machine may read or write this file");
         }
-        "os.WriteFile" | "io/ioutil.WriteFile" if has_mode_beyond(model, &args, 0o600) => {
+        of if WRITTEN.contains(&of) && has_mode_beyond(model, &args, 0o600) => {
             report.at(&WRITE_MODE, call, "others on this machine may read this file");
         }
         _ => {}
     }
-    if matches!(callee, "os.Create" | "os.WriteFile" | "io/ioutil.WriteFile")
-        && args.first().is_some_and(|path| is_temporary(model, *path, 0))
-    {
+    if MADE.contains(&callee) && args.first().is_some_and(|path| is_temporary(model, *path, 0)) {
         report.at(&TEMPORARY, call, "anybody on this machine can put a file or a link at this path first");
     }
-    if matches!(callee, "os.ReadFile" | "io/ioutil.ReadFile" | "os.Open" | "os.OpenFile" | "os.Create")
-        && args.first().is_some_and(|path| is_open_path(model, *path))
-    {
+    if OPENED.contains(&callee) && args.first().is_some_and(|path| is_open_path(model, *path)) {
         report.at(&VARIABLE_PATH, call, "whoever chooses this path can read or write files of the machine");
     }
     if is_join(callee) && args.iter().any(|part| is_of_archive(model, *part)) {
         report.at(&ARCHIVE_PATH, call, "an archive can hold paths such as ../../etc/cron.d/x, and they are written");
     }
-    if matches!(callee, "io.Copy" | "io.CopyBuffer") && args.get(1).is_some_and(|from| is_unpacked(model, *from)) {
+    if COPIES.contains(&callee) && args.get(1).is_some_and(|from| is_unpacked(model, *from)) {
         report.at(&BOMB, call, "a small file can unpack to more than the machine has room for");
     }
 }
@@ -136,7 +156,7 @@ fn has_mode_beyond<'t>(model: &Model<'_, 't>, args: &[Node<'t>], allowed: i128) 
 }
 
 fn is_join(callee: &str) -> bool {
-    matches!(callee, "path/filepath.Join" | "path.Join")
+    JOINS.contains(&callee)
 }
 
 fn is_temporary<'t>(model: &Model<'_, 't>, path: Node<'t>, depth: usize) -> bool {
@@ -237,20 +257,22 @@ fn is_of_archive<'t>(model: &Model<'_, 't>, part: Node<'t>) -> bool {
         .is_some_and(|operand| matches!(model.type_of(operand).as_str(), "*archive/zip.File" | "*archive/tar.Header"))
 }
 
+const UNPACKERS: &[&str] = &[
+    "compress/gzip.NewReader",
+    "compress/zlib.NewReader",
+    "compress/zlib.NewReaderDict",
+    "compress/bzip2.NewReader",
+    "compress/flate.NewReader",
+    "compress/flate.NewReaderDict",
+    "compress/lzw.NewReader",
+    "archive/tar.NewReader",
+    "archive/zip.NewReader",
+    "(*archive/zip.File).Open",
+];
+
 fn is_unpacked<'t>(model: &Model<'_, 't>, from: Node<'t>) -> bool {
-    let readers = [
-        "compress/gzip.NewReader",
-        "compress/zlib.NewReader",
-        "compress/zlib.NewReaderDict",
-        "compress/bzip2.NewReader",
-        "compress/flate.NewReader",
-        "compress/flate.NewReaderDict",
-        "compress/lzw.NewReader",
-        "archive/tar.NewReader",
-        "archive/zip.NewReader",
-        "(*archive/zip.File).Open",
-    ];
     let Some(variable) = model.variable(from) else { return false };
-    let of_reader = |node: Node<'t>| node.kind() == "call_expression" && readers.contains(&model.callee(node).as_str());
+    let of_reader =
+        |node: Node<'t>| node.kind() == "call_expression" && UNPACKERS.contains(&model.callee(node).as_str());
     variable.values.iter().any(|value| value.index == 0 && of_reader(value.node))
 }

@@ -1,258 +1,105 @@
-//! Which words have to be in a hunk before it is parsed: where a keyword is common, what the rule's check asks for besides.
+//! Which hunks are worth parsing: the triggers that stand beside the checks, and how a call looks before it is parsed.
 
 use std::sync::LazyLock;
 
-use crate::rules::code::gate::{EVERYWHERE, Finer, Gate};
+use super::model::USUAL;
+use super::{bounds, contexts, conversions, errors, files, injection, network, nonce, rows, secrets, settings, sinks};
+use crate::rules::code::gate::{Asks, Gate};
+use crate::rules::code::shown::{Place, Shown, first_name, is_name_byte, last_name};
 
 /// The gate of this language.
-pub(in crate::rules::code) static GATE: LazyLock<Gate> = LazyLock::new(|| Gate::new(super::rules(), FINER));
+pub(in crate::rules::code) static GATE: LazyLock<Gate> = LazyLock::new(|| {
+    let triggers = [
+        bounds::triggers(),
+        contexts::triggers(),
+        conversions::triggers(),
+        errors::triggers(),
+        files::triggers(),
+        injection::triggers(),
+        network::triggers(),
+        nonce::triggers(),
+        rows::triggers(),
+        secrets::triggers(),
+        settings::triggers(),
+        sinks::triggers(),
+    ];
+    Gate::new(&super::rules(), triggers.into_iter().flatten().collect())
+});
 
-/// What is followed to a sink has to come from somewhere: see [`super::taint`].
-const SOURCES: (&[&str], &str) = (
-    &[".request", ".values", ".url", ".reader", ".scanner", ".args", "getenv"],
-    r"\.(?:Request|Values|URL|Reader|Scanner|Args|Getenv)\b",
-);
+/// The words of calls to these functions, named as [`super::model::Model::callee`] names them, on a line that a change may reach.
+pub(super) fn calls<'n>(names: impl IntoIterator<Item = &'n &'static str>) -> Vec<(String, Asks)> {
+    names.into_iter().map(|name| (format!(".{}", method(name)), Asks::Call(is_live_call, name))).collect()
+}
 
-/// Where what is followed may end.
-const SINKS: &[&str] = &[
-    "os.",
-    "ioutil.",
-    "filepath.",
-    "servefile",
-    "http.",
-    "dial",
-    "lookuphost",
-    ".do(",
-    "newrequest",
-    "reverseproxy",
-    ".get(",
-    ".post(",
-    ".head(",
-    "write",
-    "fprint",
-    "html(",
-    "htmlattr",
-    ".js(",
-    ".css(",
-    "log.",
-    "sendmail",
-    "smtp",
-    ".mail(",
-    ".rcpt(",
-    "parse(",
-    "execute",
-    "newdecoder",
-    "unmarshal",
-    "redirect(",
-];
+/// The same, wherever they are.
+pub(super) fn calls_anywhere<'n>(names: impl IntoIterator<Item = &'n &'static str>) -> Vec<(String, Asks)> {
+    names.into_iter().map(|name| (format!(".{}", method(name)), Asks::Call(is_call, name))).collect()
+}
 
-const FINER: &[Finer] = &[
-    // The functions of the file that return errors, and a call that stands by itself.
-    Finer {
-        instead_of: &["func ", "os.", ".close()", "json."],
-        parts: &[
-            (&["func"], r"\bfunc\b"),
-            (&["error"], r"\berror\b"),
-            (&[], r"^\s*[\w.\[\]]*[\w\])]\(|^\s*\(|[{;:]\s*[\w.]+\("),
-        ],
-        applies: EVERYWHERE,
-    },
-    // Those of other packages.
-    Finer {
-        instead_of: &[],
-        parts: &[(
-            &[
-                "chdir(",
-                "chmod(",
-                "chown(",
-                "link(",
-                "mkdir",
-                "remove",
-                "rename(",
-                "setenv(",
-                "truncate(",
-                "writefile(",
-                "create(",
-                "open",
-                "readfile(",
-                "copy(",
-                "writestring(",
-                "readall(",
-                "marshal(",
-                "listenandserve(",
-                "get(",
-                "exec(",
-                "ping(",
-                "close(",
-                "commit(",
-                "rollback(",
-                "write(",
-                "sync(",
-                "encode(",
-                "flush(",
-                "parseform(",
-            ],
-            r"(?:^\s*|[{;:]\s+)(?:[\w\[\]]+\.)+(?:Chdir|Chmod|Chown|Link|Mkdir|MkdirAll|Remove|RemoveAll|Rename|Setenv|Symlink|Truncate|WriteFile|Create|Open|OpenFile|ReadFile|Copy|WriteString|ReadAll|Unmarshal|Marshal|ListenAndServe|Get|Exec|Ping|Close|Commit|Rollback|Write|Sync|Encode|Flush|ParseForm)\(|^\s*\(",
-        )],
-        applies: EVERYWHERE,
-    },
-    // Something with a known number of elements.
-    Finer {
-        instead_of: &["make(", "[]byte", "[]int"],
-        parts: &[(
-            &[
-                "make(", "[]", "[.", "]byte", "]int", "]uint", "]string", "[0", "[1", "[2", "[3", "[4", "[5", "[6",
-                "[7", "[8", "[9",
-            ],
-            r"\bmake\(\[\]|\[\][\w.*\[\]]+\{|\bvar\s.*\[\]|^\s*\w+\s+\[\]|(?:^|[^\w\])])\[(?:\.\.\.|[\w.]+)\]",
-        )],
-        applies: EVERYWHERE,
-    },
-    Finer {
-        instead_of: &[" int(", "(int(", "uint(", "int8(", "int16(", "int32(", "int64(", "uintptr(", "byte(", "rune("],
-        parts: &[(&["int", "byte(", "rune("], r"\b(?:u?int(?:8|16|32|64|ptr)?|byte|rune)\(")],
-        applies: EVERYWHERE,
-    },
-    // A conversion to a type of the file.
-    Finer { instead_of: &[], parts: &[(&["type"], r"\btype\b\s+[\w(]")], applies: EVERYWHERE },
-    Finer {
-        instead_of: &["context"],
-        parts: &[(&["withcancel", "withtimeout", "withdeadline"], "")],
-        applies: EVERYWHERE,
-    },
-    Finer { instead_of: &[], parts: &[(&["background(", "todo("], ""), (&["go "], r"\bgo\b")], applies: EVERYWHERE },
-    Finer {
-        instead_of: &[],
-        parts: &[(&["for"], r"\bfor\s*\{|\bfor\b[^;]*;\s*;"), (&["context", "request"], "")],
-        applies: EVERYWHERE,
-    },
-    // A text that is long enough stands beside the name.
-    Finer {
-        instead_of: &["passw", "pwd", "secret", "token", "apikey", "bearer", "cred"],
-        parts: &[(
-            &["pass", "pwd", "secret", "token", "pw", "apikey", "bearer", "cred"],
-            r#"(?i)(?:pass|pwd|secret|token|pw|apikey|bearer|cred).*["`]|["`].*(?:pass|pwd|secret|token|pw|apikey|bearer|cred)"#,
-        )],
-        applies: EVERYWHERE,
-    },
-    Finer {
-        instead_of: &[],
-        parts: &[(&["asia", "ghs_", "github_pat_", "aiza", "_live_", "xox", "private key"], "")],
-        applies: EVERYWHERE,
-    },
-    Finer {
-        instead_of: &[],
-        parts: &[(&["://"], r"[a-z]{3,10}://[\w.+-]{1,64}:[^\s@:/]{1,128}@")],
-        applies: EVERYWHERE,
-    },
-    Finer {
-        instead_of: &["marshal", "encode("],
-        parts: &[(&["marshal", "encode("], r"\bMarshal(?:Indent)?\(|\.Encode\("), (&["struct"], "")],
-        applies: EVERYWHERE,
-    },
-    Finer {
-        instead_of: &["rand."],
-        parts: &[(&["rand."], r"rand\.(?:New|Read|Exp|Float|Int|Norm|Perm|Shuffle|Uint|N\()")],
-        applies: EVERYWHERE,
-    },
-    Finer { instead_of: &[], parts: &[(&["math/rand"], "")], applies: EVERYWHERE },
-    Finer {
-        instead_of: &["serve(", "servetls("],
-        parts: &[(&["serve(", "servetls("], r"\.Serve(?:TLS)?\(")],
-        applies: EVERYWHERE,
-    },
-    Finer {
-        instead_of: &["query", "exec(", "execcontext", "prepare"],
-        parts: &[(&["query", "exec", "prepare"], r"\.(?:Exec|Query|QueryRow|Prepare)(?:Context)?\(")],
-        applies: EVERYWHERE,
-    },
-    Finer {
-        instead_of: &["command", "exec", "startprocess"],
-        parts: &[(&["command", "exec", "startprocess"], r"\.(?:Command(?:Context)?|Exec|ForkExec|StartProcess)\(")],
-        applies: EVERYWHERE,
-    },
-    Finer {
-        instead_of: &["/tmp", "tempdir"],
-        parts: &[(&["create(", "writefile("], ""), (&["/tmp", "tempdir"], "")],
-        applies: EVERYWHERE,
-    },
-    Finer {
-        instead_of: &["os.open", "os.create", ".open("],
-        parts: &[(&[".open", ".create("], r"\.(?:Open|OpenFile|Create)\(")],
-        applies: EVERYWHERE,
-    },
-    Finer {
-        instead_of: &[".join("],
-        parts: &[(&[".join("], r"path\.Join\("), (&["zip", "tar"], r"\b(?:zip|tar)\b")],
-        applies: EVERYWHERE,
-    },
-    Finer {
-        instead_of: &["io.copy"],
-        parts: &[(&["io.copy"], ""), (&["newreader", ".open("], "")],
-        applies: EVERYWHERE,
-    },
-    Finer {
-        instead_of: &["template."],
-        parts: &[(&["template."], r"template\.(?:CSS|HTML|HTMLAttr|JS|JSStr|Srcset|URL)\(")],
-        applies: EVERYWHERE,
-    },
-    Finer {
-        instead_of: &["http.get(", "http.post", "http.head("],
-        parts: &[(&["http."], r"http\.(?:Get|Post|PostForm|Head|Do|RoundTrip)\(")],
-        applies: EVERYWHERE,
-    },
-    Finer { instead_of: &["http.server{", "server{"], parts: &[(&["server{"], r"\.Server\{")], applies: EVERYWHERE },
-    Finer { instead_of: &["cookie"], parts: &[(&["cookie{"], r"\.Cookie\{")], applies: EVERYWHERE },
-    Finer { instead_of: &["http.request"], parts: &[(&["[]*"], r"\[\]\*\w+\.Request\b")], applies: EVERYWHERE },
-    Finer {
-        instead_of: &["transfer-encoding", "content-length"],
-        parts: &[(&["transfer-encoding"], ""), (&["content-length"], "")],
-        applies: EVERYWHERE,
-    },
-    Finer { instead_of: &["walk"], parts: &[(&["walk"], r"\.Walk(?:Dir)?\(")], applies: EVERYWHERE },
-    Finer { instead_of: SINKS, parts: &[SOURCES, (SINKS, "")], applies: EVERYWHERE },
-];
+/// The imports of these packages.
+pub(super) fn imports(paths: &[&'static str]) -> Vec<(String, Asks)> {
+    paths.iter().map(|path| (format!("\"{path}\""), Asks::Nothing)).collect()
+}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::sample;
+/// The name of a function or method without what it belongs to.
+pub(super) fn method(name: &str) -> &str {
+    name.rsplit('.').next().unwrap_or(name)
+}
 
-    #[track_caller]
-    fn check(hunk: &str, expected: bool) {
-        let file = sample::modified("a.go", hunk);
-        assert_eq!(GATE.opens(&file.change.path, &file.hunks[0]), expected, "{hunk}");
+fn is_live_call(shown: &Shown<'_>, place: Place, name: &'static str) -> bool {
+    is_call(shown, place, name) && shown.is_live(place.line)
+}
+
+/// Whether the word at a place, which begins with a dot, may be a call of this function.
+pub(super) fn is_call(shown: &Shown<'_>, place: Place, name: &'static str) -> bool {
+    let from = shown.from(place).get(1..).unwrap_or("");
+    if first_name(from) != method(name) || from.as_bytes().get(method(name).len()).is_some_and(|byte| *byte == b'.') {
+        return false;
     }
-
-    #[test]
-    fn a_hunk_that_a_rule_may_speak_of_is_parsed() {
-        for hunk in [
-            "+p := unsafe.Pointer(x)",
-            " func f() error {\n+\tg()\n }",
-            "+\tos.Remove(p)",
-            "+\tvar x [4]byte\n+\ty := x[7]",
-            "+\tn := int32(m)",
-            "+\tctx, cancel := context.WithCancel(ctx)",
-            "+\tgo f(context.Background())",
-            "+\tapiKey := `x`",
-            "+\tu := \"https://a:b@example.org\"",
-            "+\trow := db.QueryRow(q)",
-            " func f(r *http.Request) {\n+\tlog.Print(r.Host)\n }",
-        ] {
-            check(hunk, true);
+    let owner = last_name(shown.before(place));
+    match name.strip_prefix('(') {
+        // Of a method it is not known what it is called on.
+        Some(rest) => rest.split_once(").").is_some_and(|(of, _)| is_named(shown, of.trim_start_matches('*'))),
+        None => {
+            let path = name.rsplit_once('.').map_or(name, |(path, _)| path);
+            stands_for(shown, owner, path)
         }
     }
+}
 
-    #[test]
-    fn common_words_alone_are_no_reason_to() {
-        for hunk in [
-            "+\tlog.Printf(\"%d\", n)",
-            "+func f(ctx context.Context) string {\n+\treturn \"\"\n+}",
-            " func f(x int) {\n+\ty := x + 1",
-            "+\tfor _, x := range list {",
-            "-\tp := unsafe.Pointer(x)\n+\tp := x",
-        ] {
-            check(hunk, false);
-        }
+/// Whether a local name may stand for a package.
+fn stands_for(shown: &Shown<'_>, local: &str, path: &str) -> bool {
+    let usual = USUAL.contains(&(local, path));
+    if local.is_empty() || usual {
+        return usual;
     }
+    let mut parts = path.rsplit('/');
+    let last = parts.next().unwrap_or(path);
+    let is_version = last.strip_prefix('v').is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));
+    let last = if is_version { parts.next().unwrap_or(last) } else { last };
+    let last = last.split_once(".v").map_or(last, |(name, _)| name);
+    last == local && shown.text().contains(&format!("\"{path}\"")) || shown.renamed().contains(&(local, path))
+}
+
+/// Whether something of this type may be in the hunk: it is written, or comes from what is known to give it.
+fn is_named(shown: &Shown<'_>, of: &'static str) -> bool {
+    shown.answer(of, || finds_type(shown, of))
+}
+
+fn finds_type(shown: &Shown<'_>, of: &str) -> bool {
+    let name = method(of);
+    let written = |text: &str, word: &str| {
+        text.match_indices(word)
+            .any(|(at, _)| !text[at + word.len()..].starts_with(|c: char| c.is_alphanumeric() || c == '_'))
+    };
+    let text = shown.text();
+    written(text, &format!(".{name}"))
+        || written(text, &format!(".Default{name}"))
+        || super::types::sources_of(of)
+            .any(|source| !source.is_empty() && written(text, &format!(".{}", method(source))))
+}
+
+/// Whether the byte before a place is no part of a name, and none of these.
+pub(super) fn begins_word(shown: &Shown<'_>, place: Place, but: &[u8]) -> bool {
+    shown.before(place).bytes().next_back().is_none_or(|byte| !is_name_byte(byte) && !but.contains(&byte))
 }

@@ -6,9 +6,12 @@ use domain::Severity;
 use regex::Regex;
 use tree_sitter::Node;
 
+use super::gate::calls;
 use super::model::{Kind, Model, Variable};
 use super::types::arguments;
+use crate::rules::code::gate::{Asks, Trigger};
 use crate::rules::code::program::{Report, children};
+use crate::rules::code::shown::{Place, Shown, first_name, words};
 use crate::rules::code::{PROGRAM, sql_concatenation};
 use crate::rules::{Hit, Rule};
 
@@ -45,8 +48,7 @@ fn statement_index(callee: &str) -> Option<usize> {
         Some(method) => ("DB", method),
         None => callee.strip_prefix("(*database/sql.")?.split_once(").")?,
     };
-    let context = matches!(method, "ExecContext" | "QueryContext" | "QueryRowContext" | "PrepareContext");
-    let plain = matches!(method, "Exec" | "Query" | "QueryRow" | "Prepare");
+    let (context, plain) = (WITH_CONTEXT.contains(&method), PLAIN.contains(&method));
     match owner {
         "DB" | "Tx" if plain => Some(0),
         "DB" | "Tx" | "Conn" if context => Some(1),
@@ -61,6 +63,52 @@ static STATEMENT: LazyLock<Regex> = LazyLock::new(|| {
 /// Verbs of Printf that can print anything, and not just a number.
 static VERB: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"%[^bdoxXfFp]").expect("the pattern is tested"));
 
+const HTML: &[&str] = &["CSS", "HTML", "HTMLAttr", "JS", "JSStr", "Srcset", "URL"];
+const STARTS: &[&str] = &[
+    "os/exec.Command",
+    "os/exec.CommandContext",
+    "syscall.Exec",
+    "syscall.ForkExec",
+    "syscall.StartProcess",
+    "golang.org/x/sys/execabs.Command",
+    "golang.org/x/sys/execabs.CommandContext",
+];
+const PLAIN: &[&str] = &["Exec", "Query", "QueryRow", "Prepare"];
+const WITH_CONTEXT: &[&str] = &["ExecContext", "QueryContext", "QueryRowContext", "PrepareContext"];
+
+pub(super) fn triggers() -> Vec<Trigger> {
+    let html = HTML.iter().map(|name| {
+        let is_call = |shown: &Shown<'_>, place: Place, name: &'static str| {
+            first_name(&shown.from(place)[1..]) == name && shown.is_live(place.line)
+        };
+        (format!(".{name}"), Asks::Call(is_call, name))
+    });
+    let methods = PLAIN.iter().chain(WITH_CONTEXT).map(|name| {
+        let is_call = |shown: &Shown<'_>, place: Place, name: &'static str| first_name(&shown.from(place)[1..]) == name;
+        (format!(".{name}"), Asks::Call(is_call, name))
+    });
+    let words = ["select", "delete", "insert", "update", "into", "from", "where"];
+    vec![
+        Trigger::of(&[&UNESCAPED]).word(&["html/template"]).part(html.collect()),
+        Trigger::of(&[&SUBPROCESS]).part(calls(STARTS)),
+        Trigger::of(&[]).part(methods.collect()).word_where(&words, is_statement).also(is_put_together),
+    ]
+}
+
+fn is_statement(shown: &Shown<'_>, place: Place) -> bool {
+    // A word at the end of a line of a long text is followed by the line feed.
+    let rest = shown.from(place);
+    STATEMENT.find(rest).is_some_and(|found| found.start() == 0) || words(rest).nth(1).is_none()
+}
+
+/// Whether texts are put together somewhere.
+fn is_put_together(shown: &Shown<'_>) -> bool {
+    let text = shown.text();
+    ["\" +", "` +", "+ \"", "+ `", "+=", "Sprint", "Fprintf", "\"+", "`+", "+\"", "+`"]
+        .iter()
+        .any(|sign| text.contains(sign))
+}
+
 pub(super) fn check<'t>(model: &Model<'_, 't>, callee: &str, call: Node<'t>, report: &mut Report<'_>) {
     let args = arguments(call);
     if let Some(statement) = statement_index(callee).and_then(|index| args.get(index))
@@ -73,22 +121,12 @@ pub(super) fn check<'t>(model: &Model<'_, 't>, callee: &str, call: Node<'t>, rep
             if is_value { hit } else { hit.severity(Severity::Low) }
         });
     }
-    let html = ["CSS", "HTML", "HTMLAttr", "JS", "JSStr", "Srcset", "URL"];
-    if callee.strip_prefix("html/template.").is_some_and(|name| html.contains(&name))
+    if callee.strip_prefix("html/template.").is_some_and(|name| HTML.contains(&name))
         && args.iter().any(|arg| model.literal(*arg).is_none() && arg.kind() != "int_literal")
     {
         report.at(&UNESCAPED, call, "this value is not escaped in the page, whatever is in it");
     }
-    let starts = [
-        "os/exec.Command",
-        "os/exec.CommandContext",
-        "syscall.Exec",
-        "syscall.ForkExec",
-        "syscall.StartProcess",
-        "golang.org/x/sys/execabs.Command",
-        "golang.org/x/sys/execabs.CommandContext",
-    ];
-    if starts.contains(&callee) && model.function_of(call).is_some() {
+    if STARTS.contains(&callee) && model.function_of(call).is_some() {
         let skip = usize::from(callee.ends_with("CommandContext"));
         let open = args.iter().skip(skip).enumerate().any(|(position, arg)| is_open_argument(model, position, *arg));
         if open {

@@ -80,7 +80,7 @@ pub(super) struct Model<'a, 't> {
 const SAME_NAME_MAX: usize = 64;
 
 /// Packages of the standard library whose names stand for one of them only.
-const USUAL: &[(&str, &str)] = &[
+pub(super) const USUAL: &[(&str, &str)] = &[
     ("cipher", "crypto/cipher"),
     ("context", "context"),
     ("des", "crypto/des"),

@@ -3,8 +3,10 @@
 use domain::Severity;
 use tree_sitter::Node;
 
+use super::gate::calls;
 use super::model::{Kind, Model};
 use super::types::arguments;
+use crate::rules::code::gate::Trigger;
 use crate::rules::code::program::{Report, children};
 use crate::rules::code::{PROGRAM, tls_verification_off};
 use crate::rules::{Hit, Rule};
@@ -85,16 +87,27 @@ static SHORT_KEY: Rule = Rule {
     ..PROGRAM
 };
 
+const LISTENERS: &[&str] = &["net.Listen", "crypto/tls.Listen"];
+const REQUESTS: &[&str] =
+    &["net/http.Get", "net/http.Head", "net/http.Post", "net/http.PostForm", "net/http.Do", "net/http.RoundTrip"];
+
+pub(super) fn triggers() -> Vec<Trigger> {
+    vec![
+        Trigger::of(&[&BIND_ALL]).part(calls(LISTENERS)),
+        Trigger::of(&[&VARIABLE_URL]).part(calls(REQUESTS)),
+        Trigger::of(&[&ROOT_SERVED]).part(calls(&["net/http.Dir"])),
+        Trigger::of(&[&NO_HEADER_TIMEOUT]).part(calls(&["net/http.Server"])),
+        Trigger::of(&[&SHORT_KEY]).part(calls(&["crypto/rsa.GenerateKey"])).near(),
+    ]
+}
+
 pub(super) fn check_call<'t>(model: &Model<'_, 't>, callee: &str, call: Node<'t>, report: &mut Report<'_>) {
     let args = arguments(call);
     match callee {
-        "net.Listen" | "crypto/tls.Listen" if listens_everywhere(model, &args) => {
+        of if LISTENERS.contains(&of) && listens_everywhere(model, &args) => {
             report.at(&BIND_ALL, call, "the service can be reached from every network that the machine is in");
         }
-        "net/http.Get" | "net/http.Head" | "net/http.Post" | "net/http.PostForm" | "net/http.Do"
-        | "net/http.RoundTrip"
-            if args.first().is_some_and(|url| is_open_url(model, *url)) =>
-        {
+        of if REQUESTS.contains(&of) && args.first().is_some_and(|url| is_open_url(model, *url)) => {
             report.at(
                 &VARIABLE_URL,
                 call,

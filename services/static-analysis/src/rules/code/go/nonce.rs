@@ -4,12 +4,15 @@ use domain::Severity;
 use std::ops::Range;
 use tree_sitter::Node;
 
+use super::gate::calls_anywhere;
 use super::model::{Kind, Model, Variable, is_function};
 use super::taint::{position_of, reaching};
 use super::types::arguments;
 use crate::rules::Rule;
 use crate::rules::code::PROGRAM;
+use crate::rules::code::gate::{Asks, Trigger};
 use crate::rules::code::program::{Report, children, walk};
+use crate::rules::code::shown::first_name;
 
 pub(super) static NONCE: Rule = Rule {
     id: "code.go.fixed-nonce",
@@ -38,6 +41,12 @@ const MODES: &[&str] = &[
     "crypto/cipher.NewCFB",
     "crypto/cipher.NewCBC",
 ];
+
+pub(super) fn triggers() -> Vec<Trigger> {
+    let mut words = calls_anywhere(MODES);
+    words.push((".seal".to_owned(), Asks::Of(|shown, place| first_name(&shown.from(place)[1..]) == "Seal")));
+    vec![Trigger::of(&[&NONCE]).part(words)]
+}
 
 /// Whether the bytes of a value are known beforehand.
 #[derive(Clone, Copy, PartialEq, Eq)]

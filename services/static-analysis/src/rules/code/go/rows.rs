@@ -3,9 +3,11 @@
 use domain::Severity;
 use tree_sitter::Node;
 
+use super::gate;
 use super::model::Model;
 use crate::rules::Rule;
 use crate::rules::code::PROGRAM;
+use crate::rules::code::gate::Trigger;
 use crate::rules::code::program::Report;
 
 /// A rule about a name.
@@ -37,6 +39,16 @@ pub(super) fn check_import(model: &Model<'_, '_>, node: Node<'_>, report: &mut R
             report.at(&row.rule, node, row.message);
         }
     }
+}
+
+/// What each row names.
+pub(super) fn triggers() -> Vec<Trigger> {
+    let trigger = |row: &'static Row| {
+        let mut words = gate::calls(row.calls);
+        words.extend(gate::imports(row.imports));
+        Trigger::of(&[&row.rule]).part(words).near()
+    };
+    ROWS.iter().map(trigger).collect()
 }
 
 const BROKEN_DIGEST: &str = "two texts with the same digest can be made at will, so that it proves nothing";

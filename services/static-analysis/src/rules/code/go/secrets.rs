@@ -11,7 +11,9 @@ use super::model::{Model, is_function};
 use super::types::arguments;
 use crate::rules::Rule;
 use crate::rules::code::PROGRAM;
+use crate::rules::code::gate::Trigger;
 use crate::rules::code::program::{Report, children};
+use crate::rules::code::shown::{Place, Shown, first_name};
 
 pub(super) static RULES: &[&Rule] = &[&CREDENTIAL, &SERIALIZED];
 
@@ -54,6 +56,73 @@ static FORM: LazyLock<Regex> = LazyLock::new(|| {
 });
 
 const MESSAGE: &str = "whoever reads the code knows it, and it cannot be changed without a deployment";
+
+pub(super) fn triggers() -> Vec<Trigger> {
+    let names = ["pass", "pwd", "secret", "token", "pw", "apikey", "bearer", "cred"];
+    let forms = ["akia", "asia", "ghp_", "ghs_", "github_pat_", "aiza", "_live_", "xox", "private key", "://"];
+    let serialized = ["Marshal(", "MarshalIndent(", ".Encode("];
+    let fields = ["key", "secret", "token", "passw", "pwd", "pass", "cred", "jwt"];
+    vec![
+        Trigger::of(&[&CREDENTIAL]).word_where(&names, names_random).near(),
+        Trigger::of(&[&CREDENTIAL]).word_where(&forms, |shown, place| FORM.is_match(shown.line(place.line))).near(),
+        Trigger::of(&[&SERIALIZED])
+            .word_where(&serialized, serializes)
+            .word(&["struct"])
+            .word_where(&fields, is_secret_field),
+    ]
+}
+
+/// Whether a text as a machine makes them goes into what has such a name: `x, token := 1, "…"`, `Token: "…"`, `token == "…"`.
+fn names_random(shown: &Shown<'_>, place: Place) -> bool {
+    static BEHIND: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(
+            r#"(?x) ^ ["`]? \s* (?: (?: [=!]= | : ) \s* (?: ["`] | $ )
+            | (?: ,[\w\s.,]*? )? (?: [\w.*\[\]]+ \s* )? :?= \s* (?: [^"`]*,\s* )? (?: ["`] | $ ) )"#,
+        )
+        .expect("the pattern is tested")
+    });
+    static BEFORE: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new(r#"["`]\s*[=!]=\s*\w*$"#).expect("the pattern is tested"));
+    let (before, rest) = (shown.before(place), shown.from(place));
+    let rest = &rest[first_name(rest).len()..];
+    // Within a text there is no name, unless it is a key and nothing else.
+    let inside = |quote: char| before.matches(quote).count() % 2 == 1 && !rest.starts_with(quote);
+    if inside('`') || inside('"') && !before.contains('\\') {
+        return false;
+    }
+    if BEFORE.is_match(before) {
+        return shown.is_live(place.line) && has_random(before);
+    }
+    BEHIND.find(rest).is_some_and(|found| {
+        let values = &rest[found.end().saturating_sub(1)..];
+        let below = shown.is_live(place.line + 1) && found.end() == rest.len();
+        shown.is_live(place.line) && has_random(values) || below && has_random(shown.line(place.line + 1))
+    })
+}
+
+/// Whether one of the texts on a line is random. Whether a quote begins or ends one is not asked.
+fn has_random(line: &str) -> bool {
+    line.bytes().enumerate().filter(|(_, byte)| b"\"`".contains(byte)).any(|(at, quote)| {
+        let inside = &line[at + 1..];
+        let literal = inside.split(char::from(quote)).next().unwrap_or("");
+        quote == b'`' && literal.len() == inside.len() || literal.len() >= TEXT_BYTES_MIN && is_random(literal)
+    })
+}
+
+/// Whether something is serialized outside of the method that says how.
+fn serializes(shown: &Shown<'_>, place: Place) -> bool {
+    let above = (0..=place.line).rev().map(|line| shown.line(line)).find(|line| line.starts_with("func "));
+    !above.is_some_and(|function| function.contains(") Marshal")) && shown.is_live(place.line)
+}
+
+/// Whether a word is in the declaration of an exported field, or in its tag.
+fn is_secret_field(shown: &Shown<'_>, place: Place) -> bool {
+    let line = shown.line(place.line);
+    line.trim_start().starts_with(|c: char| c.is_uppercase()) && SECRET_FIELD.is_match(line)
+}
+
+/// The shortest text that is taken for a credential.
+const TEXT_BYTES_MIN: usize = 8;
 
 pub(super) fn check<'t>(model: &Model<'_, 't>, node: Node<'t>, report: &mut Report<'_>) {
     match node.kind() {
@@ -99,7 +168,7 @@ pub(super) fn check<'t>(model: &Model<'_, 't>, node: Node<'t>, report: &mut Repo
 
 fn credential<'t>(model: &Model<'_, 't>, named: bool, value: Node<'t>, report: &mut Report<'_>) {
     let Some(text) = model.literal(value) else { return };
-    if text.len() >= 8 && (named && is_random(text) || FORM.is_match(text)) {
+    if text.len() >= TEXT_BYTES_MIN && (named && is_random(text) || FORM.is_match(text)) {
         report.hidden(&CREDENTIAL, value, value, MESSAGE);
     }
 }

@@ -3,12 +3,14 @@
 use domain::Severity;
 use tree_sitter::Node;
 
+use super::gate::{calls, calls_anywhere};
 use super::model::{Kind, Model, is_function};
 use super::network::pairs;
 use super::taint::{Taint, parameters};
 use super::types::arguments;
 use crate::rules::Rule;
 use crate::rules::code::PROGRAM;
+use crate::rules::code::gate::Trigger;
 use crate::rules::code::program::{Report, children, walk};
 
 pub(super) static RULES: &[&Rule] = &[&COOKIE, &RESUMPTION, &BYPASS, &REDIRECT, &SMUGGLING, &SSH_CALLBACK, &WALK_RACE];
@@ -94,6 +96,17 @@ static WALK_RACE: Rule = Rule {
     aliases: &["G122"],
     ..PROGRAM
 };
+
+const WALKS: &[&str] = &["path/filepath.Walk", "path/filepath.WalkDir", "io/fs.WalkDir"];
+
+pub(super) fn triggers() -> Vec<Trigger> {
+    vec![
+        Trigger::of(&[&COOKIE]).part(calls(&["net/http.Cookie"])),
+        Trigger::of(&[&REDIRECT]).word(&["[]*"]).part(calls_anywhere(&["net/http.Request"])).word(&["header"]),
+        Trigger::of(&[&SMUGGLING]).word(&["transfer-encoding"]).word(&["content-length"]),
+        Trigger::of(&[&WALK_RACE]).part(calls_anywhere(WALKS)),
+    ]
+}
 
 pub(super) fn check_literal<'t>(model: &Model<'_, 't>, node: Node<'t>, report: &mut Report<'_>) {
     let Some(of) = node.child_by_field_name("type").map(|of| model.type_text(of)) else { return };

@@ -3,10 +3,12 @@
 use domain::Severity;
 use tree_sitter::Node;
 
+use super::gate;
 use super::model::Model;
-use super::taint::{Source, Taint};
+use super::taint::{self, Source, Taint};
 use super::types::arguments;
 use crate::rules::code::PROGRAM;
+use crate::rules::code::gate::Trigger;
 use crate::rules::code::program::Report;
 use crate::rules::{Hit, Rule};
 
@@ -63,6 +65,15 @@ pub(super) fn check<'t>(
             );
         }
     }
+}
+
+/// What each row names, and a place where something comes from outside.
+pub(super) fn triggers() -> Vec<Trigger> {
+    let trigger = |row: &'static Row| {
+        let words = gate::calls(row.sinks.iter().map(|(name, ..)| name));
+        Trigger::of(&[&row.rule]).part(taint::source_words()).part(words)
+    };
+    SINKS.iter().map(trigger).collect()
 }
 
 fn is_answer<'t>(model: &Model<'_, 't>, node: Node<'t>) -> bool {

@@ -7,6 +7,7 @@ use tree_sitter::Node;
 
 use super::model::{Kind, Model, Value, Variable, is_function};
 use super::types::{INTEGERS, arguments};
+use crate::rules::code::gate::Asks;
 use crate::rules::code::program::{children, walk};
 
 /// Where a value comes from.
@@ -327,12 +328,24 @@ const ALWAYS_CLEAN: &[&str] = &[
     ".new",
 ];
 
+/// What comes from outside: types of parameters, and what `os` knows of the process.
+const SOURCES: &[(&str, Source)] = &[
+    ("net/http.Request", Source::Request),
+    ("net/url.Values", Source::Request),
+    ("net/url.URL", Source::Request),
+    ("bufio.Reader", Source::Process),
+    ("bufio.Scanner", Source::Process),
+];
+
 fn source_type(of: &str) -> Option<Source> {
-    match of.trim_start_matches('*') {
-        "net/http.Request" | "net/url.Values" | "net/url.URL" => Some(Source::Request),
-        "bufio.Reader" | "bufio.Scanner" => Some(Source::Process),
-        _ => None,
-    }
+    let of = of.trim_start_matches('*');
+    SOURCES.iter().find(|(name, _)| *name == of).map(|(_, source)| *source)
+}
+
+/// The words of a hunk in which something comes from outside.
+pub(super) fn source_words() -> Vec<(String, Asks)> {
+    let types = SOURCES.iter().map(|(name, _)| name);
+    super::gate::calls_anywhere(types.chain(&["os.Args", "os.Getenv"]))
 }
 
 /// The names of a function's parameters.

@@ -82,6 +82,13 @@ const RESULTS: &[(&str, &str)] = &[
     ("strings.Count", "int"),
 ];
 
+/// The functions and fields that give something of this type.
+pub(super) fn sources_of(wanted: &str) -> impl Iterator<Item = &'static str> {
+    let is_it = move |of: &str| of.trim_start_matches(['[', ']', '*']) == wanted;
+    let results = RESULTS.iter().filter(move |(_, of)| is_it(of)).map(|(name, _)| *name);
+    results.chain(FIELDS.iter().filter(move |(.., of)| is_it(of)).map(|(_, name, _)| *name))
+}
+
 /// The fields of types of other packages.
 const FIELDS: &[(&str, &str, &str)] = &[
     ("net/http.Request", "URL", "*net/url.URL"),

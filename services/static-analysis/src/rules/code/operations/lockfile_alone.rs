@@ -50,7 +50,8 @@ const DEPTH_MAX: usize = 64;
 fn check(diff: &Diff<'_>) -> Vec<(usize, FileHit)> {
     let places = Places::of(diff);
     let mut hits = Vec::new();
-    for (index, file) in diff.files.iter().enumerate() {
+    for &index in &places.files {
+        let file = &diff.files[index];
         if file.change.kind != FileChangeKind::Modified {
             continue;
         }
@@ -66,7 +67,7 @@ fn check(diff: &Diff<'_>) -> Vec<(usize, FileHit)> {
                 && adds_dependency(file, words)
                 && !locks.iter().any(|lock| places.has_near(folder, lock))
                 // The diff shows only what changed: that there is a lockfile at all is known from another of its kind.
-                && locks.iter().any(|lock| places.0.contains_key(lock))
+                && locks.iter().any(|lock| places.folders.contains_key(lock))
             {
                 hits.push((
                     index,
@@ -80,9 +81,14 @@ fn check(diff: &Diff<'_>) -> Vec<(usize, FileHit)> {
     hits
 }
 
-/// Where a diff has manifests and lockfiles, by their names.
+/// Where a diff has manifests and lockfiles.
 #[derive(Default)]
-struct Places<'d>(HashMap<&'d str, Folders<'d>>);
+struct Places<'d> {
+    /// The numbers of these files: few among many.
+    files: Vec<usize>,
+    /// Their folders, by their names.
+    folders: HashMap<&'d str, Folders<'d>>,
+}
 
 /// The folders of the files of one name.
 #[derive(Default)]
@@ -95,10 +101,12 @@ struct Folders<'d> {
 impl<'d> Places<'d> {
     fn of(diff: &'d Diff<'_>) -> Self {
         let mut places = Self::default();
-        for path in diff.files.iter().map(|file| file.change.path.as_str()) {
+        for (index, file) in diff.files.iter().enumerate() {
+            let path = file.change.path.as_str();
             let name = paths::name(path);
             if PAIRS.iter().any(|(manifest, locks, _)| *manifest == name || locks.contains(&name)) {
-                let folders = places.0.entry(name).or_default();
+                places.files.push(index);
+                let folders = places.folders.entry(name).or_default();
                 folders.own.insert(paths::folder(path));
                 folders.above.extend(with_those_above(paths::folder(path)));
             }
@@ -108,7 +116,7 @@ impl<'d> Places<'d> {
 
     /// Whether there is a file of this name in the folder, or in one above or below it: a workspace has one lockfile at its top.
     fn has_near(&self, folder: &str, name: &str) -> bool {
-        self.0.get(name).is_some_and(|folders| {
+        self.folders.get(name).is_some_and(|folders| {
             folders.above.contains(folder) || with_those_above(folder).any(|above| folders.own.contains(above))
         })
     }

@@ -2,9 +2,12 @@
 
 use domain::Severity;
 
+use super::gate::{self, is_live, is_word};
 use super::{Call, Scope, integer};
 use crate::rules::code::PROGRAM;
+use crate::rules::code::gate::Trigger;
 use crate::rules::code::program::Report;
+use crate::rules::code::shown::{Place, Shown};
 use crate::rules::{Hit, Rule};
 
 pub(super) static RULES: &[&Rule] = &[&PERMISSIONS, &TAR, &YAML, &LOGGING, &TORCH, &HUGGING_FACE];
@@ -77,6 +80,23 @@ static HUGGING_FACE: Rule = Rule {
     ..PROGRAM
 };
 
+const TORCH_LOADS: &[&str] = &["torch.load", "torch.serialization.load"];
+
+pub(super) fn triggers() -> Vec<Trigger> {
+    let called = |shown: &Shown<'_>, place: Place| {
+        is_word(shown, place, "load") && (shown.is_live(place.line) || shown.line(place.line).contains("import"))
+    };
+    vec![
+        Trigger::of(&[&PERMISSIONS]).word_where(PERMISSIONS.keywords, is_live),
+        Trigger::of(&[&TAR]).word_where(TAR.keywords, is_live).word(&["tarfile"]),
+        Trigger::of(&[&YAML])
+            .word_where(&["yaml"], |shown, place| is_word(shown, place, "yaml"))
+            .word_where(&["load"], called),
+        Trigger::of(&[&LOGGING]).part(gate::calls(&["logging.config.listen"])),
+        Trigger::of(&[&TORCH]).part(gate::calls(TORCH_LOADS)),
+    ]
+}
+
 pub(super) fn check(scope: &Scope<'_>, call: &Call<'_, '_>, report: &mut Report<'_>) {
     let last = call.last();
     if last.contains("chmod") && call.args.len() == 2 {
@@ -94,7 +114,7 @@ pub(super) fn check(scope: &Scope<'_>, call: &Call<'_, '_>, report: &mut Report<
     if call.name == "logging.config.listen" && call.keyword("verify").is_none() {
         report.at(&LOGGING, call.node, "settings are evaluated as code, whoever on this machine sends them");
     }
-    if matches!(call.name.as_str(), "torch.load" | "torch.serialization.load")
+    if TORCH_LOADS.contains(&call.name.as_str())
         && call.keyword("weights_only").is_none_or(|value| value.kind() != "true")
     {
         report.at(&TORCH, call.node, "a pickle names the functions that are called while it is loaded, so that whoever made the model runs code here");

@@ -3,9 +3,12 @@
 use domain::Severity;
 use tree_sitter::Node;
 
+use super::gate::{is_live, is_word};
 use super::{Call, Scope, children, integer};
 use crate::rules::code::PROGRAM;
+use crate::rules::code::gate::Trigger;
 use crate::rules::code::program::Report;
+use crate::rules::code::shown::{Place, Shown, first_name, last_name};
 use crate::rules::{Hit, Rule};
 
 pub(super) static RULES: &[&Rule] =
@@ -102,6 +105,22 @@ const OLD_VERSIONS: &[&str] = &[
     "PROTOCOL_TLSv1_1",
     "TLSv1_1_METHOD",
 ];
+
+pub(super) fn triggers() -> Vec<Trigger> {
+    let hashes = ["md4", "md5", "sha", "new", "crypt", "mksalt"];
+    let called = |shown: &Shown<'_>, place: Place| {
+        let name = first_name(shown.from(place));
+        matches!(&*name.to_ascii_lowercase(), "md4" | "md5" | "sha" | "sha1" | "new" | "crypt" | "mksalt")
+            && last_name(shown.before(place)).is_empty()
+    };
+    let module = |shown: &Shown<'_>, place: Place| is_word(shown, place, "hashlib") || is_word(shown, place, "crypt");
+    vec![
+        Trigger::of(&[&WEAK_HASH]).word_where(&["hashlib", "crypt"], module).word_where(&hashes, called),
+        Trigger::of(&[&TLS_UNSET]).word_where(TLS_UNSET.keywords, is_live).word(&["ssl"]),
+        Trigger::of(&[&SHORT_KEY]).word_where(SHORT_KEY.keywords, is_live).word(&["rsa", "dsa", "ec"]),
+        Trigger::of(&[&HOST_KEY]).word_where(HOST_KEY.keywords, is_live),
+    ]
+}
 
 pub(super) fn check(scope: &Scope<'_>, call: &Call<'_, '_>, report: &mut Report<'_>) {
     hash(scope, call, report);

@@ -1,136 +1,91 @@
-//! Which words have to be in a hunk before it is parsed: where a keyword is common, what the rule's check asks for besides.
+//! Which hunks are worth parsing: the triggers that stand beside the checks, and how calls and imports look before they are parsed.
 
 use std::sync::LazyLock;
 
-use crate::paths;
-use crate::rules::code::gate::{EVERYWHERE, Finer, Gate};
-use crate::rules::code::sql_concatenation;
+use super::{calls, crypto, imports, literals, process, rows, statements, templates, web};
+use crate::rules::code::gate::{Asks, Gate, Trigger};
+use crate::rules::code::shown::{Place, Shown, first_name, is_name_byte, last_name};
 
 /// The gate of this language.
-pub(in crate::rules::code) static GATE: LazyLock<Gate> =
-    LazyLock::new(|| Gate::new(super::rules().into_iter().chain([&sql_concatenation::RULE]), FINER));
+pub(in crate::rules::code) static GATE: LazyLock<Gate> = LazyLock::new(|| {
+    let triggers = [
+        calls::triggers(),
+        crypto::triggers(),
+        imports::triggers(),
+        literals::triggers(),
+        process::triggers(),
+        rows::triggers(),
+        statements::triggers(),
+        templates::triggers(),
+        web::triggers(),
+    ];
+    // A check of this language looks at a node and those around it, and at the imports.
+    Gate::new(&super::rules(), triggers.into_iter().flatten().map(Trigger::near).collect())
+});
 
-const FINER: &[Finer] = &[
-    Finer {
-        instead_of: &["assert"],
-        parts: &[(&["assert"], r"\bassert\b")],
-        applies: |path| !paths::is_python_test(path),
-    },
-    Finer {
-        instead_of: &["except"],
-        parts: &[(&["except"], r"\bexcept\b"), (&["pass", "continue"], r"\b(?:pass|continue)\b")],
-        applies: EVERYWHERE,
-    },
-    // Names of passwords as the rule knows them; `pass` by itself is a statement.
-    Finer {
-        instead_of: super::literals::PASSWORD_WORDS,
-        parts: &[(
-            &["pas", "pwd", "token", "secret"],
-            r#"(?xi) (?:^|[^a-z0-9]) (?:pas+wo?r?d|passphrase|pwd|token|secrete?) (?:[^a-z0-9]|$)
-            | [_"']pass (?:[^a-z0-9]|$) | (?:^|[^a-z0-9]) pass[_"']"#,
-        )],
-        applies: EVERYWHERE,
-    },
-    // The words of a statement may be pieces of a sum, or stand on lines of their own.
-    Finer {
-        instead_of: &["select "],
-        parts: &[(&["select"], r#"(?i)select(?:[\s"'{]|$)"#), (&["from"], r#"(?i)from(?:[\s"'{]|$)"#)],
-        applies: EVERYWHERE,
-    },
-    Finer {
-        instead_of: &["delete from"],
-        parts: &[(&["delete"], r#"(?i)delete(?:\s+from|\s*(?:["'{]|$))"#)],
-        applies: EVERYWHERE,
-    },
-    Finer {
-        instead_of: &["insert into"],
-        parts: &[
-            (&["insert"], r#"(?i)insert(?:\s+into|\s*(?:["'{]|$))"#),
-            (&["values"], r#"(?i)values(?:[\s("'{]|$)"#),
-        ],
-        applies: EVERYWHERE,
-    },
-    Finer {
-        instead_of: &["update "],
-        parts: &[(&["update"], r#"(?i)update(?:[\s"'{]|$)"#), (&["set"], r#"(?i)set(?:[\s"'{]|$)"#)],
-        applies: EVERYWHERE,
-    },
-    Finer { instead_of: &["exec(", "exec "], parts: &[(&["exec"], r"(?:^|[^\w.])exec\b")], applies: EVERYWHERE },
-    Finer { instead_of: &["eval("], parts: &[(&["eval"], r"(?:^|[^\w.])eval\b")], applies: EVERYWHERE },
-    Finer { instead_of: &["shell"], parts: &[(&["shell"], r"\bshell\s*=")], applies: EVERYWHERE },
-    Finer { instead_of: &["requests"], parts: &[(&["requests"], r"\brequests\b")], applies: EVERYWHERE },
-    Finer { instead_of: &["ecb"], parts: &[(&["ecb"], "ECB")], applies: EVERYWHERE },
-    Finer { instead_of: &["crypt", "crypto"], parts: &[(&["crypt"], r"\bcrypt\b|Crypto")], applies: EVERYWHERE },
-    Finer { instead_of: &["xml"], parts: &[(&["xml"], r"\bxml\.|xmlrpc|\bfrom\s+xml\b")], applies: EVERYWHERE },
-    Finer { instead_of: &["yaml"], parts: &[(&["yaml"], r"\byaml\b"), (&["load"], r"\bload\b")], applies: EVERYWHERE },
-    Finer { instead_of: &["logging.config"], parts: &[(&["logging"], ""), (&["listen"], "")], applies: EVERYWHERE },
-    // What these belong to is resolved through the name of a module, which is a keyword, too.
-    Finer {
-        instead_of: &[
-            "tar",
-            "chown",
-            "rsync",
-            "hashes",
-            "autoescape",
-            "environment(",
-            "template(",
-            ".generate(",
-            "ftp",
-            "telnet",
-            "etree",
-            "minidom",
-            "pulldom",
-            "expat",
-        ],
-        parts: &[],
-        applies: EVERYWHERE,
-    },
-];
+/// The words of calls to these functions, named as they resolve, on a line that a change may reach.
+pub(super) fn calls<'n>(names: impl IntoIterator<Item = &'n &'static str>) -> Vec<(String, Asks)> {
+    names.into_iter().map(|name| (last(name).to_owned(), Asks::Call(is_call, name))).collect()
+}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::sample;
+/// The words of imports of these modules.
+pub(super) fn imports<'n>(names: impl IntoIterator<Item = &'n &'static str>) -> Vec<(String, Asks)> {
+    names.into_iter().map(|name| (last(name).to_owned(), Asks::Call(is_import, name))).collect()
+}
 
-    #[track_caller]
-    fn check(path: &str, hunk: &str, expected: bool) {
-        let file = sample::modified(path, hunk);
-        assert_eq!(GATE.opens(&file.change.path, &file.hunks[0]), expected, "{hunk}");
+fn last(name: &str) -> &str {
+    name.rsplit('.').next().unwrap_or(name)
+}
+
+/// Whether the word at a place may be a call of this function, or its import under another name.
+fn is_call(shown: &Shown<'_>, place: Place, name: &'static str) -> bool {
+    if !is_word(shown, place, last(name)) {
+        return false;
     }
-
-    #[test]
-    fn a_hunk_that_a_rule_may_speak_of_is_parsed() {
-        for hunk in [
-            "+import subprocess",
-            " from os import system as s\n+s(x)",
-            "+    smtp_pass = \"x\"",
-            "+d = {\n+    'pass': 'x',\n+}",
-            "+q = \"SELECT a \"\n+q += \"FROM b\"",
-            "+q = f\"\"\"update\n+  a set b = {c}\"\"\"",
-            "+q = 'DELETE' + ' FROM a'",
-            "+try:\n+  f()\n+except Exception:\n+  pass",
-            "+assert x",
-            "+exec code",
-            "+hashes.MD5()",
-            "+from Crypto.Cipher import DES",
-        ] {
-            check("src/a.py", hunk, true);
-        }
+    let top = name.split('.').next().unwrap_or(name);
+    if is_imported(shown, place.line, name) {
+        // What it is called by here may be on any line.
+        return shown.line(place.line).contains(" as ") || !shown.line(place.line).contains("import");
     }
-
-    #[test]
-    fn common_words_alone_are_no_reason_to() {
-        for hunk in [
-            "+x = start(tokens, bypass)\n+pass",
-            "-assert x\n+y = 1",
-            "+    # please update the target",
-            "+try:\n+  f()\n+except KeyError:\n+  g()",
-            "+model.eval()\n+user.update(name)",
-            "+decrypt(x)",
-            "+x.save(update_fields=['a'])",
-        ] {
-            check("src/a.py", hunk, false);
-        }
-        check("tests/test_a.py", "+assert x", false);
+    let rest = shown.from(place).get(last(name).len()..).unwrap_or("");
+    if !rest.trim_start().starts_with('(') || !shown.is_live(place.line) {
+        return false;
     }
+    // The names that it is reached through: `a.b.` of `a.b.c(`.
+    let before = shown.before(place);
+    let length = before.bytes().rev().take_while(|byte| is_name_byte(*byte) || *byte == b'.').count();
+    let chain = &before[before.len() - length..];
+    let first = if chain.is_empty() { last(name) } else { first_name(chain) };
+    if chain.strip_suffix('.').unwrap_or("") == name.rsplit_once('.').map_or("", |(module, _)| module) {
+        return true;
+    }
+    shown.imports().any(|(_, names)| names.contains(&first) && names.contains(&top))
+}
+
+/// Whether the line is of an import that has a part of this name.
+fn is_imported(shown: &Shown<'_>, line: usize, name: &str) -> bool {
+    let top = name.split('.').next().unwrap_or(name);
+    shown.imports().any(|(lines, names)| lines.contains(&line) && names.contains(&top))
+}
+
+/// Whether the word at a place may be the import of this module.
+fn is_import(shown: &Shown<'_>, place: Place, name: &'static str) -> bool {
+    is_word(shown, place, last(name))
+        && (shown.has("import_module")
+            || shown.has("__import__")
+            || shown.imports().any(|(lines, names)| {
+                lines.contains(&place.line)
+                    && name.split('.').all(|part| names.contains(&part))
+                    && lines.clone().any(|line| shown.is_live(line))
+            }))
+}
+
+/// Whether the word at a place is this one, with nothing before and behind it that belongs to a name.
+pub(super) fn is_word(shown: &Shown<'_>, place: Place, word: &str) -> bool {
+    first_name(shown.from(place)) == word && last_name(shown.before(place)).is_empty()
+}
+
+/// Whether a change may be the cause of what stands here.
+pub(super) fn is_live(shown: &Shown<'_>, place: Place) -> bool {
+    shown.is_live(place.line)
 }

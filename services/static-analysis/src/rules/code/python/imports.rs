@@ -3,9 +3,10 @@
 use domain::Severity;
 use tree_sitter::Node;
 
-use super::{Call, Scope};
+use super::{Call, Scope, gate};
 use crate::rules::Rule;
 use crate::rules::code::PROGRAM;
+use crate::rules::code::gate::Trigger;
 use crate::rules::code::program::Report;
 
 /// A rule about a module's name.
@@ -49,6 +50,11 @@ pub(super) fn check_call(scope: &Scope<'_>, call: &Call<'_, '_>, report: &mut Re
     if let Some(row) = name.and_then(|name| row_of(&name)) {
         report.at(&row.rule, call.node, row.message);
     }
+}
+
+/// The modules that each row names.
+pub(super) fn triggers() -> Vec<Trigger> {
+    IMPORTS.iter().map(|row| Trigger::of(&[&row.rule]).part(gate::imports(row.names))).collect()
 }
 
 /// The rows.

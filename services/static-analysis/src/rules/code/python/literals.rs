@@ -6,9 +6,12 @@ use domain::Severity;
 use regex::Regex;
 use tree_sitter::Node;
 
+use super::gate::is_live;
 use super::{Call, Scope, children};
 use crate::rules::code::PROGRAM;
+use crate::rules::code::gate::Trigger;
 use crate::rules::code::program::Report;
+use crate::rules::code::shown::{Place, REACH_LINES, Shown, first_name, last_name};
 use crate::rules::code::sql_concatenation;
 use crate::rules::{Hit, Rule};
 
@@ -38,7 +41,7 @@ static TEMPORARY: Rule = Rule {
 };
 
 /// Words of the names that passwords are given.
-pub(super) const PASSWORD_WORDS: &[&str] =
+const PASSWORD_WORDS: &[&str] =
     &["passw", "pass_", "_pass", "passphrase", "pass =", "pass=", "pwd", "token", "secret", "paswd", "pasword"];
 
 /// The value itself is the business of the rules of the category secret; this one is about the habit.
@@ -68,6 +71,97 @@ static STATEMENT: LazyLock<Regex> = LazyLock::new(|| {
 });
 
 /// Operands of a long sum that are looked at.
+pub(super) fn triggers() -> Vec<Trigger> {
+    let begins = |shown: &Shown<'_>, place: Place| {
+        let before = shown.before(place);
+        let before = before.strip_suffix("/var").unwrap_or(before);
+        before.ends_with(['"', '\'']) && shown.is_live(place.line)
+    };
+    vec![
+        Trigger::of(&[&BIND_ALL]).word_where(BIND_ALL.keywords, is_live),
+        Trigger::of(&[&TEMPORARY]).word_where(TEMPORARY.keywords, begins),
+        Trigger::of(&[&PASSWORD]).word_where(&["pas", "pwd", "token", "secret"], may_be_password),
+        Trigger::of(&[&sql_concatenation::RULE])
+            .word_where(&["select", "delete", "insert", "update"], may_be_statement),
+    ]
+}
+
+/// Whether a name of a password has a text beside it: `password = "x"`, `"token": "x"`, `args["secret"] = "x"`.
+fn may_be_password(shown: &Shown<'_>, place: Place) -> bool {
+    static VALUE: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(
+            r#"(?x) ^["'] \s* (?: \] \s* = | : ) [\s(]* (?: [a-zA-Z]{0,2}["'] | [-+.\d] | None | True | False | \\? $ )
+            | ^ \s* (?: :[^=,:]* )? (?: = \s* [\w.]+ \s* )* (?: [=!<>]=? | \b not \s+ in \b | \b in \b | \b is \b (?: \s+ not \b )? )
+              [\s(]* (?: [a-zA-Z]{0,2}["'] | \\? $ )"#,
+        )
+        .expect("the pattern is tested")
+    });
+    let before = last_name(shown.before(place));
+    let rest = shown.from(place);
+    let name_end = first_name(rest).len();
+    let line = shown.line(place.line);
+    let name = line.get(place.at - before.len()..place.at + name_end).unwrap_or("");
+    NAME.is_match(name)
+        && VALUE.is_match(&rest[name_end..])
+        && (shown.is_live(place.line) || is_default(shown, place.line))
+}
+
+/// Whether a line may hold a parameter's default: what is found there is told of the function as a whole.
+fn is_default(shown: &Shown<'_>, line: usize) -> bool {
+    let above = (line.saturating_sub(REACH_LINES)..=line).any(|line| shown.line(line).contains("def "));
+    above && shown.is_added(line..line + REACH_LINES + 1)
+}
+
+/// How much is looked at for the rest of a statement.
+const STATEMENT_BYTES_MAX: usize = 4_000;
+
+/// Whether a word may begin a statement that is put together: what the texts from there on say, with something between them.
+fn may_be_statement(shown: &Shown<'_>, place: Place) -> bool {
+    static PUT_TOGETHER: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new(r#"[{+]|["')\]]\s*%|\.(?:format|replace)\b"#).expect("the pattern is tested"));
+    let line = shown.line(place.line);
+    if line.trim_start().starts_with('#') {
+        return false;
+    }
+    // A name goes on where a statement does not.
+    let word = first_name(shown.from(place));
+    if !matches!(word.len(), 6) {
+        return false;
+    }
+    let start: usize = shown.texts().take(place.line).map(|line| line.len() + 1).sum();
+    let text = shown.text();
+    let end = text.floor_char_boundary((start + place.at + STATEMENT_BYTES_MAX).min(text.len()));
+    let rest = &text[start + place.at..end];
+    let said = said(line, place.at, rest);
+    STATEMENT.find(&said).is_some_and(|found| found.start() == 0)
+        && (PUT_TOGETHER.is_match(rest) || PUT_TOGETHER.is_match(line))
+}
+
+/// What the texts say from the middle of one on, the pieces of several side by side.
+fn said(line: &str, at: usize, rest: &str) -> String {
+    let quotes = |c: char| matches!(c, '"' | '\'');
+    let mut quote = line[..at].chars().rev().find(|c| quotes(*c));
+    let mut said = String::with_capacity(rest.len());
+    let (mut hole, mut inside) = (0_usize, true);
+    for c in rest.chars() {
+        match c {
+            _ if inside && (quote == Some(c) || quote.is_none() && quotes(c)) => {
+                inside = false;
+                said.push(' ');
+            }
+            '{' if inside => hole += 1,
+            '}' if inside => hole = hole.saturating_sub(1),
+            _ if inside && hole == 0 => said.push(c),
+            _ if !inside && quotes(c) => {
+                inside = true;
+                quote = Some(c);
+            }
+            _ => {}
+        }
+    }
+    said
+}
+
 const OPERANDS_MAX: usize = 256;
 
 pub(super) fn check(scope: &Scope<'_>, node: Node<'_>, ancestors: &[Node<'_>], report: &mut Report<'_>) {

@@ -3,9 +3,12 @@
 use domain::Severity;
 use tree_sitter::Node;
 
+use super::gate::{self, is_live, is_word};
 use super::{Call, Scope, children, is_constant};
 use crate::rules::code::PROGRAM;
+use crate::rules::code::gate::Trigger;
 use crate::rules::code::program::Report;
+use crate::rules::code::shown::{Place, Shown};
 use crate::rules::{Hit, Rule};
 
 pub(super) static RULES: &[&Rule] =
@@ -143,6 +146,20 @@ const EXEC_CALLS: &[&str] = &[
     "os.spawnvpe",
     "os.startfile",
 ];
+
+pub(super) fn triggers() -> Vec<Trigger> {
+    let shell = |shown: &Shown<'_>, place: Place| {
+        let rest = shown.from(place).get("shell".len()..).unwrap_or("");
+        is_word(shown, place, "shell") && rest.trim_start().starts_with('=') && shown.is_live(place.line)
+    };
+    vec![
+        Trigger::of(&[&SUBPROCESS, &PARTIAL_PATH, &WILDCARD]).part(gate::calls(SUBPROCESS_CALLS)),
+        Trigger::of(&[&OS_SHELL]).part(gate::calls(SHELL_CALLS)),
+        Trigger::of(&[&OS_EXEC]).part(gate::calls(EXEC_CALLS)),
+        Trigger::of(&[&SUBPROCESS_SHELL, &SHELL_ARGUMENT]).word_where(&["shell"], shell),
+        Trigger::of(&[&SSH_COMMAND]).word_where(SSH_COMMAND.keywords, is_live).word(&["paramiko"]),
+    ]
+}
 
 pub(super) fn check(scope: &Scope<'_>, call: &Call<'_, '_>, report: &mut Report<'_>) {
     let name = call.name.as_str();

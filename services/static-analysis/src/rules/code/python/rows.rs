@@ -2,10 +2,13 @@
 
 use domain::Severity;
 
-use super::Call;
+use super::gate::is_word;
+use super::{Call, gate};
 use crate::rules::Rule;
 use crate::rules::code::PROGRAM;
+use crate::rules::code::gate::Trigger;
 use crate::rules::code::program::Report;
+use crate::rules::code::shown::{Place, Shown};
 
 /// A rule about the callee's name.
 pub(super) struct Row {
@@ -22,6 +25,15 @@ pub(super) fn check(call: &Call<'_, '_>, report: &mut Report<'_>) {
             report.at(&row.rule, call.node, row.message);
         }
     }
+}
+
+/// The functions that each row names.
+pub(super) fn triggers() -> Vec<Trigger> {
+    let trigger = |row: &'static Row| Trigger::of(&[&row.rule]).part(gate::calls(row.names));
+    // In Python 2 it was a statement, too.
+    let exec = |shown: &Shown<'_>, place: Place| is_word(shown, place, "exec") && shown.is_live(place.line);
+    let statement = Trigger::of(&[]).word_where(&["exec "], exec);
+    CALLS.iter().map(trigger).chain([statement]).collect()
 }
 
 /// The rows.

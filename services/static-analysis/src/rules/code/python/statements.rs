@@ -3,11 +3,14 @@
 use domain::Severity;
 use tree_sitter::Node;
 
+use super::gate::is_word;
 use super::{Scope, children, rows};
 use crate::paths;
 use crate::rules::Rule;
 use crate::rules::code::PROGRAM;
+use crate::rules::code::gate::Trigger;
 use crate::rules::code::program::Report;
+use crate::rules::code::shown::{Place, Shown, words};
 
 pub(super) static RULES: &[&Rule] = &[&ASSERT, &SWALLOWED];
 
@@ -33,6 +36,37 @@ static SWALLOWED: Rule = Rule {
     aliases: &["B110", "B112", "S110", "S112", "E722"],
     ..PROGRAM
 };
+
+pub(super) fn triggers() -> Vec<Trigger> {
+    vec![
+        Trigger::of(&[&ASSERT]).word_where(&["assert"], asserts),
+        Trigger::of(&[&SWALLOWED]).word_where(&["except"], may_swallow),
+    ]
+}
+
+fn asserts(shown: &Shown<'_>, place: Place) -> bool {
+    let before = shown.before(place).trim_end();
+    let begins = before.is_empty() || before.ends_with([':', ';']);
+    begins && is_word(shown, place, "assert") && !paths::is_python_test(shown.path()) && shown.is_live(place.line)
+}
+
+/// Whether a handler of everything may do nothing: what follows it is `pass` or `continue`.
+fn may_swallow(shown: &Shown<'_>, place: Place) -> bool {
+    let rest = shown.from(place).get("except".len()..).unwrap_or("").trim_start();
+    if !is_word(shown, place, "except") || !(rest.starts_with([':', '\\']) || rest.starts_with("Exception")) {
+        return false;
+    }
+    let end = (place.line + 1..place.line + BODY_LINES).find(|line| {
+        let text = shown.line(*line).trim_start();
+        !text.is_empty() && !text.starts_with('#')
+    });
+    let idle = |text: &str| words(text).any(|word| matches!(word, "pass" | "continue"));
+    let below = end.is_some_and(|line| idle(shown.line(line)));
+    (idle(rest) || below) && shown.is_added(place.line..end.unwrap_or(place.line) + 1)
+}
+
+/// How far below a handler its body is looked for.
+const BODY_LINES: usize = 40;
 
 pub(super) fn check(scope: &Scope<'_>, node: Node<'_>, report: &mut Report<'_>) {
     match node.kind() {

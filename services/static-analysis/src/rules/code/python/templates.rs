@@ -2,9 +2,11 @@
 
 use domain::Severity;
 
+use super::gate::calls;
 use super::{Call, Scope, is_constant};
 use crate::rules::Rule;
 use crate::rules::code::PROGRAM;
+use crate::rules::code::gate::Trigger;
 use crate::rules::code::program::Report;
 
 pub(super) static RULES: &[&Rule] = &[&JINJA, &MAKO, &MARKUP, &SAFE_STRING];
@@ -54,6 +56,16 @@ static SAFE_STRING: Rule = Rule {
     ..PROGRAM
 };
 
+const MARKUPS: &[&str] = &["markupsafe.Markup", "flask.Markup"];
+
+pub(super) fn triggers() -> Vec<Trigger> {
+    vec![
+        Trigger::of(&[&JINJA]).word(&["jinja2"]).word(&["environment"]),
+        Trigger::of(&[&MAKO]).word(&["mako"]).word(&["template"]),
+        Trigger::of(&[&MARKUP]).part(calls(MARKUPS)),
+    ]
+}
+
 pub(super) fn check(scope: &Scope<'_>, call: &Call<'_, '_>, report: &mut Report<'_>) {
     let last = call.last();
     if last == "Environment" && call.has_part("jinja2") && !call.spread {
@@ -68,9 +80,7 @@ pub(super) fn check(scope: &Scope<'_>, call: &Call<'_, '_>, report: &mut Report<
     if last == "Template" && call.has_part("mako") {
         report.at(&MAKO, call.node, "values go into the page as they are, unless each is filtered");
     }
-    if matches!(call.name.as_str(), "markupsafe.Markup" | "flask.Markup")
-        && call.args.first().is_some_and(|text| !is_constant(scope, *text))
-    {
+    if MARKUPS.contains(&call.name.as_str()) && call.args.first().is_some_and(|text| !is_constant(scope, *text)) {
         report.at(&MARKUP, call.node, "this value is not escaped in the page, whatever is in it");
     }
     if matches!(last, "SafeText" | "SafeUnicode" | "SafeString" | "SafeBytes")

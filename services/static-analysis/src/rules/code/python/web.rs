@@ -3,9 +3,12 @@
 use domain::Severity;
 use tree_sitter::Node;
 
+use super::gate::is_live;
 use super::{Call, Scope, children, is_constant};
 use crate::rules::code::PROGRAM;
+use crate::rules::code::gate::Trigger;
 use crate::rules::code::program::Report;
+use crate::rules::code::shown::{Place, Shown, first_name, is_name_byte, last_name};
 use crate::rules::{Hit, Rule};
 
 pub(super) static RULES: &[&Rule] = &[&FLASK_DEBUG, &NO_TIMEOUT, &EXTRA, &RAW_SQL];
@@ -57,6 +60,30 @@ static RAW_SQL: Rule = Rule {
 };
 
 const VERBS: &[&str] = &["get", "options", "head", "post", "put", "patch", "delete"];
+
+pub(super) fn triggers() -> Vec<Trigger> {
+    vec![
+        Trigger::of(&[&NO_TIMEOUT]).word_where(NO_TIMEOUT.keywords, may_wait),
+        Trigger::of(&[&EXTRA]).word_where(&["extra("], is_live),
+        Trigger::of(&[&RAW_SQL]).word_where(RAW_SQL.keywords, is_live).word(&["django"]),
+    ]
+}
+
+/// Whether one of the libraries is asked for something here, or is known by another name.
+fn may_wait(shown: &Shown<'_>, place: Place) -> bool {
+    let library = first_name(shown.from(place));
+    if !matches!(library, "requests" | "httpx") || !last_name(shown.before(place)).is_empty() {
+        return false;
+    }
+    if shown.line(place.line).contains("import") {
+        return shown.line(place.line).contains("from") || shown.line(place.line).contains(" as ");
+    }
+    // `requests.get(`, `httpx.Client(`, and whatever is between the two.
+    let rest = &shown.from(place)[library.len()..];
+    let chain = &rest[..rest.bytes().take_while(|byte| is_name_byte(*byte) || *byte == b'.').count()];
+    let called = last_name(chain);
+    (library == "httpx" || VERBS.contains(&called) || chain.ends_with('.')) && shown.is_live(place.line)
+}
 
 pub(super) fn check(scope: &Scope<'_>, call: &Call<'_, '_>, ancestors: &[Node<'_>], report: &mut Report<'_>) {
     if call.name.ends_with(".run")
