@@ -23,6 +23,14 @@ pub type GetDeployment = v1::GetDeploymentRequest;
 /// Asks for a list of deployments.
 pub type ListDeployments = v1::ListDeploymentsRequest;
 
+/// Asks for an attestation of a verdict.
+pub type AttestVerdict = v1::AttestVerdictRequest;
+
+impl Question for AttestVerdict {
+    const NAME: &'static str = "attest_verdict";
+    type Answer = v1::AttestVerdictResponse;
+}
+
 impl Question for GetDeployment {
     const NAME: &'static str = "get_deployment";
     type Answer = v1::GetDeploymentResponse;

@@ -22,10 +22,15 @@ fn text(output: &Output) -> String {
 
 /// Submits what nothing is wrong with, and gives what is known once there is a verdict.
 async fn decided(fleet: &Fleet, pull_request: u32) -> v1::GetDeploymentResponse {
+    decided_at(fleet, pull_request, "").await
+}
+
+async fn decided_at(fleet: &Fleet, pull_request: u32, revision: &str) -> v1::GetDeploymentResponse {
     let request = v1::SubmitDeploymentRequest {
         repository: "acme/shop".to_owned(),
         pull_request,
         author: "ada".to_owned(),
+        revision: revision.to_owned(),
         change: Some(Change::Diff(diffs::harmless("notes"))),
         ..Default::default()
     };
@@ -137,4 +142,39 @@ async fn a_review_is_checked_as_a_whole_and_bound_to_what_is_in_force() {
     let nobody = v1::RecordOutcomeRequest { deployment_id: id, ..Default::default() };
     let refused = fleet.client().record_outcome(nobody).await.unwrap_err();
     assert!(refused.message().contains("kind") && refused.message().contains("reporter"), "{refused}");
+}
+
+/// RFC 8410, section 10.3: a key that everybody knows.
+const KNOWN_KEY: &str = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC\n-----END PRIVATE KEY-----\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_verdict_is_attested_by_the_service_and_checked_without_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = folder.path().join("key.pem");
+    std::fs::write(&key, KNOWN_KEY).unwrap();
+    let fleet = Fleet::start(&[("FAILSAFE__DECISION__SIGNING_KEY_PATH", key.to_str().unwrap())]).await;
+    let commit = "0123456789abcdef0123456789abcdef01234567";
+    let id = decided_at(&fleet, 1, commit).await.deployment.unwrap().deployment_id;
+    let attested =
+        failsafe(folder.path(), &["verdict", "attest", &id, "-o", "vsa.json", "--server", fleet.gateway()]).await;
+    assert!(attested.status.success(), "{}", text(&attested));
+    drop(fleet);
+
+    let verify = async |arguments: &[&str]| {
+        let fixed = ["verdict", "verify", "vsa.json", "--key", "key.pem"];
+        failsafe(folder.path(), &[&fixed, arguments].concat()).await
+    };
+    let passed = verify(&["--commit", commit, "--repository", "acme/shop", "--max-age-hours", "1"]).await;
+    assert_eq!(passed.status.code(), Some(0), "{}", text(&passed));
+    let other = verify(&["--commit", &commit.replace('0', "f")]).await;
+    assert_eq!(other.status.code(), Some(1), "{}", text(&other));
+    let envelope = std::fs::read_to_string(folder.path().join("vsa.json")).unwrap();
+    let envelope: serde_json::Value = serde_json::from_str(&envelope).unwrap();
+    assert_eq!(envelope["payloadType"], "application/vnd.in-toto+json");
+    let mut forged = envelope.clone();
+    forged["payload"] = "e30=".into();
+    std::fs::write(folder.path().join("vsa.json"), forged.to_string()).unwrap();
+    assert_eq!(verify(&[]).await.status.code(), Some(1));
+    std::fs::write(folder.path().join("vsa.json"), "{").unwrap();
+    assert_eq!(verify(&[]).await.status.code(), Some(2));
 }

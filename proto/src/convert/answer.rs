@@ -1,6 +1,6 @@
 //! Questions of the audit trail and their answers.
 
-use domain::{DeploymentId, Dossier, ListQuery, Page, Place, Progress, Summary};
+use domain::{Attestation, DeploymentId, Dossier, ListQuery, Page, Place, Progress, Summary};
 use time::OffsetDateTime;
 
 use super::{deployment, deployment_id, enums, explanation, optional_time, record, signal, timestamp, verdict};
@@ -103,6 +103,24 @@ fn place_from(token: &str) -> Result<Place, Malformed> {
         Some(Place { received_at, id: DeploymentId::parse(id).ok()? })
     });
     parsed.ok_or_else(|| Malformed::new("page_token", "must be the next_page_token of an earlier page"))
+}
+
+impl TryFrom<v1::AttestVerdictRequest> for (DeploymentId, u32) {
+    type Error = Malformed;
+
+    fn try_from(message: v1::AttestVerdictRequest) -> Result<Self, Malformed> {
+        Ok((deployment_id(&message.deployment_id)?, message.verdict_number))
+    }
+}
+
+impl From<Attestation> for v1::AttestVerdictResponse {
+    fn from(attestation: Attestation) -> Self {
+        Self {
+            envelope: attestation.envelope,
+            key_id: attestation.key_id.unwrap_or_default(),
+            verdict: enums::verdict_to(attestation.verdict),
+        }
+    }
 }
 
 #[cfg(test)]

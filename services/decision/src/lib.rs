@@ -1,28 +1,27 @@
 //! The decision service: joins the signals of each deployment, reaches the verdict and keeps the audit trail.
 //!
 //! Reads `deployment.accepted`, `signal.raised`, `explanation.written`, `review.recorded` and `outcome.recorded`; writes
-//! `verdict.reached`, and `signal.raised` for an analyser that failed for good; answers `get_deployment` and `list_deployments`. It must not know how the signals come about.
+//! `verdict.reached`, and `signal.raised` for an analyser that failed for good; answers
+//! `get_deployment`, `list_deployments` and `attest_verdict`. It must not know how the signals come about.
 
+pub mod attestation;
 pub mod chain;
 pub mod checkpoint;
 pub mod config;
 pub mod incoming;
 pub mod policy;
+pub mod published;
 pub mod store;
 
-pub mod published;
-
 mod batch;
+mod questions;
 mod relay;
 mod speak_for;
 
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use chassis::{Process, Refusal, RefusalCode, State};
-use domain::{DeploymentId, ListQuery};
-use proto::Malformed;
-use proto::question::{GetDeployment, ListDeployments};
+use chassis::{Process, State};
 
 pub use config::Config;
 use config::DatabaseSettings;
@@ -48,7 +47,8 @@ pub async fn run(process: Process, config: Config) -> anyhow::Result<()> {
     anyhow::ensure!(config.batch_max > 0, "decision.batch_max must be at least 1");
     let Some(store) = open(&process, &config, &policy).await? else { return Ok(()) };
     published::begin(&process.bus, &store).await.context("cannot look for a published policy")?;
-    answer(&process, &store).await?;
+    let key = config.signing_key_path.as_deref().map(checkpoint::read_signing_key).transpose()?;
+    questions::answer(&process, &store, key).await?;
     process.health.set(State::Serving);
     let wake = relay::Wake::default();
     tokio::try_join!(
@@ -85,46 +85,6 @@ async fn open(process: &Process, config: &Config, policy: &Policy) -> anyhow::Re
             () = process.shutdown.called() => return Ok(None),
         }
     }
-}
-
-async fn answer(process: &Process, store: &Store) -> anyhow::Result<()> {
-    let (bus, shutdown) = (&process.bus, &process.shutdown);
-    let asked = store.clone();
-    bus.answer(shutdown.clone(), move |question: GetDeployment| {
-        let store = asked.clone();
-        async move {
-            let id = DeploymentId::try_from(question).map_err(|malformed| invalid(&malformed))?;
-            let dossier = store.dossier(id).await.map_err(|error| away(&error))?;
-            dossier.map(Into::into).ok_or_else(|| Refusal {
-                code: RefusalCode::NotFound,
-                field: String::new(),
-                message: format!("there is no deployment {id}"),
-            })
-        }
-    })
-    .await
-    .context("cannot answer get_deployment")?;
-    let asked = store.clone();
-    bus.answer(shutdown.clone(), move |question: ListDeployments| {
-        let store = asked.clone();
-        async move {
-            let query = ListQuery::try_from(question).map_err(|malformed| invalid(&malformed))?;
-            store.list(&query).await.map(Into::into).map_err(|error| away(&error))
-        }
-    })
-    .await
-    .context("cannot answer list_deployments")
-}
-
-fn invalid(malformed: &Malformed) -> Refusal {
-    Refusal { code: RefusalCode::Invalid, field: malformed.field.clone(), message: malformed.problem.clone() }
-}
-
-/// What the asker learns of a failed look-up; the detail stays in the log.
-fn away(error: &sqlx::Error) -> Refusal {
-    tracing::error!(service = SERVICE, "a look-up failed: {error:#}");
-    let message = "the audit trail cannot be read now".to_owned();
-    Refusal { code: RefusalCode::Unavailable, field: String::new(), message }
 }
 
 /// Decides what is past its deadline, again and again. Safe with any number of replicas.

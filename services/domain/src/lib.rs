@@ -16,7 +16,7 @@ pub mod verdict;
 pub use deployment::{Change, Deployment, DiffDigest, DiffReference, FileChange, FileChangeKind, History, LinesDigest};
 pub use explanation::{Claim, Explanation, ExplanationRequest, ModelName, Origin};
 pub use identity::{DeploymentId, EventId, PullRequest, Repository, Revision};
-pub use query::{Dossier, ListQuery, Page, Place, Progress, Summary};
+pub use query::{Attestation, Dossier, ListQuery, Page, Place, Progress, Summary};
 pub use record::{Outcome, OutcomeKind, Review, ReviewDecision};
 pub use signal::{
     Analysis, Category, Confidence, Contribution, Finding, Grounds, Provenance, Rank, Risk, RiskScore, Said, Severity,

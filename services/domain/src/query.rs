@@ -32,6 +32,17 @@ pub struct Dossier {
     pub deadline_at: Option<OffsetDateTime>,
 }
 
+/// A verdict in a form that others can check without asking.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attestation {
+    /// The DSSE envelope, in JSON.
+    pub envelope: String,
+    /// Which key signed it; `None` when it is unsigned.
+    pub key_id: Option<String>,
+    /// The verdict that it attests.
+    pub verdict: Verdict,
+}
+
 /// How far a deployment is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Progress {

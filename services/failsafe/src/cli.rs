@@ -6,6 +6,7 @@ mod history;
 mod model;
 mod policy;
 mod records;
+mod verdict;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -20,6 +21,7 @@ pub(crate) use history::{Git, History, HistoryImport, HistoryRows};
 pub(crate) use model::{Drift, Evaluate, FeaturesFormat, Model, Publish, Show, Train};
 pub(crate) use policy::{Policy, PublishPolicy, VariablesFormat};
 pub(crate) use records::{Outcome, Review};
+pub(crate) use verdict::{Attest, Verdict, VerifyVerdict};
 
 /// FailSafe decides whether a deployment may go to production.
 ///
@@ -52,6 +54,9 @@ pub(crate) enum Command {
     Review(Review),
     /// Tell what happened to a deployment in production.
     Outcome(Outcome),
+    /// Write and check verdicts as signed statements.
+    #[command(subcommand)]
+    Verdict(Verdict),
     /// List deployments, newest first.
     List(List),
     /// Follow one deployment until it is explained: each stage as it happens.

@@ -126,6 +126,15 @@ impl Client {
         }
     }
 
+    /// A verdict in a form that others can check.
+    pub(crate) async fn attest(
+        &mut self,
+        request: v1::AttestVerdictRequest,
+    ) -> anyhow::Result<v1::AttestVerdictResponse> {
+        let attested = self.0.attest_verdict(limited(request)).await;
+        attested.map(tonic::Response::into_inner).map_err(|status| in_words(&status))
+    }
+
     /// Records an outcome.
     pub(crate) async fn outcome(
         &mut self,

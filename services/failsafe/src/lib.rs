@@ -22,6 +22,7 @@ mod servers;
 mod services;
 mod terminal;
 mod up;
+mod verdict;
 mod voice;
 
 use std::process::ExitCode;
@@ -52,9 +53,9 @@ pub fn main() -> ExitCode {
             let is_wrong = error.use_stderr();
             // Nobody is left to tell when this fails.
             let _ = error.print();
-            let is_scan = std::env::args_os()
-                .nth(1)
-                .is_some_and(|command| ["scan", "rules", "audit", "policy"].iter().any(|known| command == *known));
+            let is_scan = std::env::args_os().nth(1).is_some_and(|command| {
+                ["scan", "rules", "audit", "policy", "verdict"].iter().any(|known| command == *known)
+            });
             let on_failure = if is_scan { SCAN_TROUBLE } else { TROUBLE };
             return if is_wrong { ExitCode::from(on_failure) } else { ExitCode::SUCCESS };
         }
@@ -67,7 +68,9 @@ pub fn main() -> ExitCode {
         }
     };
     let on_failure = match &cli.command {
-        Command::Scan(_) | Command::Rules(_) | Command::Audit(_) | Command::Policy(_) => SCAN_TROUBLE,
+        Command::Scan(_) | Command::Rules(_) | Command::Audit(_) | Command::Policy(_) | Command::Verdict(_) => {
+            SCAN_TROUBLE
+        }
         command if command.is_question() => TROUBLE,
         _ => 1,
     };
@@ -92,6 +95,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Explain(options) => questions::explain(options).await,
         Command::Review(options) => records::review(options).await,
         Command::Outcome(options) => records::outcome(options).await,
+        Command::Verdict(command) => verdict::run(&command).await,
         Command::List(options) => questions::list(options).await,
         Command::Watch(options) => questions::watch(options).await,
         Command::Scan(options) => scan::run(&options),

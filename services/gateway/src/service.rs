@@ -166,6 +166,15 @@ impl DeploymentService for Deployments {
         self.outcome(request.into_inner()).await.map(Response::new)
     }
 
+    async fn attest_verdict(
+        &self,
+        request: Request<v1::AttestVerdictRequest>,
+    ) -> Result<Response<v1::AttestVerdictResponse>, Status> {
+        let question = request.into_inner();
+        id_of(v1::GetDeploymentRequest { deployment_id: question.deployment_id.clone() })?;
+        self.ask(&question).await
+    }
+
     async fn list_deployments(
         &self,
         request: Request<v1::ListDeploymentsRequest>,
