@@ -19,6 +19,7 @@ mod plans;
 mod policy;
 mod program;
 mod refusals;
+mod replay;
 mod scan;
 mod trace;
 mod trail;

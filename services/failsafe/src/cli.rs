@@ -6,6 +6,7 @@ mod history;
 mod model;
 mod policy;
 mod records;
+mod replay;
 mod verdict;
 
 use std::net::SocketAddr;
@@ -21,6 +22,7 @@ pub(crate) use history::{Git, History, HistoryImport, HistoryRows};
 pub(crate) use model::{Drift, Evaluate, FeaturesFormat, Model, Publish, Show, Train};
 pub(crate) use policy::{Policy, PublishPolicy, VariablesFormat};
 pub(crate) use records::{Outcome, Review};
+pub(crate) use replay::Replay;
 pub(crate) use verdict::{Attest, Verdict, VerifyVerdict};
 
 /// FailSafe decides whether a deployment may go to production.
@@ -54,6 +56,9 @@ pub(crate) enum Command {
     Review(Review),
     /// Tell what happened to a deployment in production.
     Outcome(Outcome),
+    /// Decide stored deployments again, by another policy or model, and say what would change.
+    #[command(after_help = replay::EXAMPLES)]
+    Replay(Replay),
     /// Write and check verdicts as signed statements.
     #[command(subcommand)]
     Verdict(Verdict),

@@ -15,6 +15,7 @@ mod policy;
 mod progress;
 mod questions;
 mod records;
+mod replay;
 mod report;
 mod rules;
 mod scan;
@@ -95,6 +96,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Explain(options) => questions::explain(options).await,
         Command::Review(options) => records::review(options).await,
         Command::Outcome(options) => records::outcome(options).await,
+        Command::Replay(options) => replay::run(&options).await,
         Command::Verdict(command) => verdict::run(&command).await,
         Command::List(options) => questions::list(options).await,
         Command::Watch(options) => questions::watch(options).await,

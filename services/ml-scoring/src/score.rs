@@ -18,6 +18,23 @@ pub const HISTORY_UNKNOWN: &str = "history";
 /// Name of the contribution that says of a revert that nothing was learnt about reverts.
 pub const REVERT: &str = "revert";
 
+/// What `model` expects of a deployment that another model scored before: from the features that the score holds.
+///
+/// # Errors
+/// The name of a feature that `model` looks at and the score does not hold.
+pub fn rescored(model: &Model, scored: &RiskScore) -> Result<RiskScore, &'static str> {
+    let held = |name: &str| scored.contributions.iter().find(|contribution| contribution.feature == name);
+    for weight in &model.file().weights.features {
+        let name = FEATURES[weight.feature].name;
+        if held(name).is_none() && !scored.unknown.iter().any(|unknown| unknown == name) {
+            return Err(name);
+        }
+    }
+    let values = FEATURES.iter().map(|feature| held(feature.name).and_then(|contribution| contribution.value));
+    let features = Features::known(values, held(REVERT).is_some());
+    Ok(RiskScore { lift: scored.lift, rank: scored.rank, ..score(model, &features, None) })
+}
+
 /// What `model` expects of the deployment with these `features`, among its `peers` if it has any.
 #[must_use]
 pub fn score(model: &Model, features: &Features, peers: Option<&Peers>) -> RiskScore {

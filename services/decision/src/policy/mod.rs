@@ -17,7 +17,9 @@ use std::cell::Cell;
 use std::sync::Arc;
 
 use domain::identity::sha256_hex;
-use domain::{Circumstances, Deployment, Judgement, Missing, MissingInput, PolicyStamp, Said, Signal, Source};
+use domain::{
+    Circumstances, Deployment, Judgement, Missing, MissingInput, PolicyStamp, Reason, Said, Signal, Source, Verdict,
+};
 use jiff::{Timestamp, ZonedDateTime};
 use time::OffsetDateTime;
 
@@ -159,7 +161,17 @@ impl Policy {
         }
     }
 
-    fn facts<'a>(&self, inputs: &Inputs<'a>, steps: &'a Cell<u64>) -> (Facts<'a>, Vec<domain::Reason>) {
+    /// What the rules alone say of `inputs`, before any person is heard, with the reasons: as [`Policy::judge`] has it, without the
+    /// search for a way out.
+    #[must_use]
+    pub fn rules_say(&self, inputs: Inputs<'_>) -> (Verdict, Vec<Reason>) {
+        let steps = Cell::new(facts::STEPS_MAX);
+        let (facts, set_aside) = self.facts(&inputs, &steps);
+        let ruling = self.checked.rule_on(&facts);
+        (ruling.verdict, ruling.reasons.into_iter().chain(set_aside).collect())
+    }
+
+    fn facts<'a>(&self, inputs: &Inputs<'a>, steps: &'a Cell<u64>) -> (Facts<'a>, Vec<Reason>) {
         let analysis = inputs.signal(Source::StaticAnalysis).and_then(|signal| match &signal.said {
             Said::Findings(analysis) => Some(analysis),
             _ => None,

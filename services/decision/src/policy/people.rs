@@ -32,7 +32,7 @@ impl Checked {
         let mut ordered: Vec<&Given> = given.iter().collect();
         ordered.sort_by_key(|one| (one.review.reviewed_at, one.review.event_id()));
         for one in ordered {
-            match self.is_void(one, ruling.verdict, bound) {
+            match self.is_void(one, ruling, bound) {
                 Some(why) => ruling.reasons.push(void(&one.review, &why)),
                 None => {
                     // Who lets something out in an emergency cannot be the one who looks at it afterwards.
@@ -66,7 +66,7 @@ impl Checked {
     }
 
     /// Why a review counts for nothing, if so.
-    fn is_void(&self, given: &Given, verdict: Verdict, bound: Bound<'_>) -> Option<String> {
+    fn is_void(&self, given: &Given, ruling: &Ruling, bound: Bound<'_>) -> Option<String> {
         let Given { review, for_verdict } = given;
         let Some((evidence, policy)) = for_verdict else {
             return Some(format!("there was no verdict {} when it was judged", review.verdict_number));
@@ -87,14 +87,19 @@ impl Checked {
                 Some(emergency) if !self.is_in(&emergency.by, who) => Some(format!("{who} is not in {}", emergency.by)),
                 Some(_) => None,
             },
-            ReviewDecision::Approved if verdict == Verdict::Block => match &self.overriding {
+            ReviewDecision::Approved if ruling.verdict == Verdict::Block => match &self.overriding {
                 None => Some("the policy lets nobody override a BLOCK: it has no [override]".to_owned()),
                 Some(overriding) if !self.is_in(&overriding.by, who) => {
                     Some(format!("{who} is not in {}", overriding.by))
                 }
                 Some(_) => self.not_four_eyes(who, bound),
             },
-            ReviewDecision::Approved => self.not_four_eyes(who, bound),
+            ReviewDecision::Approved => match ruling.approvals.as_slice() {
+                wanted @ [first, ..] if !wanted.iter().any(|wanted| self.is_in(&wanted.by, who)) => {
+                    Some(format!("{who} is not in {}", first.by))
+                }
+                _ => self.not_four_eyes(who, bound),
+            },
         }
     }
 

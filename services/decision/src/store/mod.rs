@@ -11,6 +11,7 @@ mod ledger;
 mod months;
 mod outbox;
 mod rederive;
+mod replay;
 mod retention;
 
 use std::sync::{Arc, PoisonError, RwLock};
@@ -28,6 +29,7 @@ pub use audit::{Audit, Dropped, Fault};
 pub use join::Joined;
 pub use outbox::Waiting;
 pub use rederive::Rederived;
+pub use replay::DecidedBefore;
 
 /// Forward only.
 static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations");

@@ -81,7 +81,7 @@ fn print_ways(sheet: &mut Sheet, judgement: &v1::Judgement) {
 fn print_reason(sheet: &mut Sheet, reason: &v1::Reason, known: &v1::GetDeploymentResponse) {
     let (look, _, mark) = verdict_look(reason.effect());
     sheet.item(4, (look, mark), Look::Plain, &reason.message);
-    if reason.effect() != v1::Verdict::Allow {
+    if reason.effect() != v1::Verdict::Allow && !reason.measured.is_empty() {
         let held = format!("{}: measured {}, threshold {}", reason.rule, reason.measured, reason.threshold);
         sheet.paragraph(6, Look::Dim, &held);
     }

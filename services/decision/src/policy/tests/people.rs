@@ -44,6 +44,9 @@ fn a_review_needs_as_many_approvals_as_the_strictest_rule_asks_of_each_group() {
     let wanted: Vec<(&str, u32, u32)> =
         waiting.approvals.iter().map(|one| (one.by.as_str(), one.count, one.given)).collect();
     assert_eq!(wanted, [("dba", 1, 0), ("release", 2, 0)]);
+    let foreign =
+        heard(&policy, &signals, &[given("eve", Approved, 1)], Verdict::Review, &["rule-0", "rule-1", "review.void"]);
+    assert_eq!(foreign.approvals[0].given, 0);
     let (ann, ben, cem) = (given("ann", Approved, 1), given("ben", Approved, 2), given("cem", Approved, 3));
     let some = heard(&policy, &signals, &[ann.clone(), cem.clone()], Verdict::Review, &["rule-0", "rule-1"]);
     assert_eq!(some.approvals[1].given, 1);
