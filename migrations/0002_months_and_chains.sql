@@ -21,6 +21,11 @@ ALTER TABLE deployments
     ADD CHECK (deadline_at IS NOT NULL OR verdict_number = 0),
     DROP CONSTRAINT deployments_accepted_event_id_fkey;
 
+-- What stood against it when it was deployed all the same: see outcomes. That of the outcome that was filed last.
+ALTER TABLE deployments ADD COLUMN against_verdict text CHECK (against_verdict IN ('BLOCK', 'REVIEW', 'none'));
+CREATE INDEX deployments_against_verdict ON deployments (received_at DESC, deployment_id DESC) WHERE against_verdict IS NOT NULL;
+CREATE INDEX deployments_by_repository ON deployments (repository, received_at DESC, deployment_id DESC);
+
 ALTER TABLE signals ADD COLUMN month date;
 UPDATE signals SET month = d.month FROM deployments d WHERE d.deployment_id = signals.deployment_id;
 ALTER TABLE signals
@@ -148,7 +153,7 @@ CREATE TABLE outcomes (
     reporter text NOT NULL CHECK (reporter <> ''),
     occurred_at timestamptz NOT NULL,
     -- What stood against the deployment when it happened: a verdict that did not allow it, or none at all. Null when it was
-    -- allowed, and for what was filed before this column was.
+    -- allowed.
     against_verdict text CHECK (against_verdict IN ('BLOCK', 'REVIEW', 'none')),
     PRIMARY KEY (month, event_id),
     FOREIGN KEY (month, event_id) REFERENCES events
@@ -319,9 +324,21 @@ INSERT INTO explanations (month, event_id, deployment_id, verdict_number, headli
 INSERT INTO reviews (month, event_id, deployment_id, verdict_number, decision, reviewer, why, reviewed_at)
     SELECT d.month, r.event_id, r.deployment_id, r.verdict_number, r.decision, r.reviewer, r.why, r.reviewed_at
     FROM old_reviews r JOIN deployments d USING (deployment_id);
-INSERT INTO outcomes (month, event_id, deployment_id, kind, detail, reporter, occurred_at)
-    SELECT d.month, o.event_id, o.deployment_id, o.kind, o.detail, o.reporter, o.occurred_at
-    FROM old_outcomes o JOIN deployments d USING (deployment_id);
+INSERT INTO outcomes (month, event_id, deployment_id, kind, detail, reporter, occurred_at, against_verdict)
+    SELECT d.month, o.event_id, o.deployment_id, o.kind, o.detail, o.reporter, o.occurred_at,
+        CASE WHEN v.number IS NULL THEN 'none'
+            WHEN v.verdict = 'ALLOW' THEN NULL
+            WHEN v.verdict = 'REVIEW' AND EXISTS (SELECT FROM old_reviews r WHERE r.deployment_id = o.deployment_id
+                AND r.verdict_number = v.number AND r.decision = 'approved' AND r.reviewed_at <= o.occurred_at) THEN NULL
+            ELSE v.verdict END
+    FROM old_outcomes o JOIN deployments d USING (deployment_id)
+    LEFT JOIN LATERAL (SELECT number, verdict FROM old_verdicts
+        WHERE old_verdicts.deployment_id = o.deployment_id AND reached_at <= o.occurred_at
+        ORDER BY number DESC LIMIT 1) AS v ON true;
+UPDATE deployments SET against_verdict = last.against_verdict FROM (
+    SELECT DISTINCT ON (deployment_id) deployment_id, against_verdict FROM outcomes JOIN old_events e USING (event_id, deployment_id)
+    WHERE against_verdict IS NOT NULL ORDER BY deployment_id, e.position DESC) AS last
+    WHERE last.deployment_id = deployments.deployment_id;
 DROP TABLE old_findings, old_verdicts, old_explanations, old_reviews, old_outcomes, old_events;
 
 ALTER TABLE deployments ADD FOREIGN KEY (month, accepted_event_id) REFERENCES events;

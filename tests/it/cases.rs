@@ -191,6 +191,21 @@ pub(crate) fn outcome_at(number: u32, when: OffsetDateTime) -> Incoming {
     incoming(outcome, Content::Outcome)
 }
 
+/// What a person decides at `when` about the first verdict.
+pub(crate) fn review(number: u32, decision: ReviewDecision, when: OffsetDateTime) -> Incoming {
+    let review = Review {
+        deployment_id: deployment(number).id,
+        verdict_number: 1,
+        decision,
+        reviewer: "ada".to_owned(),
+        why: "it was looked at".to_owned(),
+        reviewed_at: when,
+        evidence_digest: String::new(),
+        policy_digest: String::new(),
+    };
+    incoming(review, Content::Review)
+}
+
 /// What follows a verdict: its explanation, a review, an outcome.
 pub(crate) fn aftermath(number: u32) -> Vec<Incoming> {
     let deployment_id = deployment(number).id;
@@ -208,19 +223,9 @@ pub(crate) fn aftermath(number: u32) -> Vec<Incoming> {
         origin: Origin::Evidence { because: String::new() },
         written_at: OffsetDateTime::UNIX_EPOCH,
     };
-    let review = Review {
-        deployment_id,
-        verdict_number: 1,
-        decision: ReviewDecision::Rejected,
-        reviewer: "ada".to_owned(),
-        why: "it would break".to_owned(),
-        reviewed_at: OffsetDateTime::UNIX_EPOCH,
-        evidence_digest: String::new(),
-        policy_digest: String::new(),
-    };
     vec![
         incoming(explanation, Content::Explanation),
-        incoming(review, Content::Review),
+        review(number, ReviewDecision::Rejected, OffsetDateTime::UNIX_EPOCH),
         outcome_at(number, OffsetDateTime::UNIX_EPOCH + Duration::from_secs(60)),
     ]
 }

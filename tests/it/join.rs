@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use decision::incoming::Incoming;
 use decision::store::Store;
+use domain::{AgainstVerdict, ListQuery, ReviewDecision};
 use proptest::prelude::{Strategy, any};
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use sqlx::{PgPool, Row};
+use time::OffsetDateTime;
 
-use crate::cases::{Database, deployment, events, expected};
+use crate::cases::{Database, deployment, events, expected, outcome_at, review};
 
 /// What holds whatever the order was.
 async fn check(pool: &PgPool, store: &Store, numbers: impl Iterator<Item = u32>) {
@@ -125,4 +127,45 @@ async fn what_is_taken_from_the_outbox_and_not_marked_is_there_again() {
     })
     .await;
     assert!(again.outgoing.iter().all(|(id, _)| !published.contains(id)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_deployed_against_its_verdict_is_recorded_as_such() {
+    let database = Database::start().await;
+    let (store, pool) = (database.store(Duration::from_secs(600)).await, database.pool().await);
+    for number in [1, 2, 3, 4] {
+        store.join(&events(number)).await.unwrap();
+    }
+    let now = OffsetDateTime::now_utc();
+    store.join(&[review(2, ReviewDecision::Approved, now), review(4, ReviewDecision::Rejected, now)]).await.unwrap();
+    let later = now + Duration::from_secs(60);
+    let outcomes: Vec<Incoming> = (1..=5).map(|number| outcome_at(number, later)).collect();
+    store.join(&outcomes).await.unwrap();
+    // Before its verdict, or before it was approved.
+    let early = |number| outcome_at(number, OffsetDateTime::UNIX_EPOCH);
+    store.join(&[early(1), outcome_at(2, now - Duration::from_millis(1))]).await.unwrap();
+    // The verdict that comes afterwards makes no difference.
+    store.join(&events(5)).await.unwrap();
+    let expected = [
+        (1, vec![Some("none"), None]),
+        (2, vec![Some("REVIEW"), None]),
+        (3, vec![Some("BLOCK")]),
+        (4, vec![Some("BLOCK")]),
+        (5, vec![Some("none")]),
+    ];
+    for (number, against) in expected {
+        let sql = "SELECT against_verdict FROM outcomes WHERE deployment_id = $1 ORDER BY occurred_at";
+        let filed: Vec<Option<String>> =
+            sqlx::query_scalar(sql).bind(deployment(number).id.uuid()).fetch_all(&pool).await.unwrap();
+        assert_eq!(filed.iter().map(Option::as_deref).collect::<Vec<_>>(), against, "of {number}");
+    }
+    let all = ListQuery { page_size: 100, ..ListQuery::default() };
+    let listed = store.list(&ListQuery { against_verdict: true, ..all.clone() }).await.unwrap();
+    let against: Vec<_> = listed.deployments.iter().map(|found| (found.pull_request, found.against_verdict)).collect();
+    assert_eq!(against.len(), 5, "{against:?}");
+    assert!(against.contains(&(3, Some(AgainstVerdict::Block))), "{against:?}");
+    store.join(&events(7)).await.unwrap();
+    assert_eq!(store.list(&all).await.unwrap().deployments.len(), 6);
+    let dossier = store.dossier(deployment(5).id).await.unwrap().unwrap();
+    assert_eq!(dossier.against_verdict, Some(AgainstVerdict::None));
 }

@@ -34,6 +34,7 @@ const FILL: &str = "
             CASE WHEN n <= 50 THEN NULL WHEN n % 10 = 0 THEN 'BLOCK' WHEN n % 3 = 0 THEN 'REVIEW' ELSE 'ALLOW' END,
             CASE WHEN n <= 50 THEN 0 ELSE 1 END
         FROM made, (SELECT facts FROM deployments WHERE facts IS NOT NULL LIMIT 1) AS one;
+    UPDATE deployments SET against_verdict = 'BLOCK' WHERE verdict = 'BLOCK' AND received_at < '2026-01-10';
     INSERT INTO events (month, link, event_id, deployment_id, kind, subject, received_at, body, previous, hash)
         SELECT made.month, 1000 + n * 10 + place, one.event_id, id, e.kind, e.subject, at, e.body, e.previous, e.hash
         FROM made, LATERAL (VALUES (1, accepted, 'deployment.accepted'), (2, law, 'signal.raised'), (3, risk, 'signal.raised'),
@@ -76,6 +77,7 @@ async fn ask_everything(store: &Store) {
         },
         ListQuery { since: Some(time::macros::datetime!(2026-01-12 00:00 UTC)), ..ListQuery::default() },
         ListQuery { until: Some(time::macros::datetime!(2026-01-03 00:00 UTC)), ..ListQuery::default() },
+        ListQuery { against_verdict: true, ..ListQuery::default() },
         ListQuery::default(),
     ];
     for time in 0..TIMES {

@@ -1,6 +1,6 @@
 //! Questions of the audit trail and their answers.
 
-use domain::{Attestation, DeploymentId, Dossier, ListQuery, Page, Place, Progress, Summary};
+use domain::{AgainstVerdict, Attestation, DeploymentId, Dossier, ListQuery, Page, Place, Progress, Summary};
 use time::OffsetDateTime;
 
 use super::{deployment, deployment_id, enums, explanation, optional_time, record, signal, timestamp, verdict};
@@ -26,6 +26,7 @@ impl From<Dossier> for v1::GetDeploymentResponse {
             outcomes: dossier.outcomes.iter().map(record::outcome_to).collect(),
             superseded_by: dossier.superseded_by.map(|id| id.to_string()).unwrap_or_default(),
             deadline_at: dossier.deadline_at.map(timestamp),
+            against_verdict: against_to(dossier.against_verdict),
         }
     }
 }
@@ -52,6 +53,7 @@ impl TryFrom<v1::ListDeploymentsRequest> for ListQuery {
             },
             since: optional_time("since", message.since)?,
             until: optional_time("until", message.until)?,
+            against_verdict: message.against_verdict,
         })
     }
 }
@@ -79,7 +81,18 @@ fn summary_to(summary: Summary) -> v1::DeploymentSummary {
         verdict_number: summary.verdict.map_or(0, |(_, number)| number),
         risk: summary.risk.map(domain::Risk::probability),
         superseded_by: summary.superseded_by.map(|id| id.to_string()).unwrap_or_default(),
+        against_verdict: against_to(summary.against_verdict),
     }
+}
+
+fn against_to(against: Option<AgainstVerdict>) -> i32 {
+    let against = match against {
+        None => v1::AgainstVerdict::Unspecified,
+        Some(AgainstVerdict::Block) => v1::AgainstVerdict::Block,
+        Some(AgainstVerdict::Review) => v1::AgainstVerdict::Review,
+        Some(AgainstVerdict::None) => v1::AgainstVerdict::None,
+    };
+    against as i32
 }
 
 fn progress_to(progress: Progress) -> i32 {

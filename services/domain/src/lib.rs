@@ -17,7 +17,7 @@ pub use deployment::{Change, Deployment, DiffDigest, DiffReference, FileChange, 
 pub use explanation::{Claim, Explanation, ExplanationRequest, ModelName, Origin};
 pub use identity::{DeploymentId, EventId, PullRequest, Repository, Revision};
 pub use query::{Attestation, Dossier, ListQuery, Page, Place, Progress, Summary};
-pub use record::{Outcome, OutcomeKind, Review, ReviewDecision};
+pub use record::{AgainstVerdict, Outcome, OutcomeKind, Review, ReviewDecision};
 pub use signal::{
     Analysis, Category, Confidence, Contribution, Finding, Grounds, Provenance, Rank, Risk, RiskScore, Said, Severity,
     Shadow, Signal, Source, SuppressedBy, Suppression,

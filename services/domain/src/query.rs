@@ -5,7 +5,7 @@ use time::OffsetDateTime;
 use crate::deployment::Deployment;
 use crate::explanation::Explanation;
 use crate::identity::DeploymentId;
-use crate::record::{Outcome, Review};
+use crate::record::{AgainstVerdict, Outcome, Review};
 use crate::signal::{Risk, Signal};
 use crate::verdict::{Reached, Verdict};
 
@@ -30,6 +30,8 @@ pub struct Dossier {
     pub superseded_by: Option<DeploymentId>,
     /// When a verdict is reached at the latest; `None` while no acceptance and no signal asks for one.
     pub deadline_at: Option<OffsetDateTime>,
+    /// What stood against it when it was deployed all the same, by the outcome that was filed last.
+    pub against_verdict: Option<AgainstVerdict>,
 }
 
 /// A verdict in a form that others can check without asking.
@@ -79,6 +81,8 @@ pub struct Summary {
     pub risk: Option<Risk>,
     /// The newer deployment of the same pull request.
     pub superseded_by: Option<DeploymentId>,
+    /// What stood against it when it was deployed all the same.
+    pub against_verdict: Option<AgainstVerdict>,
 }
 
 /// Which deployments are wanted, newest first. Every filter that is set must match.
@@ -98,6 +102,8 @@ pub struct ListQuery {
     pub since: Option<OffsetDateTime>,
     /// Only those received before this time.
     pub until: Option<OffsetDateTime>,
+    /// Only those that were deployed against their verdict, or without one.
+    pub against_verdict: bool,
 }
 
 impl ListQuery {

@@ -113,3 +113,35 @@ impl OutcomeKind {
         }
     }
 }
+
+/// What stood against a deployment that happened all the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum AgainstVerdict {
+    /// The latest verdict by then was BLOCK.
+    Block,
+    /// The latest verdict by then was REVIEW, and nobody had approved it.
+    Review,
+    /// There was no verdict by then.
+    None,
+}
+
+impl AgainstVerdict {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Block, Self::Review, Self::None];
+
+    /// Its name: the verdict's, or `none`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Block => "BLOCK",
+            Self::Review => "REVIEW",
+            Self::None => "none",
+        }
+    }
+
+    /// The one of that name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|against| against.name() == name)
+    }
+}

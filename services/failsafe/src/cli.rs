@@ -246,6 +246,9 @@ pub(crate) struct List {
     /// Only those whose latest verdict is this one.
     #[arg(long, value_enum, ignore_case = true)]
     pub(crate) verdict: Option<VerdictName>,
+    /// Only those that were deployed against their verdict, or without one.
+    #[arg(long)]
+    pub(crate) against_verdict: bool,
     /// Most deployments to list.
     #[arg(long, value_name = "COUNT", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) limit: u32,

@@ -89,6 +89,10 @@ fn records(sheet: &mut Sheet, known: &v1::GetDeploymentResponse) {
         sheet.space();
         sheet.paragraph(2, Look::Plain, &stage::review(review));
     }
+    if let Some(words) = against(known.against_verdict()) {
+        sheet.space();
+        sheet.paragraph(2, Look::Doubtful, words);
+    }
     for outcome in &known.outcomes {
         sheet.space();
         sheet.paragraph(2, Look::Plain, &stage::outcome(outcome));
@@ -121,6 +125,16 @@ const fn verdict_look(verdict: v1::Verdict) -> (Look, &'static str, &'static str
 }
 
 /// The first twelve digits of a revision.
+/// What stood against a deployment that happened all the same, in words.
+fn against(against: v1::AgainstVerdict) -> Option<&'static str> {
+    match against {
+        v1::AgainstVerdict::Unspecified => None,
+        v1::AgainstVerdict::Block => Some("deployed against a BLOCK"),
+        v1::AgainstVerdict::Review => Some("deployed before anybody had approved it"),
+        v1::AgainstVerdict::None => Some("deployed without a verdict"),
+    }
+}
+
 fn short(revision: &str) -> String {
     revision.strip_prefix("diff:").unwrap_or(revision).chars().take(12).collect()
 }

@@ -1,8 +1,8 @@
 //! Look-ups: one deployment with everything, or a page of many.
 
 use domain::{
-    Deployment, DeploymentId, Dossier, Explanation, ListQuery, Outcome, Page, Place, Progress, Reached, Review, Risk,
-    Signal, Summary, Verdict,
+    AgainstVerdict, Deployment, DeploymentId, Dossier, Explanation, ListQuery, Outcome, Page, Place, Progress, Reached,
+    Review, Risk, Signal, Summary, Verdict,
 };
 use sqlx::postgres::PgRow;
 use sqlx::{QueryBuilder, Row};
@@ -27,7 +27,8 @@ impl Store {
     /// # Errors
     /// When PostgreSQL is away.
     pub async fn dossier(&self, id: DeploymentId) -> Result<Option<Dossier>, sqlx::Error> {
-        let mut query = QueryBuilder::new("SELECT d.month, d.facts, d.deadline_at, d.verdict_number, ");
+        let mut query =
+            QueryBuilder::new("SELECT d.month, d.against_verdict, d.facts, d.deadline_at, d.verdict_number, ");
         query.push(EXPLAINED).push(", ").push(SUPERSEDED_BY);
         query.push(" FROM deployments d WHERE d.deployment_id = ").push_bind(id.uuid());
         let Some(row) = query.build().fetch_optional(&self.pool).await? else { return Ok(None) };
@@ -42,6 +43,7 @@ impl Store {
             outcomes: Vec::new(),
             superseded_by: superseded_by(&row)?,
             deadline_at: row.try_get("deadline_at")?,
+            against_verdict: against(&row)?,
         };
         // A signal that another of its source has replaced is left out; so are acceptances, whose facts are above.
         let events = sqlx::query(
@@ -85,7 +87,7 @@ impl Store {
     pub async fn list(&self, query: &ListQuery) -> Result<Page, sqlx::Error> {
         let mut sql = QueryBuilder::new(
             "SELECT d.deployment_id, d.repository, d.pull_request, d.revision, d.title, d.author, d.received_at, d.risk,
-                 d.verdict, d.verdict_number, ",
+                 d.verdict, d.verdict_number, d.against_verdict, ",
         );
         sql.push(EXPLAINED).push(", ").push(SUPERSEDED_BY).push(" FROM deployments d WHERE true");
         if let Some(repository) = &query.repository {
@@ -102,6 +104,9 @@ impl Store {
         }
         if let Some(until) = query.until {
             sql.push(" AND d.received_at < ").push_bind(until);
+        }
+        if query.against_verdict {
+            sql.push(" AND d.against_verdict IS NOT NULL");
         }
         if let Some(place) = query.behind {
             sql.push(" AND (d.received_at, d.deployment_id) < (").push_bind(place.received_at);
@@ -134,6 +139,7 @@ fn summary(row: &PgRow) -> Result<Summary, sqlx::Error> {
         verdict: verdict.map(|verdict| (verdict, number)),
         risk: row.try_get::<Option<f64>, _>("risk")?.and_then(|risk| Risk::new(risk).ok()),
         superseded_by: superseded_by(row)?,
+        against_verdict: against(row)?,
     })
 }
 
@@ -143,6 +149,10 @@ fn progress(row: &PgRow) -> Result<Progress, sqlx::Error> {
         (_, false) => Progress::Decided,
         (_, true) => Progress::Explained,
     })
+}
+
+fn against(row: &PgRow) -> Result<Option<AgainstVerdict>, sqlx::Error> {
+    Ok(row.try_get::<Option<&str>, _>("against_verdict")?.and_then(AgainstVerdict::from_name))
 }
 
 fn superseded_by(row: &PgRow) -> Result<Option<DeploymentId>, sqlx::Error> {

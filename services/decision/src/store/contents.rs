@@ -226,10 +226,12 @@ async fn insert_outcomes(connection: &mut PgConnection, outcomes: &[(Place, &Out
         .bind(outcomes.iter().map(|(_, o)| o.detail.as_str()).collect::<Vec<_>>())
         .bind(outcomes.iter().map(|(_, o)| o.reporter.as_str()).collect::<Vec<_>>())
         .bind(outcomes.iter().map(|(_, o)| o.occurred_at).collect::<Vec<_>>())
-        .fetch_all(connection)
+        .fetch_all(&mut *connection)
         .await?;
-    for row in rows {
+    let mut went_against = BTreeMap::new();
+    for row in &rows {
         let Some(against) = row.try_get::<Option<&str>, _>("against_verdict")? else { continue };
+        went_against.insert(row.try_get::<Uuid, _>("deployment_id")?, against);
         tracing::warn!(
             service = SERVICE,
             deployment.id = %row.try_get::<Uuid, _>("deployment_id")?,
@@ -239,5 +241,16 @@ async fn insert_outcomes(connection: &mut PgConnection, outcomes: &[(Place, &Out
             if against == "none" { "there was none" } else { against }
         );
     }
-    Ok(())
+    if went_against.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(
+        "UPDATE deployments SET against_verdict = new.against FROM unnest($1::uuid[], $2::text[]) AS new (id, against)
+         WHERE deployment_id = new.id",
+    )
+    .bind(went_against.keys().copied().collect::<Vec<_>>())
+    .bind(went_against.into_values().collect::<Vec<_>>())
+    .execute(connection)
+    .await
+    .map(|_| ())
 }

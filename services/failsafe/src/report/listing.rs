@@ -2,7 +2,7 @@
 
 use proto::v1;
 
-use super::{percent, to_the_second, verdict_look};
+use super::{against, percent, to_the_second, verdict_look};
 use crate::terminal::{Look, Sheet, Style};
 
 /// One line for each deployment, newest first.
@@ -16,8 +16,9 @@ pub(crate) fn listing(page: &v1::ListDeploymentsResponse, style: Style) -> Strin
         let received = found.received_at.map(|at| to_the_second(at.seconds)).unwrap_or_default();
         let risk = found.risk.map(percent).unwrap_or_default();
         let superseded = if found.superseded_by.is_empty() { "" } else { " (superseded)" };
+        let against = against(found.against_verdict()).map(|words| format!(" ({words})")).unwrap_or_default();
         let name = format!("{} #{}", found.repository, found.pull_request);
-        let words = format!("{risk:>7}  {received}  {name}  {}{superseded}", found.title);
+        let words = format!("{risk:>7}  {received}  {name}  {}{superseded}{against}", found.title);
         sheet.row(&[(Look::Dim, &found.deployment_id), (look, &format!("{verdict:<6}")), (Look::Plain, &words)]);
     }
     if !page.next_page_token.is_empty() {
