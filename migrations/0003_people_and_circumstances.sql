@@ -13,7 +13,8 @@ ALTER TABLE deployments ADD COLUMN review_due_at timestamptz;
 ALTER TABLE deployments ADD COLUMN lines_done text;
 ALTER TABLE deployments ADD COLUMN lines_undone text;
 CREATE INDEX deployments_by_what_undoes_them ON deployments (repository, lines_undone) WHERE lines_undone IS NOT NULL;
-CREATE INDEX deployments_owing_a_review ON deployments (review_due_at) WHERE review_due_at IS NOT NULL;
+CREATE INDEX deployments_overruled ON deployments (received_at DESC, deployment_id DESC) WHERE overruled_by IS NOT NULL;
+CREATE INDEX deployments_owing_a_review ON deployments (received_at DESC, deployment_id DESC) WHERE review_due_at IS NOT NULL;
 CREATE INDEX findings_by_fingerprint ON findings (fingerprint);
 
 -- What a candidate policy says in the shadow of the one that decides: stored to be compared, never acted on.

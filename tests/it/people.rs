@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use decision::incoming::{Content, Incoming};
 use decision::store::Store;
-use domain::{Deployment, DeploymentId, LinesDigest, Outcome, OutcomeKind, Review, ReviewDecision, Severity, Source};
+use domain::{
+    Deployment, DeploymentId, LinesDigest, ListQuery, Outcome, OutcomeKind, Review, ReviewDecision, Severity, Source,
+};
 use sqlx::{PgPool, Row};
 use time::OffsetDateTime;
 
@@ -87,6 +89,11 @@ async fn an_approval_makes_a_new_verdict_and_new_evidence_voids_it() {
 
     store.join(&[review(&one, 3, ReviewDecision::Approved, 300)]).await.unwrap();
     store.join(&[review(&one, 4, ReviewDecision::Rejected, 400)]).await.unwrap();
+    let overruled = ListQuery { page_size: 9, overruled: true, ..ListQuery::default() };
+    let listed = store.list(&overruled).await.unwrap().deployments;
+    assert_eq!(listed.iter().map(|one| one.overruled).collect::<Vec<_>>(), [Some(ReviewDecision::Rejected)]);
+    let owing = ListQuery { overruled: false, owing_review: true, ..overruled };
+    assert!(store.list(&owing).await.unwrap().deployments.is_empty());
     let all = [voided.as_slice(), &["ALLOW review approved", "BLOCK review rejected"]].concat();
     assert_eq!(verdicts(&pool, &store, one.id).await, all);
     database.verify().await;

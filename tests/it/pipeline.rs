@@ -36,6 +36,7 @@ async fn submit_and_watch(fleet: &Fleet, request: v1::SubmitDeploymentRequest) -
             Stage::Explanation(_) => "explanation",
             Stage::Review(_) => "review",
             Stage::Outcome(_) => "outcome",
+            Stage::Superseded(_) => "superseded",
         });
     }
     (deployment_id, names)
@@ -208,6 +209,39 @@ async fn an_analyser_that_dies_on_every_delivery_is_missing_at_once_and_not_at_t
     assert_eq!(missing.len(), 1);
     assert_eq!(missing[0].input, "static-analysis");
     assert!(missing[0].why.contains("failed for good: 2 deliveries"), "{}", missing[0].why);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_watches_a_deployment_is_told_of_the_newer_one_that_takes_its_place() {
+    let patience = ("FAILSAFE__DECISION__DEADLINE_MS", "600000");
+    let mut fleet = Fleet::servers(&[patience, ("FAILSAFE__GATEWAY__WATCH_IDLE_MS", "200")]).await;
+    // Without ml-scoring the story of a deployment does not end.
+    let all_but_one = ["gateway", "ingest", "static-analysis", "decision"];
+    for service in all_but_one {
+        fleet.spawn(service);
+    }
+    for service in all_but_one {
+        fleet.serving(service).await;
+    }
+    let mut client = fleet.client();
+    let mut submit = async |diff: &str| {
+        let request = submission("acme/shop", 7, diffs::harmless(diff));
+        client.submit_deployment(request).await.unwrap().into_inner().deployment_id
+    };
+    let older = submit("orders").await;
+    let watch = v1::WatchDeploymentRequest { deployment_id: older.clone() };
+    let mut stages = fleet.client().watch_deployment(watch).await.unwrap().into_inner();
+    eventually("the older one is accepted", async || {
+        get(&fleet, &older).await.ok().and_then(|found| found.deployment).map(|_| ())
+    })
+    .await;
+    let newer = submit("invoices").await;
+    let told = loop {
+        if let Some(Stage::Superseded(superseded)) = stages.message().await.unwrap().unwrap().stage {
+            break superseded.by;
+        }
+    };
+    assert_eq!(told, newer);
 }
 
 #[tokio::test(flavor = "multi_thread")]

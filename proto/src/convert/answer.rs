@@ -54,6 +54,8 @@ impl TryFrom<v1::ListDeploymentsRequest> for ListQuery {
             since: optional_time("since", message.since)?,
             until: optional_time("until", message.until)?,
             against_verdict: message.against_verdict,
+            overruled: message.overruled,
+            owing_review: message.owing_review,
         })
     }
 }
@@ -82,6 +84,8 @@ fn summary_to(summary: Summary) -> v1::DeploymentSummary {
         risk: summary.risk.map(domain::Risk::probability),
         superseded_by: summary.superseded_by.map(|id| id.to_string()).unwrap_or_default(),
         against_verdict: against_to(summary.against_verdict),
+        overruled: summary.overruled.map_or(0, enums::decision_to),
+        review_due: summary.review_due.map(timestamp),
     }
 }
 

@@ -5,7 +5,7 @@ use time::OffsetDateTime;
 use crate::deployment::Deployment;
 use crate::explanation::Explanation;
 use crate::identity::DeploymentId;
-use crate::record::{AgainstVerdict, Outcome, Review};
+use crate::record::{AgainstVerdict, Outcome, Review, ReviewDecision};
 use crate::signal::{Risk, Signal};
 use crate::verdict::{Reached, Verdict};
 
@@ -83,6 +83,10 @@ pub struct Summary {
     pub superseded_by: Option<DeploymentId>,
     /// What stood against it when it was deployed all the same.
     pub against_verdict: Option<AgainstVerdict>,
+    /// What a person decided instead of the policy.
+    pub overruled: Option<ReviewDecision>,
+    /// Until when somebody else has to have looked at an emergency.
+    pub review_due: Option<OffsetDateTime>,
 }
 
 /// Which deployments are wanted, newest first. Every filter that is set must match.
@@ -104,6 +108,10 @@ pub struct ListQuery {
     pub until: Option<OffsetDateTime>,
     /// Only those that were deployed against their verdict, or without one.
     pub against_verdict: bool,
+    /// Only those whose latest verdict is a person's and not the policy's.
+    pub overruled: bool,
+    /// Only those that went out in an emergency and that nobody else has looked at yet.
+    pub owing_review: bool,
 }
 
 impl ListQuery {

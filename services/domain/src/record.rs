@@ -50,6 +50,12 @@ pub enum ReviewDecision {
 }
 
 impl ReviewDecision {
+    /// The decision of that name, if there is one.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|decision| decision.name() == name)
+    }
+
     /// All of them.
     pub const ALL: [Self; 3] = [Self::Approved, Self::Rejected, Self::Emergency];
 

@@ -249,6 +249,12 @@ pub(crate) struct List {
     /// Only those that were deployed against their verdict, or without one.
     #[arg(long)]
     pub(crate) against_verdict: bool,
+    /// Only those whose latest verdict is a person's and not the policy's.
+    #[arg(long)]
+    pub(crate) overruled: bool,
+    /// Only those that went out in an emergency and that nobody else has looked at yet.
+    #[arg(long)]
+    pub(crate) owing_review: bool,
     /// Most deployments to list.
     #[arg(long, value_name = "COUNT", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) limit: u32,

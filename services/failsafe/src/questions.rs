@@ -113,6 +113,8 @@ pub(crate) async fn list(options: List) -> anyhow::Result<ExitCode> {
         pull_request: options.pull_request,
         verdict: options.verdict.map(v1::Verdict::from).unwrap_or_default().into(),
         against_verdict: options.against_verdict,
+        overruled: options.overruled,
+        owing_review: options.owing_review,
         ..v1::ListDeploymentsRequest::default()
     };
     let page = Client::connect(&options.asking.server).await?.list(request).await?;

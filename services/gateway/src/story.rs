@@ -47,6 +47,7 @@ fn identity(stage: &Stage) -> String {
         Stage::Explanation(explanation) => explanation.event_id.clone(),
         Stage::Review(review) => review.event_id.clone(),
         Stage::Outcome(outcome) => outcome.event_id.clone(),
+        Stage::Superseded(superseded) => format!("superseded {}", superseded.by),
     }
 }
 
@@ -61,6 +62,9 @@ pub(crate) fn from_audit_trail(dossier: v1::GetDeploymentResponse) -> Vec<v1::Wa
     stages.extend(dossier.reviews.into_iter().map(|it| stage(it.reviewed_at, Stage::Review(it))));
     stages.extend(dossier.outcomes.into_iter().map(|it| stage(it.occurred_at, Stage::Outcome(it))));
     stages.sort_by_key(|told| told.at.map(|at| (at.seconds, at.nanos)));
+    if !dossier.superseded_by.is_empty() {
+        stages.push(stage(None, Stage::Superseded(v1::Superseded { by: dossier.superseded_by })));
+    }
     stages
 }
 

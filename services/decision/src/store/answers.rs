@@ -2,7 +2,7 @@
 
 use domain::{
     AgainstVerdict, Deployment, DeploymentId, Dossier, Explanation, ListQuery, Outcome, Page, Place, Progress, Reached,
-    Review, Risk, Signal, Summary, Verdict,
+    Review, ReviewDecision, Risk, Signal, Summary, Verdict,
 };
 use sqlx::postgres::PgRow;
 use sqlx::{QueryBuilder, Row};
@@ -87,7 +87,7 @@ impl Store {
     pub async fn list(&self, query: &ListQuery) -> Result<Page, sqlx::Error> {
         let mut sql = QueryBuilder::new(
             "SELECT d.deployment_id, d.repository, d.pull_request, d.revision, d.title, d.author, d.received_at, d.risk,
-                 d.verdict, d.verdict_number, d.against_verdict, ",
+                 d.verdict, d.verdict_number, d.against_verdict, d.overruled_by, d.review_due_at, ",
         );
         sql.push(EXPLAINED).push(", ").push(SUPERSEDED_BY).push(" FROM deployments d WHERE true");
         if let Some(repository) = &query.repository {
@@ -107,6 +107,12 @@ impl Store {
         }
         if query.against_verdict {
             sql.push(" AND d.against_verdict IS NOT NULL");
+        }
+        if query.overruled {
+            sql.push(" AND d.overruled_by IS NOT NULL");
+        }
+        if query.owing_review {
+            sql.push(" AND d.review_due_at IS NOT NULL");
         }
         if let Some(place) = query.behind {
             sql.push(" AND (d.received_at, d.deployment_id) < (").push_bind(place.received_at);
@@ -140,6 +146,8 @@ fn summary(row: &PgRow) -> Result<Summary, sqlx::Error> {
         risk: row.try_get::<Option<f64>, _>("risk")?.and_then(|risk| Risk::new(risk).ok()),
         superseded_by: superseded_by(row)?,
         against_verdict: against(row)?,
+        overruled: row.try_get::<Option<&str>, _>("overruled_by")?.and_then(ReviewDecision::from_name),
+        review_due: row.try_get("review_due_at")?,
     })
 }
 

@@ -18,11 +18,25 @@ pub(crate) fn listing(page: &v1::ListDeploymentsResponse, style: Style) -> Strin
         let superseded = if found.superseded_by.is_empty() { "" } else { " (superseded)" };
         let against = against(found.against_verdict()).map(|words| format!(" ({words})")).unwrap_or_default();
         let name = format!("{} #{}", found.repository, found.pull_request);
-        let words = format!("{risk:>7}  {received}  {name}  {}{superseded}{against}", found.title);
+        let overruled = overruled(found);
+        let words = format!("{risk:>7}  {received}  {name}  {}{superseded}{against}{overruled}", found.title);
         sheet.row(&[(Look::Dim, &found.deployment_id), (look, &format!("{verdict:<6}")), (Look::Plain, &words)]);
     }
     if !page.next_page_token.is_empty() {
         sheet.paragraph(0, Look::Dim, &format!("there are more: --page-token {}", page.next_page_token));
     }
     sheet.into_text()
+}
+
+/// Whose verdict it is, where it is not the policy's.
+fn overruled(found: &v1::DeploymentSummary) -> String {
+    let who = match found.overruled() {
+        v1::ReviewDecision::Unspecified => return String::new(),
+        v1::ReviewDecision::Approved => "approved by a person",
+        v1::ReviewDecision::Rejected => "rejected by a person",
+        v1::ReviewDecision::Emergency => "an emergency",
+    };
+    let due =
+        found.review_due.map(|due| format!(", owes a review by {}", to_the_second(due.seconds))).unwrap_or_default();
+    format!(" ({who}{due})")
 }

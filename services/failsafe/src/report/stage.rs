@@ -28,6 +28,9 @@ pub(crate) fn stage(response: &v1::WatchDeploymentResponse, style: Style) -> Str
         }
         Some(Stage::Review(recorded)) => (Look::Plain, review(recorded)),
         Some(Stage::Outcome(recorded)) => (Look::Plain, outcome(recorded)),
+        Some(Stage::Superseded(superseded)) => {
+            (Look::Doubtful, format!("superseded by the newer deployment {}", superseded.by))
+        }
         None => (Look::Dim, "a stage that this version does not know".to_owned()),
     };
     sheet.item(0, (Look::Dim, &at.unwrap_or_default()), look, &words);
