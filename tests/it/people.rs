@@ -38,10 +38,10 @@ fn review(deployment: &Deployment, verdict_number: u32, decision: ReviewDecision
     incoming(review, Content::Review)
 }
 
-fn outcome(deployment: &Deployment) -> Incoming {
+fn outcome(deployment: &Deployment, kind: OutcomeKind) -> Incoming {
     let outcome = Outcome {
         deployment_id: deployment.id,
-        kind: OutcomeKind::Succeeded,
+        kind,
         detail: String::new(),
         reporter: "argo".to_owned(),
         occurred_at: OffsetDateTime::now_utc() + Duration::from_secs(60),
@@ -125,10 +125,15 @@ async fn what_an_earlier_deployment_brought_to_production_is_known_and_does_not_
         store.join(&signals(one, &[Severity::High], 0.01)).await.unwrap();
         assert_eq!(verdicts(&pool, &store, one.id).await, ["BLOCK complete -"]);
     }
-    store.join(&[outcome(&first)]).await.unwrap();
+    store.join(&[outcome(&first, OutcomeKind::Succeeded)]).await.unwrap();
     store.join(&[accepted(&third)]).await.unwrap();
     store.join(&signals(&third, &[Severity::High], 0.01)).await.unwrap();
     assert_eq!(verdicts(&pool, &store, third.id).await, ["ALLOW complete -"]);
+    // What was taken back is not there, whatever was told of it before.
+    let fourth = deployment(4);
+    store.join(&[outcome(&first, OutcomeKind::RolledBack), accepted(&fourth)]).await.unwrap();
+    store.join(&signals(&fourth, &[Severity::High], 0.01)).await.unwrap();
+    assert_eq!(verdicts(&pool, &store, fourth.id).await, ["BLOCK complete -"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -146,7 +151,7 @@ async fn only_what_was_in_production_can_be_taken_back_on_the_fast_track() {
     store.join(&signals(&early, &[Severity::Medium], 0.2)).await.unwrap();
     assert_eq!(verdicts(&pool, &store, early.id).await, ["REVIEW complete -"]);
 
-    store.join(&[outcome(&change), accepted(&revert)]).await.unwrap();
+    store.join(&[outcome(&change, OutcomeKind::RolledBack), accepted(&revert)]).await.unwrap();
     store.join(&signals(&revert, &[Severity::Medium], 0.2)).await.unwrap();
     assert_eq!(verdicts(&pool, &store, revert.id).await, ["ALLOW complete -"]);
 }

@@ -119,7 +119,8 @@ pub struct Remedy {
 pub struct Circumstances {
     /// The earlier deployment that this one takes back, line by line, when it does nothing else.
     pub reverts: Option<DeploymentId>,
-    /// Fingerprints of findings that were there before: an earlier deployment of the repository brought them to production.
+    /// Fingerprints of findings that were there before: an earlier deployment of the repository brought them to production and
+    /// succeeded.
     pub known_findings: Vec<String>,
 }
 

@@ -34,7 +34,11 @@ async fn attest(options: &Attest) -> anyhow::Result<ExitCode> {
                 .with_context(|| format!("cannot write {}", path.display()))?;
             let by =
                 if attested.key_id.is_empty() { String::new() } else { format!(", signed by {}", attested.key_id) };
-            say(&format!("{} written to {}{by}", attested.verdict().as_str_name(), path.display()));
+            say(&format!(
+                "{} written to {}{by}",
+                attested.verdict().as_str_name().trim_start_matches("VERDICT_"),
+                path.display()
+            ));
         }
     }
     Ok(ExitCode::SUCCESS)

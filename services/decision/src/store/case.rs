@@ -136,7 +136,8 @@ async fn load_reviews(
     Ok(())
 }
 
-/// Findings that another deployment of the repository brought to production before.
+/// Findings that another deployment of the repository brought to production before, where it succeeded and nothing else is told of
+/// it: what was taken back is not there, and what failed is no proof that it may come again.
 async fn load_known_findings(
     connection: &mut PgConnection,
     cases: &mut BTreeMap<DeploymentId, Case>,
@@ -160,7 +161,8 @@ async fn load_known_findings(
          FROM unnest($1::uuid[], $2::text[], $3::text[]) AS mine (deployment_id, repository, fingerprint)
          JOIN findings f ON f.fingerprint = mine.fingerprint AND f.deployment_id <> mine.deployment_id
          JOIN deployments d ON d.deployment_id = f.deployment_id AND d.repository = mine.repository
-         WHERE EXISTS (SELECT FROM outcomes o WHERE o.month = f.month AND o.deployment_id = f.deployment_id)
+         WHERE (SELECT bool_and(o.kind = 'succeeded') FROM outcomes o
+             WHERE o.month = f.month AND o.deployment_id = f.deployment_id)
          ORDER BY mine.deployment_id, mine.fingerprint",
     )
     .bind(wanted.iter().map(|one| one.0).collect::<Vec<_>>())
