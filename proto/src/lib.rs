@@ -10,7 +10,7 @@ mod json;
 #[cfg(test)]
 mod samples;
 
-pub use convert::verdict::judgement_bytes;
+pub use convert::verdict::{judgement_bytes, judgement_from_bytes};
 pub use event::{Event, Form, decode};
 pub use json::{body_json, from_json, to_json};
 

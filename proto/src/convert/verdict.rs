@@ -63,6 +63,15 @@ pub fn judgement_bytes(judgement: &Judgement) -> Vec<u8> {
     judgement_to(judgement).encode_to_vec()
 }
 
+/// A judgement read back from its canonical bytes.
+///
+/// # Errors
+/// The field that is wrong.
+pub fn judgement_from_bytes(bytes: &[u8]) -> Result<Judgement, Malformed> {
+    let message = v1::Judgement::decode(bytes).map_err(|error| Malformed::new("judgement", error.to_string()))?;
+    judgement_from(message)
+}
+
 fn judgement_to(judgement: &Judgement) -> v1::Judgement {
     v1::Judgement {
         verdict: enums::verdict_to(judgement.verdict),

@@ -70,6 +70,12 @@ impl Judgement {
     pub const fn new(verdict: Verdict, reasons: Vec<Reason>, missing: Vec<Missing>) -> Self {
         Self { verdict, reasons, missing, approvals: Vec::new(), overruled: None, counterfactual: None }
     }
+
+    /// What the policy says, whoever overruled it.
+    #[must_use]
+    pub fn policy_verdict(&self) -> Verdict {
+        self.overruled.as_ref().map_or(self.verdict, |overruled| overruled.policy_verdict)
+    }
 }
 
 /// Approvals that a deployment waits for.

@@ -1,6 +1,6 @@
 //! Reading decided deployments back, to decide them again by other rules. Nothing is written.
 
-use domain::{Change, Deployment, DeploymentId, DiffReference, Reached, Verdict};
+use domain::{Change, Deployment, DeploymentId, DiffReference, Judgement, Reached, Verdict};
 use futures::TryStreamExt;
 use sqlx::Row;
 use time::OffsetDateTime;
@@ -21,6 +21,8 @@ pub struct DecidedBefore {
     pub diff: Option<DiffReference>,
     /// Whether it failed in production; `None` when nobody told.
     pub failed: Option<bool>,
+    /// What the candidate policy said that was tried in the shadow, and its version; `None` when none was.
+    pub shadow: Option<(String, Judgement)>,
 }
 
 impl Audit {
@@ -36,11 +38,14 @@ impl Audit {
         mut each: impl FnMut(DecidedBefore) -> anyhow::Result<()>,
     ) -> anyhow::Result<u64> {
         let mut rows = sqlx::query(
-            "SELECT d.deployment_id, e.body, o.failed, a.body AS accepted
+            "SELECT d.deployment_id, e.body, o.failed, a.body AS accepted, s.version AS shadow, s.judgement
              FROM verdicts v JOIN deployments d ON d.deployment_id = v.deployment_id AND d.verdict_number = v.number
              JOIN events e ON e.month = v.month AND e.event_id = v.event_id
              LEFT JOIN LATERAL (SELECT bool_or(kind <> 'succeeded') AS failed FROM outcomes
                  WHERE outcomes.month = v.month AND outcomes.deployment_id = v.deployment_id) AS o ON true
+             LEFT JOIN LATERAL (SELECT p.version, said.judgement FROM shadow_verdicts said JOIN policies p ON p.digest = said.policy_digest
+                 WHERE said.month = v.month AND said.deployment_id = v.deployment_id AND said.number = v.number
+                 ORDER BY said.reached_at DESC LIMIT 1) AS s ON true
              LEFT JOIN events a ON $3 AND a.month = v.month AND a.event_id = d.accepted_event_id
              WHERE v.reached_at >= $1 AND v.reached_at < $2
              ORDER BY v.reached_at, v.deployment_id",
@@ -57,13 +62,16 @@ impl Audit {
                 Some(body) => decode::<Deployment>(body).map(|Deployment { change: Change { diff, .. }, .. }| diff)?,
                 None => None,
             };
-            let overruled = reached.judgement.overruled.as_ref();
             each(DecidedBefore {
                 deployment_id: DeploymentId::from_uuid(row.try_get("deployment_id")?),
-                policy_verdict: overruled.map_or(reached.judgement.verdict, |overruled| overruled.policy_verdict),
+                policy_verdict: reached.judgement.policy_verdict(),
                 reached,
                 diff,
                 failed: row.try_get("failed")?,
+                shadow: match (row.try_get::<Option<String>, _>("shadow")?, row.try_get("judgement")?) {
+                    (Some(version), Some(judgement)) => Some((version, proto::judgement_from_bytes(judgement)?)),
+                    _ => None,
+                },
             })?;
             count += 1;
         }

@@ -9,6 +9,7 @@ use super::audit::Database;
 
 pub(crate) const EXAMPLES: &str = "Examples:
   failsafe replay --policy new.toml --since 30d
+  failsafe replay --shadow --since 7d
   failsafe replay --policy new.toml --model retrained.json --reanalyse --html replay.html
 
 Nothing is written to the audit trail. What people decided is left out on both sides: policies are compared, not reviewers.";
@@ -24,6 +25,9 @@ pub(crate) struct Replay {
     /// Look for findings anew in the stored diffs, with the rules of this version, instead of taking the stored ones.
     #[arg(long)]
     pub(crate) reanalyse: bool,
+    /// Instead of deciding again take what the candidate policy said that was published with --shadow, where it was asked.
+    #[arg(long, conflicts_with_all = ["policy", "model", "reanalyse"])]
+    pub(crate) shadow: bool,
     /// Verdicts from then on: a number of days or hours ago (30d, 12h), or a day (2026-11-20).
     #[arg(long, value_name = "TIME", default_value = "30d", value_parser = parse_time)]
     pub(crate) since: OffsetDateTime,

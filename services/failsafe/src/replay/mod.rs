@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use anyhow::{Context, anyhow};
 use decision::policy::{Inputs, Policy};
 use decision::store::{Audit, DecidedBefore};
-use domain::{DiffReference, Said, Signal, Source, Verdict};
+use domain::{DeploymentId, DiffReference, Reached, Reason, Said, Signal, Source, Verdict};
 use ml_scoring::Model;
 use static_analysis::Law;
 use time::OffsetDateTime;
@@ -83,6 +83,8 @@ struct Instead {
     policy: Policy,
     model: Option<Model>,
     law: Option<Law>,
+    /// Take what the candidate in the shadow said instead.
+    shadow: bool,
 }
 
 /// Decides again, and prints what would change.
@@ -91,12 +93,16 @@ pub(crate) async fn run(options: &cli::Replay) -> anyhow::Result<ExitCode> {
         policy: options.policy.as_deref().map(crate::policy::read).transpose()?.unwrap_or_default(),
         model: options.model.as_deref().map(read_model).transpose()?,
         law: options.reanalyse.then(law).transpose()?,
+        shadow: options.shadow,
     };
     let audit = Audit::connect(&options.database.url()?).await?;
     let until = options.until.unwrap_or_else(OffsetDateTime::now_utc);
     let mut progress = Progress::start("deployments");
     progress.say("deciding again");
-    let mut tally = Tally { policy: instead.policy.stamp().version.clone(), ..Tally::default() };
+    let mut tally = Tally::default();
+    if !options.shadow {
+        tally.policy.clone_from(&instead.policy.stamp().version);
+    }
     let with_diffs = instead.law.is_some();
     let counted = audit
         .decided((options.since, until), with_diffs, |before| {
@@ -126,10 +132,17 @@ fn law() -> anyhow::Result<Law> {
 
 impl Tally {
     fn count(&mut self, instead: &Instead, before: DecidedBefore) {
-        let DecidedBefore { deployment_id, reached, policy_verdict, diff, failed } = before;
+        let DecidedBefore { deployment_id, reached, policy_verdict, diff, failed, shadow } = before;
+        if instead.shadow {
+            // Verdicts that no candidate was asked about say nothing of one.
+            let Some((version, judgement)) = shadow else { return };
+            self.policy = version;
+            let said = (judgement.policy_verdict(), judgement.reasons);
+            return self.file(deployment_id, &reached, policy_verdict, said, failed, &reached.signals);
+        }
         let signals: Vec<Signal> =
             reached.signals.iter().map(|signal| self.replaced(instead, signal, diff.as_ref()).into_owned()).collect();
-        let (after, reasons) = instead.policy.rules_say(Inputs {
+        let said = instead.policy.rules_say(Inputs {
             deployment: reached.deployment.as_ref(),
             signals: &signals,
             reviews: &[],
@@ -137,6 +150,19 @@ impl Tally {
             circumstances: &reached.circumstances,
             at: reached.reached_at,
         });
+        self.file(deployment_id, &reached, policy_verdict, said, failed, &signals);
+    }
+
+    /// Counts one deployment, and lists it if it would be decided otherwise.
+    fn file(
+        &mut self,
+        deployment_id: DeploymentId,
+        reached: &Reached,
+        policy_verdict: Verdict,
+        (after, reasons): (Verdict, Vec<Reason>),
+        failed: Option<bool>,
+        signals: &[Signal],
+    ) {
         self.deployments += 1;
         self.changes[policy_verdict as usize][after as usize] += 1;
         self.before.count(policy_verdict, failed);

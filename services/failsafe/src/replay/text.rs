@@ -9,15 +9,14 @@ use crate::terminal::{Look, Sheet, Style};
 pub(super) fn report(tally: &Tally, style: Style) -> String {
     let mut sheet = Sheet::new(style);
     let (all, changed) = (tally.deployments, tally.changed());
-    sheet.paragraph(
-        0,
-        Look::Bold,
-        &format!("{all} deployments decided again by policy {}: {changed} otherwise", tally.policy),
-    );
     if all == 0 {
-        sheet.paragraph(2, Look::Plain, "No verdict was reached in that time: give an earlier --since.");
+        let nothing =
+            "No verdict was reached in that time, or none with a candidate in its shadow: give an earlier --since.";
+        sheet.paragraph(0, Look::Plain, nothing);
         return sheet.into_text();
     }
+    let title = format!("{all} deployments decided again by policy {}: {changed} otherwise", tally.policy);
+    sheet.paragraph(0, Look::Bold, &title);
     sheet.space();
     let header = Verdict::ALL.map(|verdict| format!("{:>8}", verdict.name()));
     sheet.row(&[(Look::Dim, "  was \\ would be"), (Look::Dim, &header.join(""))]);
