@@ -76,6 +76,16 @@ async fn a_policy_is_published_reviewed_under_and_taken_back_without_a_restart()
     assert_eq!(judgement.reasons[0].message, "ada wants something");
     assert_eq!((judgement.approvals[0].by.as_str(), judgement.approvals[0].count), ("release", 1));
 
+    // What is written into the bucket past the command, and is no policy, replaces nothing.
+    let bucket = fleet.jetstream().await.get_key_value("failsafe-policies").await.unwrap();
+    bucket.put("active", "version = 'broken'\n[[rule]]".into()).await.unwrap();
+    eventually("the log tells of it", async || {
+        fleet.logged("decision").contains("the published active policy cannot be used").then_some(())
+    })
+    .await;
+    number += 1;
+    assert_eq!(policy_of(&decided(&fleet, number).await).0, "strict-1");
+
     let id = strict.deployment.unwrap().deployment_id;
     let review = async |decision: &str, by: &str| {
         let asked = ["review", id.as_str(), decision, "--by", by, "--why", "I looked", "--server", fleet.gateway()];
@@ -97,6 +107,8 @@ async fn a_policy_is_published_reviewed_under_and_taken_back_without_a_restart()
     })
     .await;
 
+    let back = failsafe(folder.path(), &["policy", "rollback", "--nats-url", nats]).await;
+    assert!(text(&back).contains("strict-1"), "{}", text(&back));
     let back = failsafe(folder.path(), &["policy", "rollback", "--nats-url", nats]).await;
     assert!(text(&back).contains("its own policy again"), "{}", text(&back));
     eventually("a verdict by the own policy", async || {

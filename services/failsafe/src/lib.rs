@@ -13,6 +13,7 @@ mod history;
 mod model;
 mod policy;
 mod progress;
+mod published;
 mod questions;
 mod records;
 mod replay;

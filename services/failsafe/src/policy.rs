@@ -8,7 +8,7 @@ use decision::policy::{self, Policy, cases};
 use decision::published::{self, Published, Role};
 
 use crate::cli;
-use crate::terminal::{Look, Sheet, Style, safe, say};
+use crate::terminal::{Sheet, Style, safe, say};
 
 /// Does what the command says.
 pub(crate) async fn run(command: &cli::Policy) -> anyhow::Result<ExitCode> {
@@ -143,21 +143,13 @@ async fn list(options: &cli::Bus) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn row(sheet: &mut Sheet, role: Role, version: &Published, latest: bool) {
-    let look = if latest { Look::Plain } else { Look::Dim };
-    let at = version.document.written_at.replace_nanosecond(0).unwrap_or(version.document.written_at);
+fn row(sheet: &mut Sheet, role: Role, version: &Published, is_latest: bool) {
     let (policy, about) = match &version.policy {
         Some(Ok(policy)) => (named(policy), format!("{} rules", policy.rules().count())),
         Some(Err(mistakes)) => ("unusable".to_owned(), mistakes.to_string()),
         None => ("none".to_owned(), String::new()),
     };
-    sheet.row(&[
-        (look, &format!("{:>4}", version.document.version)),
-        (look, &format!("{} {:02}:{:02}:{:02}", at.date(), at.hour(), at.minute(), at.second())),
-        (look, &format!("{:<6}", role.name())),
-        (look, &policy),
-        (Look::Dim, &about),
-    ]);
+    crate::published::version(sheet, &version.document, role.name(), &policy, &about, is_latest);
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use ml_scoring::published::{self, Published, Role};
 
 use super::model;
 use crate::cli;
-use crate::terminal::{Look, Sheet, Style, say};
+use crate::terminal::{Sheet, Style, say};
 
 /// Publishes a model, after it was read and found sound.
 pub(super) async fn publish(options: &cli::Publish) -> anyhow::Result<()> {
@@ -59,19 +59,11 @@ pub(super) async fn list(options: &cli::Bus) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn row(sheet: &mut Sheet, role: Role, version: &Published, latest: bool) {
-    let look = if latest { Look::Plain } else { Look::Dim };
-    let at = version.document.written_at.replace_nanosecond(0).unwrap_or(version.document.written_at);
+fn row(sheet: &mut Sheet, role: Role, version: &Published, is_latest: bool) {
     let (model, about) = match &version.model {
         Some(Ok(model)) => (model.basis().to_owned(), model.file().provenance.clone()),
         Some(Err(error)) => ("unusable".to_owned(), error.clone()),
         None => ("none".to_owned(), String::new()),
     };
-    sheet.row(&[
-        (look, &format!("{:>4}", version.document.version)),
-        (look, &format!("{} {:02}:{:02}:{:02}", at.date(), at.hour(), at.minute(), at.second())),
-        (look, &format!("{:<8}", role.name())),
-        (look, &model),
-        (Look::Dim, &about),
-    ]);
+    crate::published::version(sheet, &version.document, role.name(), &model, &about, is_latest);
 }
