@@ -20,7 +20,7 @@ const PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";
 const STATEMENT_TYPE: &str = "https://in-toto.io/Statement/v1";
 const PREDICATE_TYPE: &str = "https://slsa.dev/verification_summary/v1";
 /// Who verifies.
-const VERIFIER: &str = "https://failsafe.dev/decision";
+const VERIFIER: &str = "failsafe:decision";
 /// The level of what was allowed.
 const ALLOWED: &str = "FAILSAFE_ALLOW";
 
