@@ -1,6 +1,7 @@
 //! What a condition can speak of: the variables of a policy, and where each has its value from.
 
 use std::cell::Cell;
+use std::collections::HashSet;
 
 use domain::{Deployment, FileChange, FileChangeKind, Finding, Missing, RiskScore, Severity, Signal};
 use jiff::ZonedDateTime;
@@ -37,7 +38,8 @@ impl<'a> Facts<'a> {
     /// Takes findings out of those that count.
     pub(crate) fn leave_out(&mut self, out: &[&'a Finding]) {
         if let Some(findings) = &mut self.findings {
-            findings.retain(|finding| !out.iter().any(|gone| std::ptr::eq(*gone, *finding)));
+            let out: HashSet<*const Finding> = out.iter().map(|gone| std::ptr::from_ref(*gone)).collect();
+            findings.retain(|finding| !out.contains(&std::ptr::from_ref(*finding)));
         }
     }
 }

@@ -1,15 +1,20 @@
 //! The counterfactual: the fewest changes that would bring a milder verdict, found by taking evidence away and asking the policy again.
 
+use std::collections::HashSet;
+
 use domain::{Counterfactual, Evidence, FileChange, Finding, MissingInput, Remedy, Source, Verdict};
 use jiff::ToSpan;
 
+use super::ask::Answer;
 use super::condition::Each;
-use super::facts::{Facts, percent};
+use super::facts::{Facts, Scope, percent};
 use super::file::{Checked, Rule};
 use super::judge::{Ruling, evidence_of_finding, speaks_of};
 
 /// Most changes that are tried together.
 const CANDIDATES_MAX: usize = 40;
+/// Of how many changes pairs are tried.
+const PAIRED_MAX: usize = 12;
 /// How many hours ahead a better time is looked for.
 const HOURS_MAX: i64 = 24 * 21;
 /// Steps of all that is asked for one counterfactual.
@@ -55,18 +60,20 @@ impl Checked {
         let rule_of = |name: &str| self.rules.iter().find(|rule| rule.name == name);
         let (mut candidates, mut time, mut risk) = (Vec::new(), false, false);
         for reason in &against {
-            let mut findings = Vec::new();
+            let mut named = HashSet::new();
             for evidence in &reason.evidence {
                 match evidence {
                     Evidence::Finding { fingerprint, path, line, .. } => {
-                        findings.extend(facts.findings.iter().flatten().copied().filter(|finding| {
-                            finding.fingerprint == *fingerprint && finding.path == *path && finding.line == *line
-                        }))
+                        named.insert((fingerprint.as_str(), path.as_str(), *line));
                     }
                     Evidence::Missing(input) => candidates.push(Change::Arrive(*input)),
                     _ => {}
                 }
             }
+            let is_named = |finding: &&Finding| {
+                named.contains(&(finding.fingerprint.as_str(), finding.path.as_str(), finding.line))
+            };
+            let findings: Vec<&Finding> = facts.findings.iter().flatten().copied().filter(is_named).collect();
             if !findings.is_empty() {
                 candidates.push(Change::Mend(findings));
             }
@@ -87,8 +94,6 @@ impl Checked {
 
     /// The files that a rule about files, or about all paths together, holds for.
     fn files_of<'a>(&self, rule: &Rule, facts: &Facts<'a>) -> Option<Change<'a>> {
-        use super::ask::Answer;
-        use super::facts::Scope;
         if rule.when.each != Each::File {
             return None;
         }
@@ -170,13 +175,15 @@ impl<'a> Search<'_, 'a> {
         best
     }
 
-    /// One change or two, if these suffice; else what is not needed is taken out one by one.
+    /// One change or two, if these suffice; else what is not needed is taken out one by one. Pairs are only tried where there are
+    /// few: each trial judges anew, and whoever waits for the verdict waits for it.
     fn fewest(&self, verdict: Verdict, all: Vec<usize>) -> Vec<usize> {
         let reaches = |chosen: &[usize]| self.outcome(chosen).is_some_and(|(reached, _)| reached <= verdict);
         if let Some(one) = all.iter().find(|one| reaches(&[**one])) {
             return vec![*one];
         }
-        for (index, one) in all.iter().enumerate() {
+        let in_pairs = if all.len() <= PAIRED_MAX { all.as_slice() } else { &[] };
+        for (index, one) in in_pairs.iter().enumerate() {
             if let Some(other) = all.iter().skip(index + 1).find(|other| reaches(&[*one, **other])) {
                 return vec![*one, *other];
             }

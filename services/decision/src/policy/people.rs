@@ -35,11 +35,13 @@ impl Checked {
             match self.is_void(one, ruling, bound) {
                 Some(why) => ruling.reasons.push(void(&one.review, &why)),
                 None => {
-                    // Who lets something out in an emergency cannot be the one who looks at it afterwards.
                     let kept = latest.get(one.review.reviewer.as_str());
                     let stays = kept.is_some_and(|kept| kept.decision == ReviewDecision::Emergency)
                         && one.review.decision == ReviewDecision::Approved;
-                    if !stays {
+                    if stays {
+                        let why = "who lets something out in an emergency cannot be the one who looks at it afterwards";
+                        ruling.reasons.push(void(&one.review, why));
+                    } else {
                         latest.insert(&one.review.reviewer, &one.review);
                     }
                 }

@@ -444,6 +444,20 @@ fn a_counterfactual_is_the_fewest_changes_and_holds_when_they_are_made() {
 }
 
 #[test]
+fn where_many_changes_are_needed_each_of_them_is_told() {
+    let mut many = found(&[Severity::High; 60]);
+    if let Said::Findings(analysis) = &mut many.said {
+        for (index, finding) in analysis.findings.iter_mut().enumerate() {
+            finding.rule_id = format!("code.test.rule-{:02}", index % 20);
+        }
+    }
+    let judgement = Case { signals: &[many, risk(0.01)], ..Case::default() }.judge();
+    let way = judgement.counterfactual.unwrap();
+    assert_eq!((way.verdict, way.changes.len()), (Verdict::Allow, 20));
+    assert_eq!(way.changes[0].message, "mend code.test.rule-00 at src/lib.rs:1 and 2 more places");
+}
+
+#[test]
 fn a_hostile_policy_runs_out_of_steps_and_asks_for_a_person() {
     let mut costly = deployment();
     let file = costly.change.files[0].clone();

@@ -1,5 +1,7 @@
 //! The audit trail as an auditor reads it: its months, and whether their chains are whole.
 
+use std::time::Duration;
+
 use anyhow::Context;
 use domain::Reached;
 use futures::TryStreamExt;
@@ -50,7 +52,10 @@ impl Audit {
     /// # Errors
     /// When the database cannot be reached, or is no audit trail of this version.
     pub async fn connect(url: &str) -> anyhow::Result<Self> {
-        let pool = PgPoolOptions::new().max_connections(2).connect(url).await.context("cannot reach PostgreSQL")?;
+        let patience = Duration::from_secs(5);
+        let pool = PgPoolOptions::new().max_connections(2).acquire_timeout(patience).connect(url).await.context(
+            "cannot reach the audit trail in PostgreSQL: --database-url names it, or database.url in --config FILE",
+        )?;
         let known: Option<String> = sqlx::query_scalar("SELECT to_regclass('chains')::text").fetch_one(&pool).await?;
         anyhow::ensure!(
             known.is_some(),

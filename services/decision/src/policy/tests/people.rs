@@ -140,6 +140,16 @@ fn an_emergency_goes_out_at_once_and_owes_a_look_by_somebody_else() {
     let fired = ["rule-0", "review.void", "review.emergency"];
     let own = heard(&policy, &signals, &[now.clone(), given("dee", Approved, 9)], Verdict::Allow, &fired);
     assert!(own.overruled.unwrap().review_due.is_some());
+    // Nor when they could have approved it: that is said, and not passed over.
+    let both = policy.replace("release = ['ann', 'ben']", "release = ['ann', 'dee']");
+    let own = heard(
+        &both,
+        &signals,
+        &[now.clone(), given("dee", Approved, 9)],
+        Verdict::Allow,
+        &["rule-0", "review.void", "review.emergency"],
+    );
+    assert!(own.reasons[1].message.contains("cannot be the one who looks"), "{own:#?}");
     let fired = ["rule-0", "review.emergency", "review.approved"];
     let looked = heard(&policy, &signals, &[now.clone(), given("ann", Approved, 9)], Verdict::Allow, &fired);
     assert_eq!(looked.overruled.unwrap().review_due, None);
