@@ -45,7 +45,7 @@ async fn stored_deployments_are_decided_again_without_touching_the_trail() {
     let (code, lax) = replay(&["--policy", "lax.toml", "--html", "report.html"]).await;
     assert_eq!(code, Some(0), "{lax}");
     assert!(lax.contains("12 deployments decided again by policy lax-1: 6 otherwise"), "{lax}");
-    assert!(lax.contains("1 of 1 failures among them (100.0 %)"), "{lax}");
+    assert!(lax.contains("failures captured 1 of 1 (100.0 %)"), "{lax}");
     assert!(lax.contains("acme/shop #2") && lax.contains("REVIEW → BLOCK (it failed)"), "{lax}");
     let page = std::fs::read_to_string(folder.path().join("report.html")).unwrap();
     assert!(page.contains("<svg") && page.contains("lax-1") && !page.contains("src="), "{page}");

@@ -78,6 +78,20 @@ impl Gate {
     }
 }
 
+impl Gate {
+    /// How many of `all` deployments are held up, failures captured, and good ones held up, each with its share.
+    fn told(&self, all: u64) -> [String; 3] {
+        let parts = [(self.gated, all), (self.failures_gated, self.failures), (self.good_gated, self.good)];
+        parts.map(|(part, whole)| format!("{part} of {whole} ({})", share(part, whole)))
+    }
+}
+
+/// `12.5 %`.
+#[expect(clippy::cast_precision_loss, reason = "shares are told to a tenth of a per cent")]
+fn share(part: u64, whole: u64) -> String {
+    if whole == 0 { "-".to_owned() } else { format!("{:.1} %", 100.0 * part as f64 / whole as f64) }
+}
+
 /// What replaces the stored signals.
 struct Instead {
     policy: Policy,

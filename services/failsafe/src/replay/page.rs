@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use domain::Verdict;
 
-use super::text::{outcome, share};
+use super::text::outcome;
 use super::{Changed, Gate, Tally};
 
 const STYLE: &str = "body{font:15px/1.45 system-ui,sans-serif;max-width:1000px;margin:2em auto;padding:0 1em;color:#222}\
@@ -61,18 +61,8 @@ fn worth(body: &mut String, tally: &Tally) {
     }
     body.push_str("<table><tr><th></th><th>held up</th><th>failures captured</th><th>good ones held up</th></tr>");
     for (name, gate) in [("as it was", before), ("as it would be", after)] {
-        let _ = write!(
-            body,
-            "<tr><td>{name}</td><td>{} ({})</td><td>{} of {} ({})</td><td>{} of {} ({})</td></tr>",
-            gate.gated,
-            share(gate.gated, all),
-            gate.failures_gated,
-            gate.failures,
-            share(gate.failures_gated, gate.failures),
-            gate.good_gated,
-            gate.good,
-            share(gate.good_gated, gate.good)
-        );
+        let [held_up, captured, good] = gate.told(all);
+        let _ = write!(body, "<tr><td>{name}</td><td>{held_up}</td><td>{captured}</td><td>{good}</td></tr>");
     }
     body.push_str("</table>");
     curve(body, tally);

@@ -2,7 +2,7 @@
 
 use domain::Verdict;
 
-use super::{Changed, Gate, Tally};
+use super::{Changed, Tally};
 use crate::terminal::{Look, Sheet, Style};
 
 /// The report.
@@ -37,29 +37,11 @@ pub(super) fn report(tally: &Tally, style: Style) -> String {
     }
     sheet.paragraph(0, Look::Bold, "Against the known outcomes");
     for (name, gate) in [("as it was", before), ("as it would be", after)] {
-        sheet.item(2, (Look::Plain, name), Look::Plain, &worth(gate, all));
+        let [held_up, captured, good] = gate.told(all);
+        let told = format!("held up {held_up}; failures captured {captured}; good ones held up {good}");
+        sheet.item(2, (Look::Plain, name), Look::Plain, &told);
     }
     sheet.into_text()
-}
-
-fn worth(gate: &Gate, all: u64) -> String {
-    format!(
-        "{} of {all} deployments held up ({}); {} of {} failures among them ({}); {} of {} good ones held up ({})",
-        gate.gated,
-        share(gate.gated, all),
-        gate.failures_gated,
-        gate.failures,
-        share(gate.failures_gated, gate.failures),
-        gate.good_gated,
-        gate.good,
-        share(gate.good_gated, gate.good)
-    )
-}
-
-/// `12.5 %`.
-#[expect(clippy::cast_precision_loss, reason = "shares are told to a tenth of a per cent")]
-pub(super) fn share(part: u64, whole: u64) -> String {
-    if whole == 0 { "-".to_owned() } else { format!("{:.1} %", 100.0 * part as f64 / whole as f64) }
 }
 
 fn list(sheet: &mut Sheet, title: &str, changed: &[Changed]) {
