@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use async_nats::jetstream::consumer::PullConsumer;
+use async_nats::jetstream::consumer::{self, PullConsumer};
 use decision::config::DatabaseSettings;
 use decision::policy::Policy;
 use decision::store::{Audit, Store};
@@ -82,20 +82,36 @@ async fn at_rest(fleet: &Fleet, pool: &PgPool, done: &Done) {
 
 /// Consumers that have something to do: what waits, and what is in somebody's hands.
 async fn lags(fleet: &Fleet) -> Vec<String> {
+    let busy = consumers(fleet).await.into_iter().filter(|info| info.num_pending > 0 || info.num_ack_pending > 0);
+    busy.map(|info| format!("{} {}+{}", info.name, info.num_pending, info.num_ack_pending)).collect()
+}
+
+/// How many deliveries there were beyond the first of each event.
+pub(super) async fn delivered_again(fleet: &Fleet) -> u64 {
+    let stream = fleet.jetstream().await.get_stream(STREAM).await.unwrap();
+    let mut again = 0;
+    for info in consumers(fleet).await.into_iter().filter(|info| info.stream_name == STREAM) {
+        let mut subjects = stream.info_with_subjects(&info.config.filter_subject).await.unwrap();
+        let mut events = 0;
+        while let Some((_, count)) = subjects.try_next().await.unwrap() {
+            events += count as u64;
+        }
+        println!("{}: {} deliveries of {events} events", info.name, info.delivered.consumer_sequence);
+        again += info.delivered.consumer_sequence - events;
+    }
+    again
+}
+
+/// The durable consumers of both streams. Those of passing readers acknowledge nothing.
+async fn consumers(fleet: &Fleet) -> Vec<consumer::Info> {
     let jetstream = fleet.jetstream().await;
-    let mut lags = Vec::new();
+    let mut found = Vec::new();
     for name in [STREAM, DEAD_STREAM] {
         let stream = jetstream.get_stream(name).await.unwrap();
-        let mut consumers = stream.consumers();
-        while let Some(info) = consumers.try_next().await.unwrap() {
-            // Those of passing readers acknowledge nothing.
-            let is_durable = info.config.durable_name.is_some();
-            if is_durable && (info.num_pending > 0 || info.num_ack_pending > 0) {
-                lags.push(format!("{} {}+{}", info.name, info.num_pending, info.num_ack_pending));
-            }
-        }
+        let all: Vec<consumer::Info> = stream.consumers().try_collect().await.unwrap();
+        found.extend(all.into_iter().filter(|info| info.config.durable_name.is_some()));
     }
-    lags
+    found
 }
 
 async fn only_poison_is_dead(fleet: &Fleet, done: &Done) {

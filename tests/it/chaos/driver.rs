@@ -1,6 +1,6 @@
 //! Submits at a steady rate, by gRPC and by JetStream in turn, and keeps account of what was acknowledged.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -27,6 +27,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(super) struct Done {
     pub(super) acknowledged: BTreeSet<DeploymentId>,
     pub(super) by_grpc: usize,
+    /// How often the gateway answered something else than yes, by the code of the answer.
+    pub(super) refused: BTreeMap<&'static str, usize>,
     /// Bodies that no service can read.
     pub(super) poison: BTreeSet<Vec<u8>>,
 }
@@ -59,7 +61,7 @@ impl Driver {
                     let by_grpc = number % 2 == 0;
                     loop {
                         let taken = if by_grpc {
-                            by_call(&mut client, &request).await
+                            by_call(&mut client, &request, &account).await
                         } else {
                             by_publish(&stream, &request).await
                         };
@@ -104,19 +106,24 @@ fn submission(seed: u64, number: u32) -> (DeploymentId, v1::SubmitDeploymentRequ
 type Client = v1::deployment_service_client::DeploymentServiceClient<tonic::transport::Channel>;
 
 /// Whether the gateway took it. What it may answer amid faults is known; anything else is a fault of ours.
-async fn by_call(client: &mut Client, request: &v1::SubmitDeploymentRequest) -> bool {
-    match tokio::time::timeout(PATIENCE, client.submit_deployment(request.clone())).await {
-        Ok(Ok(_)) => true,
-        Ok(Err(status)) => {
-            let passing = [Code::Unavailable, Code::DeadlineExceeded, Code::ResourceExhausted, Code::Cancelled];
+async fn by_call(client: &mut Client, request: &v1::SubmitDeploymentRequest, account: &Mutex<Done>) -> bool {
+    let answered = tokio::time::timeout(PATIENCE, client.submit_deployment(request.clone())).await;
+    let code = match answered {
+        Ok(Ok(_)) => return true,
+        Ok(Err(status)) => match status.code() {
+            Code::Unavailable => "UNAVAILABLE",
+            Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
+            Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
             // A connection that breaks off in the middle is told by the client's own library as one of these.
-            let broken =
-                matches!(status.code(), Code::Unknown | Code::Internal) && std::error::Error::source(&status).is_some();
-            assert!(passing.contains(&status.code()) || broken, "the gateway answers {status}");
-            false
-        }
-        Err(_) => false,
-    }
+            Code::Unknown | Code::Internal | Code::Cancelled if std::error::Error::source(&status).is_some() => {
+                "broken off"
+            }
+            _ => panic!("the gateway answers {status}"),
+        },
+        Err(_) => "no answer",
+    };
+    *account.lock().unwrap().refused.entry(code).or_default() += 1;
+    false
 }
 
 async fn by_publish(stream: &jetstream::Context, request: &v1::SubmitDeploymentRequest) -> bool {

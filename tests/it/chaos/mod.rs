@@ -20,6 +20,10 @@ const SECONDS: u64 = 20;
 /// The pause between two faults, in milliseconds, at most.
 const PAUSE_MAX_MS: u64 = 1_500;
 
+/// How many events are in a service's hands at a time when it is told to end: it finishes what it has begun, and what it has not
+/// comes again.
+const IN_HAND_MAX: u64 = 64;
+
 /// All of FailSafe with a proxy in front of each server.
 struct World {
     fleet: Fleet,
@@ -83,4 +87,29 @@ async fn nothing_is_lost_doubled_or_wrong_whatever_fails_and_all_comes_to_rest()
         done.poison.len()
     );
     check::everything(&mut world, &done, &base).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rolling_restart_under_load_fails_no_call_that_is_tried_again_and_decides_nothing_twice() {
+    let mut world = World::start().await;
+    let driver = Driver::start(&world.fleet, 0).await;
+    for service in SERVICES {
+        // Some submissions are under way at each of the restarts.
+        let before = driver.done.lock().unwrap().acknowledged.len();
+        harness::eventually("submissions go on", async || {
+            (driver.done.lock().unwrap().acknowledged.len() > before + 10).then_some(())
+        })
+        .await;
+        let code = world.fleet.terminate(service).await;
+        assert_eq!(code, Some(0), "{service} ends in good order:\n{}", world.fleet.logged(service));
+        world.fleet.spawn(service);
+        world.fleet.serving(service).await;
+    }
+    let done = driver.stop().await;
+    println!("{} submissions, answers besides: {:?}", done.acknowledged.len(), done.refused);
+    assert!(done.refused.keys().all(|code| *code == "UNAVAILABLE"), "{:?}", done.refused);
+    let base = check::memory(&world.fleet);
+    check::everything(&mut world, &done, &base).await;
+    let again = check::delivered_again(&world.fleet).await;
+    assert!(again <= IN_HAND_MAX, "{again} events came again, more than were in hand");
 }
