@@ -17,6 +17,7 @@ use time::macros::format_description;
 
 pub(crate) use listing::listing;
 pub(crate) use stage::stage;
+pub(crate) use verdict::{finding, findings};
 
 use crate::client::Times;
 use crate::terminal::{Look, Sheet, Style};

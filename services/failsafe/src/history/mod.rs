@@ -4,8 +4,10 @@ mod import;
 mod log;
 mod rows;
 
+use std::path::Path;
+
 use anyhow::ensure;
-use ml_scoring::history::{CHANGES_MIN, Change, Import};
+use ml_scoring::history::{CHANGES_MIN, Change, Import, Repository};
 use ml_scoring::kept;
 use time::OffsetDateTime;
 
@@ -90,11 +92,16 @@ fn write_rows(options: &cli::HistoryRows) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The history that a clone tells up to the commit `head`, for one question.
+pub(crate) fn of_clone(folder: &Path, head: &str, from: Import) -> anyhow::Result<Repository> {
+    import::import(folder, head, from, |_| Ok(()))
+}
+
 /// The history that a clone tells, with a line of progress.
 fn read(
     git: &cli::Git,
     mut seen: impl FnMut(import::Imported<'_>) -> anyhow::Result<()>,
-) -> anyhow::Result<ml_scoring::history::Repository> {
+) -> anyhow::Result<Repository> {
     let whole = !log::is_shallow(&git.git)?;
     let total = log::count(&git.git, &git.head)?;
     ensure!(total > 0, "there is no change on {}", git.head);
