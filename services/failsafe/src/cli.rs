@@ -23,7 +23,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use proto::v1;
 
 pub(crate) use audit::{Audit, Drop, Export, MakeCheckpoint, Verify};
-pub(crate) use bus::Bus;
+pub(crate) use bus::{Bus, Listed};
 pub(crate) use dead::{Chosen, Dead, DeadDrop, DeadList, DeadRequeue, DeadShow};
 pub(crate) use doctor::Doctor;
 pub(crate) use history::{Git, History, HistoryImport, HistoryRows};

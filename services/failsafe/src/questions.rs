@@ -1,7 +1,8 @@
 //! `failsafe submit`, `status`, `explain`, `list` and `watch`: questions to a running FailSafe.
 
+use std::cell::RefCell;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use prost::Message;
 use proto::v1;
@@ -12,8 +13,11 @@ use crate::addresses::program;
 use crate::candidate::{self, Environment};
 use crate::cli::{Explain, List, One, Output, Submit};
 use crate::client::{Client, Times};
-use crate::report;
-use crate::terminal::{Style, say};
+use crate::report::{self, Awaited};
+use crate::terminal::{Live, Style, say};
+
+/// How often the line of what is awaited is written anew.
+const TICK: Duration = Duration::from_millis(200);
 
 /// Submits a deployment, and waits for its verdict where that is wanted.
 pub(crate) async fn submit(options: Submit) -> anyhow::Result<ExitCode> {
@@ -111,17 +115,36 @@ pub(crate) async fn list(options: List) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Prints each stage of a deployment until it is explained.
+/// Prints each stage of a deployment until it is explained; on a terminal with a line below of what is awaited.
 pub(crate) async fn watch(options: One) -> anyhow::Result<ExitCode> {
     let style = Style::of_stdout();
     let mut client = Client::connect(&options.asking.server).await?;
-    let on_stage = |response: &v1::WatchDeploymentResponse| match options.asking.output {
-        // One line for each, for programs that read line by line.
-        Output::Json => say(&proto::to_json("failsafe.v1.WatchDeploymentResponse", response).to_string()),
-        Output::Text => say(&report::stage(response, style)),
+    let awaited = RefCell::new(Awaited::default());
+    let is_text = options.asking.output == Output::Text;
+    let live = Live::new(is_text);
+    let on_stage = |response: &v1::WatchDeploymentResponse| {
+        awaited.borrow_mut().see(response);
+        live.clear();
+        match options.asking.output {
+            // One line for each, for programs that read line by line.
+            Output::Json => say(&proto::to_json("failsafe.v1.WatchDeploymentResponse", response).to_string()),
+            Output::Text => say(&report::stage(response, awaited.borrow().since, style)),
+        }
     };
-    client.watch(&options.deployment_id, on_stage).await?;
-    Ok(ExitCode::SUCCESS)
+    let waiting = async {
+        loop {
+            let words = awaited.borrow().words();
+            let elapsed = awaited.borrow().since.map(|since| report::seconds_between(since, SystemTime::now().into()));
+            live.show(&format!("{:.1} s: waiting for {words} …", elapsed.unwrap_or_default().max(0.0)));
+            tokio::time::sleep(TICK).await;
+        }
+    };
+    let watched = tokio::select! {
+        watched = client.watch(&options.deployment_id, on_stage) => watched,
+        () = waiting => Ok(()),
+    };
+    live.clear();
+    watched.map(|()| ExitCode::SUCCESS)
 }
 
 pub(crate) fn json<M: Message>(message: &str, value: &M) {

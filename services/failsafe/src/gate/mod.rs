@@ -114,7 +114,18 @@ fn tell(
     if options.asking.output == Output::Text && options.format.unwrap_or(in_github) == GateFormat::Github {
         annotate(known);
     }
+    if let Some(path) = environment.get("GITHUB_OUTPUT") {
+        let outputs = outputs(known);
+        append(Path::new(path), &outputs).with_context(|| format!("cannot write GITHUB_OUTPUT {path}"))?;
+    }
     write_summary(options, environment, &summary::of(known, candidate.files_at.as_deref()))
+}
+
+/// What further steps of the job can go by. Nothing in it was written by strangers.
+fn outputs(known: &v1::GetDeploymentResponse) -> String {
+    let verdict = report::latest_verdict(known).unwrap_or_default();
+    let id = known.verdicts.first().map(|reached| reached.deployment_id.as_str()).unwrap_or_default();
+    format!("verdict={}\ndeployment-id={id}\n", verdict.as_str_name().trim_start_matches("VERDICT_"))
 }
 
 /// Has GitHub show beside the lines of the pull request what the verdict rests on.
