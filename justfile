@@ -32,13 +32,18 @@ services *ARGUMENTS:
     cargo build --workspace --bins --locked
     cargo run --quiet -- services {{ARGUMENTS}}
 
-# Everything in containers, with Jaeger (http://127.0.0.1:16686) and Ollama
+# Everything in containers, with Ollama, Jaeger (http://127.0.0.1:16686) and Grafana (http://127.0.0.1:3000)
 containers:
     docker compose up --build --wait
 
 # How fast a diff is read and judged, scored, decided and explained
 bench *ARGUMENTS:
     cargo bench --workspace --bench '*' -- {{ARGUMENTS}}
+
+# What telemetry costs: verdicts a second without it and with a tenth of the traces sampled, by turns (deployments, rounds)
+telemetry-cost *ARGUMENTS:
+    cargo build --release --workspace --bins --examples --locked
+    target/release/examples/telemetry_cost {{ARGUMENTS}}
 
 # Train the model that comes with FailSafe anew, from services/ml-scoring/data
 train:
@@ -52,6 +57,10 @@ rules:
 # Write the page of the model's features anew
 features:
     cargo run --quiet -- model features --format markdown > services/ml-scoring/FEATURES.md
+
+# Write the page of the metrics anew
+metrics:
+    cargo run --quiet -- metrics > deploy/metrics.md
 
 # Licences, advisories and sources of the dependencies (cargo install cargo-deny)
 deny:

@@ -21,6 +21,7 @@ mod program;
 mod refusals;
 mod replay;
 mod scan;
+mod telemetry;
 mod trace;
 mod trail;
 mod voice;

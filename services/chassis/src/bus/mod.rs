@@ -13,6 +13,7 @@ mod documents;
 mod objects;
 mod publish;
 mod serve;
+mod show;
 mod watch;
 
 use std::fmt;
@@ -40,6 +41,7 @@ pub struct Bus {
     events: jetstream::stream::Stream,
     diffs: Arc<ObjectStore>,
     replicas: usize,
+    consumers: show::Consumers,
 }
 
 impl fmt::Debug for Bus {
