@@ -199,8 +199,8 @@ async fn a_redelivery_and_a_dead_letter_show_in_the_trace() {
     let mut headers = HeaderMap::new();
     headers.insert("traceparent", traceparent());
     let body = submission.to_string().into();
-    let published = fleet.jetstream().await.publish_with_headers(SUBMITTED, headers, body).await.unwrap();
-    published.await.unwrap();
+    let stream = fleet.jetstream().await;
+    stream.publish_with_headers(SUBMITTED, headers, body).await.unwrap().await.unwrap();
 
     let spans = eventually("the dead letter in the trace", async || {
         let spans = receiver.trace(TRACE);
