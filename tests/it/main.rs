@@ -22,6 +22,7 @@ mod program;
 mod refusals;
 mod replay;
 mod scan;
+mod telemetry;
 mod trace;
 mod trail;
 mod voice;

@@ -27,6 +27,7 @@ pub struct Fleet {
     children: BTreeMap<&'static str, Child>,
     environment: Vec<(String, String)>,
     gateway: String,
+    admins: BTreeMap<&'static str, String>,
     /// The NATS server, to be killed and restarted.
     pub nats: Nats,
     /// The PostgreSQL server, to be killed and restarted.
@@ -61,7 +62,8 @@ impl Fleet {
             ("FAILSAFE__LLM_EXPLAINER__MODEL_URL".to_owned(), "http://127.0.0.1:9".to_owned()),
         ];
         all.extend(environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-        Self { children: BTreeMap::new(), environment: all, gateway, nats, postgres, folder }
+        let admins = SERVICES.map(|service| (service, free_address())).into();
+        Self { children: BTreeMap::new(), environment: all, gateway, admins, nats, postgres, folder }
     }
 
     /// Sets a variable for the services that are started from now on.
@@ -80,6 +82,7 @@ impl Fleet {
         {
             command.env_remove(name);
         }
+        command.env("FAILSAFE__ADMIN__LISTEN", &self.admins[service]);
         let child = command.envs(self.environment.iter().map(|(name, value)| (name, value))).spawn();
         self.children.insert(service, child.expect("the service starts"));
     }
@@ -154,6 +157,12 @@ impl Fleet {
     #[must_use]
     pub fn gateway(&self) -> &str {
         &self.gateway
+    }
+
+    /// The address of a service's admin port, as `host:port`.
+    #[must_use]
+    pub fn admin(&self, service: &str) -> &str {
+        &self.admins[service]
     }
 
     /// A channel to the gateway.

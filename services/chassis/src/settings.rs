@@ -2,6 +2,7 @@
 //!
 //! A table or key that nobody knows stops the start and is named. Only this module reads the environment's settings.
 
+use std::net::SocketAddr;
 use std::path::Path;
 
 use anyhow::Context;
@@ -11,8 +12,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 /// The tables of a settings file: the first are shared, the others belong to the service of that name.
-pub const TABLES: [&str; 8] =
-    ["nats", "database", "ingest", "static_analysis", "ml_scoring", "llm_explainer", "decision", "gateway"];
+pub const TABLES: [&str; 9] =
+    ["nats", "database", "admin", "ingest", "static_analysis", "ml_scoring", "llm_explainer", "decision", "gateway"];
 
 /// The settings of a process, not yet given out.
 #[derive(Clone, Debug)]
@@ -83,6 +84,15 @@ impl Default for NatsSettings {
     fn default() -> Self {
         Self { url: "nats://127.0.0.1:4222".to_owned(), credentials: None, replicas: 1, days_kept: 30 }
     }
+}
+
+/// `[admin]`: the port of a process for those who run it.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AdminSettings {
+    /// Address and port of `/metrics`, `/healthz`, `/readyz` and `/log`; none without. It is plain HTTP for whoever reaches it:
+    /// what is logged is only changed from this machine.
+    pub listen: Option<SocketAddr>,
 }
 
 #[cfg(test)]

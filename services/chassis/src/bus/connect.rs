@@ -61,7 +61,8 @@ impl Bus {
             nats.payload_max = server.max_payload,
             "connected to NATS"
         );
-        Ok(Self { service, client, jetstream, events, diffs: Arc::new(diffs), replicas: settings.replicas })
+        let (diffs, replicas) = (Arc::new(diffs), settings.replicas);
+        Ok(Self { service, client, jetstream, events, diffs, replicas, consumers: super::show::Consumers::default() })
     }
 }
 

@@ -15,6 +15,7 @@ mod letters;
 mod objects;
 mod publish;
 mod serve;
+mod show;
 mod watch;
 
 use std::fmt;
@@ -43,6 +44,7 @@ pub struct Bus {
     events: jetstream::stream::Stream,
     diffs: Arc<ObjectStore>,
     replicas: usize,
+    consumers: show::Consumers,
 }
 
 impl fmt::Debug for Bus {
