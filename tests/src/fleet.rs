@@ -79,6 +79,12 @@ impl Fleet {
         self.children.insert(service, child.expect("the service starts"));
     }
 
+    /// Sets a variable of the environment of every service that is started from now on.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.environment.retain(|(known, _)| known != name);
+        self.environment.push((name.to_owned(), value.to_owned()));
+    }
+
     /// Waits until `service` says that it serves.
     pub async fn serving(&mut self, service: &'static str) {
         let client = self.bus().await;
