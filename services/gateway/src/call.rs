@@ -19,6 +19,7 @@ use tonic::server::NamedService;
 use tonic::{Code, Status};
 use tracing::{Instrument, Span};
 
+use crate::identity::Caller;
 use crate::{SERVICE, status};
 
 type Request = http::Request<Body>;
@@ -92,6 +93,7 @@ where
 
 fn span_of(request: &Request) -> Span {
     let method = request.uri().path().trim_start_matches('/');
+    let caller = request.extensions().get::<Caller>();
     let span = tracing::info_span!(
         "call",
         otel.name = method,
@@ -102,6 +104,8 @@ fn span_of(request: &Request) -> Span {
         rpc.method = method,
         rpc.response.status_code = tracing::field::Empty,
         deployment.id = tracing::field::Empty,
+        user.name = caller.map(|caller| caller.name.as_str()).filter(|name| !name.is_empty()),
+        failsafe.caller.kind = caller.map(|caller| caller.kind.name()),
     );
     let parent = request.headers().get(trace::TRACEPARENT).and_then(|parent| parent.to_str().ok());
     trace::continue_from(&span, parent);
