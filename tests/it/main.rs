@@ -4,6 +4,7 @@
 
 mod cases;
 mod chaos;
+mod command;
 mod crash;
 mod crowd;
 mod deploy;
