@@ -187,6 +187,7 @@ pub(crate) fn outcome_at(number: u32, when: OffsetDateTime) -> Incoming {
         detail: "it broke".to_owned(),
         reporter: "pager".to_owned(),
         occurred_at: when,
+        request: None,
     };
     incoming(outcome, Content::Outcome)
 }
@@ -202,6 +203,7 @@ pub(crate) fn review(number: u32, decision: ReviewDecision, when: OffsetDateTime
         reviewed_at: when,
         evidence_digest: String::new(),
         policy_digest: String::new(),
+        request: None,
     };
     incoming(review, Content::Review)
 }

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod calls;
 mod cases;
 mod crash;
 mod crowd;
@@ -9,9 +10,11 @@ mod deploy;
 mod diffs;
 mod front;
 mod history;
+mod http;
 mod interleavings;
 mod join;
 mod layers;
+mod lists;
 mod model;
 mod people;
 mod pipeline;

@@ -27,6 +27,7 @@ pub struct Fleet {
     children: BTreeMap<&'static str, Child>,
     environment: Vec<(String, String)>,
     gateway: String,
+    http: String,
     /// The NATS server, to be killed and restarted.
     pub nats: Nats,
     /// The PostgreSQL server, to be killed and restarted.
@@ -52,16 +53,17 @@ impl Fleet {
         let folder = embedded::temporary_folder().expect("a temporary folder");
         let (nats, postgres) = tokio::join!(Nats::start(folder.path()), Postgres::start(folder.path()));
         let (nats, postgres) = (nats.expect("a NATS server"), postgres.expect("a PostgreSQL"));
-        let gateway = free_address();
+        let (gateway, http) = (free_address(), free_address());
         let mut all = vec![
             ("FAILSAFE__NATS__URL".to_owned(), nats.url().to_owned()),
             ("FAILSAFE__DATABASE__URL".to_owned(), postgres.url().to_owned()),
             ("FAILSAFE__GATEWAY__LISTEN".to_owned(), gateway.clone()),
+            ("FAILSAFE__GATEWAY__HTTP_LISTEN".to_owned(), http.clone()),
             // Nothing listens there: the explanations are written from the evidence.
             ("FAILSAFE__LLM_EXPLAINER__MODEL_URL".to_owned(), "http://127.0.0.1:9".to_owned()),
         ];
         all.extend(environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-        Self { children: BTreeMap::new(), environment: all, gateway, nats, postgres, folder }
+        Self { children: BTreeMap::new(), environment: all, gateway, http, nats, postgres, folder }
     }
 
     /// Starts one service as a process.
@@ -139,6 +141,12 @@ impl Fleet {
     #[must_use]
     pub fn gateway(&self) -> &str {
         &self.gateway
+    }
+
+    /// The address at which the gateway speaks HTTP, as `host:port`.
+    #[must_use]
+    pub fn http(&self) -> &str {
+        &self.http
     }
 
     /// A channel to the gateway.

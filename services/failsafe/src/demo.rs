@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use chassis::{Settings, Shutdown};
+use gateway::Listeners;
 use prost_types::Timestamp;
 use proto::v1;
 use proto::v1::submit_deployment_request::Change;
@@ -112,9 +113,11 @@ pub(crate) async fn run(options: cli::Demo) -> anyhow::Result<()> {
 }
 
 async fn on_servers(settings: &Settings, servers: &Servers, shutdown: &Shutdown, stay: bool) -> anyhow::Result<()> {
-    let listener = TcpListener::bind("127.0.0.1:0").await.context("cannot listen on any port of 127.0.0.1")?;
-    let address = listener.local_addr()?;
-    let starting = Engine::start(settings, listener, shutdown);
+    let bind = async || TcpListener::bind("127.0.0.1:0").await.context("cannot listen on any port of 127.0.0.1");
+    let listeners = Listeners { grpc: bind().await?, http: bind().await? };
+    let addresses = listeners.addresses()?;
+    let address = addresses.0;
+    let starting = Engine::start(settings, listeners, shutdown);
     let mut engine = step("starting six services", starting, |_| format!("gRPC on {address}")).await?;
     let server = format!("http://{address}");
     let shown = tokio::select! {
@@ -123,7 +126,7 @@ async fn on_servers(settings: &Settings, servers: &Servers, shutdown: &Shutdown,
     };
     let ended = match shown {
         Ok(()) if stay => {
-            say(&format!("Everything keeps running until Ctrl-C.\n\n{}\n", addresses::lines(address, servers)));
+            say(&format!("Everything keeps running until Ctrl-C.\n\n{}\n", addresses::lines(addresses, servers)));
             engine.run().await
         }
         Ok(()) => {

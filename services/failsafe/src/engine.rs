@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use chassis::{Health, Process, Settings, Shutdown, State, table_of};
+use gateway::Listeners;
 use serde::de::DeserializeOwned;
-use tokio::net::TcpListener;
 use tokio::task::{JoinError, JoinSet};
 
 use crate::voice;
@@ -24,17 +24,17 @@ pub(crate) struct Engine {
 }
 
 impl Engine {
-    /// Starts all services, the gateway on `listener`, and waits until all of them serve.
+    /// Starts all services, the gateway on `listeners`, and waits until all of them serve.
     ///
     /// # Errors
     /// When the settings are wrong, a service ends, or `shutdown` is called; then all have ended.
-    pub(crate) async fn start(settings: &Settings, listener: TcpListener, shutdown: &Shutdown) -> anyhow::Result<Self> {
+    pub(crate) async fn start(settings: &Settings, listeners: Listeners, shutdown: &Shutdown) -> anyhow::Result<Self> {
         let mut engine = Self { services: JoinSet::new(), healths: Vec::new(), shutdown: shutdown.clone() };
         let started = async {
             engine.add_behind_gateway(settings).await?;
             engine.serving().await?;
             // Last, since it asks all others how they are, and warns of those that are still starting.
-            let serve = |process, config| gateway::serve_on(listener, process, config);
+            let serve = |process, config| gateway::serve_on(listeners, process, config);
             engine.add(settings, gateway::SERVICE, serve).await?;
             engine.serving().await
         };

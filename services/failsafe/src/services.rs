@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use chassis::{Bus, Settings, Shutdown, State};
+use gateway::Listeners;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -19,7 +20,7 @@ use crate::addresses;
 use crate::cli::Running;
 use crate::servers::{Servers, step};
 use crate::terminal::say;
-use crate::up::{data_folder, listen};
+use crate::up::data_folder;
 
 /// The programs, in the order of the flow.
 const PROGRAMS: [&str; 6] = [
@@ -41,9 +42,10 @@ const DOWN: Duration = Duration::from_secs(1);
 pub(crate) async fn run(options: Running) -> anyhow::Result<()> {
     let mut signals = Signals::new()?;
     let settings = options.settings()?;
-    let address = settings.table::<gateway::Config>("gateway")?.listen;
-    // Told here, a taken address is one clear line. The gateway listens on it in a moment.
-    drop(listen(address).await?);
+    let gateway: gateway::Config = settings.table("gateway")?;
+    let addresses = (gateway.listen, gateway.http_listen);
+    // Told here, a taken address is one clear line. The gateway listens on them in a moment.
+    drop(Listeners::bind(&gateway).await?);
     let programs = PROGRAMS.map(|service| Ok((service, program(service)?)));
     let programs = programs.into_iter().collect::<anyhow::Result<Vec<_>>>()?;
     let folder = data_folder(&options.data_dir, &settings)?;
@@ -59,7 +61,7 @@ pub(crate) async fn run(options: Running) -> anyhow::Result<()> {
         }
         say(&format!(
             "\nFailSafe is up. Ctrl-C drains and stops all of it.\n\n{}\n",
-            addresses::lines(address, &servers)
+            addresses::lines(addresses, &servers)
         ));
         tokio::select! {
             ended = fleet.keep_up() => ended,
@@ -105,11 +107,13 @@ fn program(service: &str) -> anyhow::Result<PathBuf> {
 fn environment(options: &Running, servers: &Servers) -> Vec<(&'static str, String)> {
     let nats = servers.nats.as_ref().map(|nats| nats.url().to_owned()).or_else(|| options.nats_url.clone());
     let postgres = servers.postgres.as_ref().map(|it| it.url().to_owned()).or_else(|| options.database_url.clone());
-    let listen = options.listen.map(|address| address.to_string());
-    [("FAILSAFE__NATS__URL", nats), ("FAILSAFE__DATABASE__URL", postgres), ("FAILSAFE__GATEWAY__LISTEN", listen)]
-        .into_iter()
-        .filter_map(|(name, value)| Some((name, value?)))
-        .collect()
+    let flags = [
+        ("FAILSAFE__NATS__URL", nats),
+        ("FAILSAFE__DATABASE__URL", postgres),
+        ("FAILSAFE__GATEWAY__LISTEN", options.listen.map(|address| address.to_string())),
+        ("FAILSAFE__GATEWAY__HTTP_LISTEN", options.http_listen.map(|address| address.to_string())),
+    ];
+    flags.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
 }
 
 /// Waits until all services say that they serve.

@@ -1,11 +1,10 @@
 //! `failsafe up`: everything in this process, until it is told to end.
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use chassis::{Settings, Shutdown};
-use tokio::net::TcpListener;
+use gateway::Listeners;
 
 use crate::addresses;
 use crate::cli::Running;
@@ -17,10 +16,10 @@ use crate::terminal::say;
 pub(crate) async fn run(options: Running) -> anyhow::Result<()> {
     let shutdown = Shutdown::on_signals()?;
     let settings = options.settings()?;
-    let listener = listen(settings.table::<gateway::Config>("gateway")?.listen).await?;
+    let listeners = Listeners::bind(&settings.table("gateway")?).await?;
     let folder = data_folder(&options.data_dir, &settings)?;
     let (servers, settings) = Servers::start(&folder, settings).await?;
-    let ended = serve(&settings, listener, &shutdown, &servers).await;
+    let ended = serve(&settings, listeners, &shutdown, &servers).await;
     let stopped = servers.stop().await;
     ended.and(stopped)?;
     say("FailSafe is down.");
@@ -29,27 +28,17 @@ pub(crate) async fn run(options: Running) -> anyhow::Result<()> {
 
 async fn serve(
     settings: &Settings,
-    listener: TcpListener,
+    listeners: Listeners,
     shutdown: &Shutdown,
     servers: &Servers,
 ) -> anyhow::Result<()> {
-    let address = listener.local_addr()?;
+    let addresses = listeners.addresses()?;
     let mut engine =
-        step("starting six services", Engine::start(settings, listener, shutdown), |_| String::new()).await?;
-    say(&format!("\nFailSafe is up. Ctrl-C drains and stops all of it.\n\n{}\n", addresses::lines(address, servers)));
+        step("starting six services", Engine::start(settings, listeners, shutdown), |_| String::new()).await?;
+    say(&format!("\nFailSafe is up. Ctrl-C drains and stops all of it.\n\n{}\n", addresses::lines(addresses, servers)));
     let ended = engine.run().await;
     engine.drain().await;
     ended
-}
-
-/// Listens on `address`.
-///
-/// # Errors
-/// Says what to do when the address is taken.
-pub(crate) async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).await.with_context(|| {
-        format!("cannot listen on {address}: choose another address by --listen, such as --listen 127.0.0.1:50052")
-    })
 }
 
 /// The data folder, made when a private server needs it.

@@ -12,6 +12,12 @@ pub struct Config {
     /// Address and port for gRPC. It is plain HTTP/2 without authentication: put what terminates TLS in front of it before it
     /// listens on anything but the loopback.
     pub listen: SocketAddr,
+    /// Address and port for HTTP with JSON: the same calls, as plain as those.
+    pub http_listen: SocketAddr,
+    /// The origins whose pages may call over HTTP, such as `https://ci.acme.example`, or `*` for all of them; none by default.
+    pub cors_origins: Vec<String>,
+    /// Whether the HTTP port also takes gRPC-Web, for browsers.
+    pub grpc_web: bool,
     /// Longest diff, in bytes. Not more than `ingest.diff_bytes_max`, or ingest refuses what was taken here.
     pub diff_bytes_max: u64,
     /// How long a call may take, in milliseconds; a client's own deadline counts where it is shorter. A watch must only begin
@@ -19,7 +25,10 @@ pub struct Config {
     pub deadline_ms: u64,
     /// How many calls are answered at a time, watches not counted. Further ones are refused at once.
     pub concurrency_max: usize,
-    /// How many watches are open at a time. Further ones are refused at once.
+    /// How many calls one client may make a second, and at once; 0 for no limit. A client is an address; with IPv6 a /64.
+    pub calls_per_second_max: u32,
+    /// How many watches are open at a time, submissions that wait for their verdict included. Further ones are refused at once;
+    /// a submission is then answered without its verdict.
     pub watches_max: usize,
     /// After how many milliseconds without an event a watch asks the audit trail: a deployment that it does not know either is
     /// not found.
@@ -30,9 +39,13 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 50_051)),
+            http_listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 50_080)),
+            cors_origins: Vec::new(),
+            grpc_web: false,
             diff_bytes_max: 32 * 1024 * 1024,
             deadline_ms: 10_000,
             concurrency_max: 256,
+            calls_per_second_max: 1_000,
             watches_max: 1_000,
             watch_idle_ms: 10_000,
         }
