@@ -8,6 +8,7 @@ mod crash;
 mod crowd;
 mod deploy;
 mod diffs;
+mod examples;
 mod front;
 mod history;
 mod http;
