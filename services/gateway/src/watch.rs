@@ -82,7 +82,7 @@ struct Telling {
 
 /// What a watch waits for.
 enum Happened {
-    Seen(Option<anyhow::Result<Seen>>),
+    Seen(Option<anyhow::Result<Box<Seen>>>),
     Silence,
     Came(Newcomer),
     Looked(String),
@@ -119,7 +119,7 @@ impl Telling {
             by = looked(&mut self.look) => Happened::Looked(by),
             came = came(&mut self.newcomers), if has_own => came,
             seen = tokio::time::timeout(self.watch.idle, self.events.next()) => {
-                seen.map_or(Happened::Silence, Happened::Seen)
+                seen.map_or(Happened::Silence, |seen| Happened::Seen(seen.map(|seen| seen.map(Box::new))))
             }
         };
         match happened {
