@@ -176,6 +176,7 @@ async fn an_imported_past_is_scored_with_grows_with_outcomes_and_survives_a_rest
         reporter: "argo".to_owned(),
         occurred_at: time::OffsetDateTime::now_utc(),
         request: None,
+        recorded_by: String::new(),
     };
     let jetstream = fleet.jetstream().await;
     jetstream.publish(outcome.subject(), outcome.encode().into()).await.unwrap().await.unwrap();

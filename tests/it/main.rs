@@ -4,6 +4,7 @@
 
 mod calls;
 mod cases;
+mod chaos;
 mod crash;
 mod crowd;
 mod deploy;

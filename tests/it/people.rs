@@ -35,6 +35,7 @@ fn review(deployment: &Deployment, verdict_number: u32, decision: ReviewDecision
         evidence_digest: String::new(),
         policy_digest: String::new(),
         request: None,
+        recorded_by: String::new(),
     };
     incoming(review, Content::Review)
 }
@@ -47,6 +48,7 @@ fn outcome(deployment: &Deployment, kind: OutcomeKind) -> Incoming {
         reporter: "argo".to_owned(),
         occurred_at: OffsetDateTime::now_utc() + Duration::from_secs(60),
         request: None,
+        recorded_by: String::new(),
     };
     incoming(outcome, Content::Outcome)
 }

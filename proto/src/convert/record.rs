@@ -18,6 +18,7 @@ pub(crate) fn review_to(review: &Review) -> v1::ReviewRecorded {
         evidence_digest: review.evidence_digest.clone(),
         policy_digest: review.policy_digest.clone(),
         request_id: request_id_to(review.request),
+        recorded_by: review.recorded_by.clone(),
     }
 }
 
@@ -41,6 +42,7 @@ pub(crate) fn review_from(message: v1::ReviewRecorded) -> Result<Review, Malform
         evidence_digest: message.evidence_digest,
         policy_digest: message.policy_digest,
         request: request_id(&message.request_id)?,
+        recorded_by: message.recorded_by,
     })
 }
 
@@ -53,6 +55,7 @@ pub(crate) fn outcome_to(outcome: &Outcome) -> v1::OutcomeRecorded {
         reporter: outcome.reporter.clone(),
         occurred_at: Some(timestamp(outcome.occurred_at)),
         request_id: request_id_to(outcome.request),
+        recorded_by: outcome.recorded_by.clone(),
     }
 }
 
@@ -70,6 +73,7 @@ pub(crate) fn outcome_from(message: v1::OutcomeRecorded) -> Result<Outcome, Malf
         reporter: required_text("reporter", message.reporter)?,
         occurred_at: required_time("occurred_at", message.occurred_at)?,
         request: request_id(&message.request_id)?,
+        recorded_by: message.recorded_by,
     })
 }
 
@@ -93,6 +97,7 @@ impl v1::ReviewDeploymentRequest {
                 evidence_digest: self.evidence_digest,
                 policy_digest: self.policy_digest,
                 request,
+                recorded_by: String::new(),
             }),
             (id, decision, reviewer, why, request) => {
                 let wrong = [id.err(), decision.err(), reviewer.err(), why.err(), request.err()];
@@ -120,6 +125,7 @@ impl v1::RecordOutcomeRequest {
                 reporter,
                 occurred_at: occurred_at.unwrap_or(now),
                 request,
+                recorded_by: String::new(),
             }),
             (id, kind, reporter, occurred_at, request) => {
                 let wrong = [id.err(), kind.err(), reporter.err(), occurred_at.err(), request.err()];

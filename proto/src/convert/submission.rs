@@ -36,6 +36,7 @@ pub(crate) fn draft_to(draft: &Draft) -> v1::SubmitDeploymentRequest {
         files_changed: draft.files_changed,
         history: deployment::history_to(&draft.history),
         wait: None,
+        submitted_by: draft.submitted_by.clone(),
     }
 }
 
@@ -66,6 +67,7 @@ pub(crate) fn draft_from(message: v1::SubmitDeploymentRequest) -> Result<Draft, 
         commits: message.commits,
         files_changed: message.files_changed,
         history: deployment::history_from(message.history),
+        submitted_by: message.submitted_by,
     })
 }
 

@@ -25,6 +25,8 @@ pub struct Review {
     pub policy_digest: String,
     /// By which the caller told this request from others; `None` when each is one of its own.
     pub request: Option<RequestId>,
+    /// Who recorded it, as the front door found out; empty when it did not ask.
+    pub recorded_by: String,
 }
 
 impl Review {
@@ -90,6 +92,8 @@ pub struct Outcome {
     pub occurred_at: OffsetDateTime,
     /// By which the caller told this request from others; `None` when nobody said.
     pub request: Option<RequestId>,
+    /// Who recorded it, as the front door found out; empty when it did not ask.
+    pub recorded_by: String,
 }
 
 impl Outcome {

@@ -5,12 +5,18 @@
 
 mod addresses;
 mod audit;
+mod candidate;
 mod cli;
 mod client;
+mod dead;
 mod demo;
+mod doctor;
 mod engine;
+mod gate;
+mod git;
 mod history;
 mod model;
+mod pages;
 mod policy;
 mod progress;
 mod published;
@@ -92,7 +98,8 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Up(options) => with_telemetry("info", up::run(options)).await,
         Command::Services(options) => with_telemetry("info", services::run(options)).await,
         Command::Demo(options) => with_telemetry("warn", demo::run(options)).await,
-        Command::Submit(options) => questions::submit(options).await,
+        Command::Submit(options) => questions::submit(*options).await,
+        Command::Gate(options) => gate::run(*options).await,
         Command::Status(options) => questions::status(options).await,
         Command::Explain(options) => questions::explain(options).await,
         Command::Review(options) => records::review(options).await,
@@ -107,6 +114,10 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Model(command) => model::run(&command).await,
         Command::Policy(command) => policy::run(&command).await,
         Command::Audit(command) => audit::run(&command).await,
+        Command::Dead(command) => dead::run(&command).await,
+        Command::Doctor(options) => doctor::run(&options).await,
+        Command::Completions(options) => pages::completions(&options),
+        Command::Man(options) => pages::man(&options),
     }
 }
 

@@ -19,7 +19,8 @@ use tonic::server::NamedService;
 use tonic::{Code, Status};
 use tracing::{Instrument, Span};
 
-use crate::rate::{Rates, peer_of};
+use crate::identity::Caller;
+use crate::rate::{Client, Rates};
 use crate::{SERVICE, status};
 
 type Request = http::Request<Body>;
@@ -89,7 +90,7 @@ where
         let limit = patience.map_or(self.limit, |patience| patience.min(self.limit));
         request.extensions_mut().insert(CutOff(Instant::now() + limit));
         let ending = Ending { span: span.clone(), code: None };
-        if let Err(wait) = self.rates.count(peer_of(&request)) {
+        if let Err(wait) = self.rates.count(Client::of(&request)) {
             return Box::pin(async move { Ok(ending.refuse(status::too_often(wait))) });
         }
         // Before the request is read, so that the limit is one on memory too.
@@ -117,6 +118,7 @@ where
 
 fn span_of(request: &Request) -> Span {
     let method = request.uri().path().trim_start_matches('/');
+    let caller = request.extensions().get::<Caller>();
     let span = tracing::info_span!(
         "call",
         otel.name = method,
@@ -127,6 +129,8 @@ fn span_of(request: &Request) -> Span {
         rpc.method = method,
         rpc.response.status_code = tracing::field::Empty,
         deployment.id = tracing::field::Empty,
+        user.name = caller.map(|caller| caller.name.as_str()).filter(|name| !name.is_empty()),
+        failsafe.caller.kind = caller.map(|caller| caller.kind.name()),
     );
     let parent = request.headers().get(trace::TRACEPARENT).and_then(|parent| parent.to_str().ok());
     trace::continue_from(&span, parent);

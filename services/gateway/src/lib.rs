@@ -1,5 +1,5 @@
-//! The front door, by gRPC and by HTTP with JSON: takes submissions, answers questions, shows a deployment's stages as they happen,
-//! and tells how all services are.
+//! The front door, by gRPC and by HTTP with JSON: finds out who calls, takes submissions, answers questions, shows a deployment's stages
+//! as they happen, and tells how all services are.
 //!
 //! Publishes `deployment.submitted`, `explanation.requested`, `review.recorded` and `outcome.recorded`; asks decision `get_deployment` and `list_deployments`; reads every event of a watched
 //! deployment in passing. It keeps no state, so any number of gateways can run. It must not know how anything is judged.
@@ -8,17 +8,21 @@ mod call;
 mod config;
 mod health;
 mod http;
+pub mod identity;
 mod newcomers;
+mod permit;
 mod rate;
 mod records;
 mod service;
 mod status;
 mod story;
 mod submission;
+mod tls;
 mod waiting;
 mod watch;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -27,11 +31,12 @@ use proto::v1::deployment_service_server::DeploymentServiceServer;
 use tokio::net::TcpListener;
 use tonic::codec::CompressionEncoding::{Gzip, Zstd};
 use tonic::service::Routes;
-use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
+use tonic::transport::{Server, ServerTlsConfig};
 use tonic_reflection::server::Builder;
 
 pub use config::Config;
+use identity::{Guard, Identity};
 
 /// The service's name.
 pub const SERVICE: &str = "gateway";
@@ -90,7 +95,12 @@ pub async fn run(process: Process, config: Config) -> anyhow::Result<()> {
 /// # Errors
 /// When a listener cannot be used, or a setting cannot.
 pub async fn serve_on(listeners: Listeners, process: Process, config: Config) -> anyhow::Result<()> {
-    let (address, http_address) = listeners.addresses()?;
+    let addresses = listeners.addresses()?;
+    config.check(addresses.0)?;
+    config.check(addresses.1)?;
+    let tls = tls::server(&config)?;
+    let is_tls = tls.is_some();
+    let identity = Arc::new(Identity::start(&config, &process).await?);
     let shutdown = process.shutdown.clone();
     let (reporter, health) = tonic_health::server::health_reporter();
     let deployments = service::Deployments::new(process.bus.clone(), shutdown.clone(), config.clone());
@@ -100,27 +110,23 @@ pub async fn serve_on(listeners: Listeners, process: Process, config: Config) ->
         .accept_compressed(Zstd)
         .send_compressed(Gzip)
         .send_compressed(Zstd);
-    let door = call::Door::new(deployments, &config);
+    let door = Guard::new(call::Door::new(deployments, &config), identity);
     let pages = Routes::from(http::routes(door.clone(), &config)?);
     let mut rounds = health::Rounds::new(process, reporter);
     rounds.make().await;
     let rounds = tokio::spawn(rounds.keep());
-    let serving = Server::builder()
-        .http2_keepalive_interval(Some(KEEPALIVE))
-        .http2_keepalive_timeout(Some(KEEPALIVE_ANSWER_MAX))
+    let serving = server(tls.clone())?
         .add_service(door)
+        // How all is may be asked by anybody: what watches over the process holds no credential.
         .add_service(health)
-        .add_service(descriptors().build_v1()?)
-        .add_service(descriptors().build_v1alpha()?)
+        .add_optional_service(config.reflection.then(|| descriptors().build_v1()).transpose()?)
+        .add_optional_service(config.reflection.then(|| descriptors().build_v1alpha()).transpose()?)
         .serve_with_incoming_shutdown(incoming(listeners.grpc), shutdown.called());
-    let serving_http = Server::builder()
+    let serving_http = server(tls)?
         .accept_http1(true)
-        .http2_keepalive_interval(Some(KEEPALIVE))
-        .http2_keepalive_timeout(Some(KEEPALIVE_ANSWER_MAX))
         .add_routes(pages)
         .serve_with_incoming_shutdown(incoming(listeners.http), shutdown.called());
-    tracing::info!(%address, "listening for gRPC on {address}");
-    tracing::info!(address = %http_address, "listening for HTTP on {http_address}");
+    tell(addresses, &config, is_tls);
     tokio::select! {
         served = async { tokio::try_join!(serving, serving_http) } => drop(served.context("cannot serve")?),
         () = drained_too_long(&shutdown) => tracing::warn!("drained no further: calls under way are broken off"),
@@ -128,8 +134,29 @@ pub async fn serve_on(listeners: Listeners, process: Process, config: Config) ->
     rounds.await.context("the rounds of health ended badly")
 }
 
+/// A server that notices when the other end is gone.
+fn server(tls: Option<ServerTlsConfig>) -> anyhow::Result<Server> {
+    let mut server = Server::builder();
+    if let Some(tls) = tls {
+        server = server.tls_config(tls).context("cannot use gateway.tls_cert_path and gateway.tls_key_path")?;
+    }
+    Ok(server.http2_keepalive_interval(Some(KEEPALIVE)).http2_keepalive_timeout(Some(KEEPALIVE_ANSWER_MAX)))
+}
+
 fn incoming(listener: TcpListener) -> TcpIncoming {
     TcpIncoming::from(listener).with_nodelay(Some(true))
+}
+
+/// Says where and for whom it listens, for gRPC and for HTTP.
+fn tell((address, http): (SocketAddr, SocketAddr), config: &Config, is_tls: bool) {
+    let whom = if config.is_authentication_required() { "callers that say who they are" } else { "anybody" };
+    let how = if is_tls { "TLS" } else { "plain connections" };
+    tracing::info!(%address, "listening for gRPC on {address}, by {how}, for {whom}");
+    tracing::info!(address = %http, "listening for HTTP on {http}, by {how}, for {whom}");
+    let is_reached = !address.ip().is_loopback() || !http.ip().is_loopback();
+    if config.is_authentication_required() && !is_tls && is_reached {
+        tracing::warn!("credentials come over plain connections: have TLS end in front, or set gateway.tls_cert_path");
+    }
 }
 
 async fn drained_too_long(shutdown: &Shutdown) {

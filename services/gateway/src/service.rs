@@ -15,7 +15,9 @@ use tonic::{Code, Request, Response, Status};
 use tracing::Span;
 
 use crate::call::{CutOff, Deadline, Seat};
+use crate::identity::{Scope, caller_of, without_scope};
 use crate::newcomers::Newcomers;
+use crate::permit;
 use crate::submission::{self, Checked};
 use crate::watch::{Stages, Watch};
 use crate::{Config, status, waiting};
@@ -59,6 +61,15 @@ impl Deployments {
             tracing::warn!("cannot publish {what}: {error:#}");
             status::bus_away()
         })
+    }
+
+    pub(crate) const fn bus(&self) -> &Bus {
+        &self.bus
+    }
+
+    /// How long a watch waits for the first word of a deployment.
+    pub(crate) const fn watch_idle(&self) -> Duration {
+        self.config.watch_idle()
     }
 
     fn must_be_connected(&self) -> Result<(), Status> {
@@ -112,12 +123,18 @@ impl DeploymentService for Deployments {
         &self,
         request: Request<v1::SubmitDeploymentRequest>,
     ) -> Result<Response<v1::SubmitDeploymentResponse>, Status> {
+        let caller = caller_of(&request)?;
         let cut_off = request.extensions().get::<CutOff>().copied();
         let seat = request.extensions().get::<Seat>().cloned();
         let request = request.into_inner();
         let wait = Duration::try_from(request.wait.unwrap_or_default())
             .map_err(|_| status::invalid(&[FieldViolation::new("wait", "must not be negative")]))?;
+        if !wait.is_zero() && !caller.may(Scope::Read) {
+            return Err(without_scope(&caller, Scope::Read, "to wait for the verdict"));
+        }
         let draft = Draft::try_from(request).map_err(status::malformed)?;
+        permit::on_repository(&caller, &draft.repository)?;
+        let draft = Draft { submitted_by: caller.name, ..draft };
         let Checked { id, draft } = self.check(draft).await?;
         Span::current().record("deployment.id", tracing::field::display(id));
         let (repository, pull_request) = (draft.repository.clone(), draft.pull_request);
@@ -143,9 +160,11 @@ impl DeploymentService for Deployments {
         &self,
         request: Request<v1::GetDeploymentRequest>,
     ) -> Result<Response<v1::GetDeploymentResponse>, Status> {
+        let caller = caller_of(&request)?;
         let question = request.into_inner();
         let (id, _) = <(DeploymentId, Mask)>::try_from(question.clone()).map_err(status::all_malformed)?;
         Span::current().record("deployment.id", tracing::field::display(id));
+        self.permit(&caller, id).await?;
         self.ask(&question).await
     }
 
@@ -153,10 +172,12 @@ impl DeploymentService for Deployments {
         &self,
         request: Request<v1::ExplainDeploymentRequest>,
     ) -> Result<Response<v1::ExplainDeploymentResponse>, Status> {
+        let caller = caller_of(&request)?;
         let request = request.into_inner().at(OffsetDateTime::now_utc()).map_err(status::all_malformed)?;
         let id = request.deployment_id;
         Span::current().record("deployment.id", tracing::field::display(id));
         self.must_be_connected()?;
+        self.permit(&caller, id).await?;
         let away = |error: anyhow::Error| {
             tracing::warn!(deployment.id = %id, "cannot ask for an explanation: {error:#}");
             status::bus_away()
@@ -174,22 +195,24 @@ impl DeploymentService for Deployments {
         &self,
         request: Request<v1::ReviewDeploymentRequest>,
     ) -> Result<Response<v1::ReviewDeploymentResponse>, Status> {
-        self.review(request.into_inner()).await.map(Response::new)
+        self.review(&caller_of(&request)?, request.into_inner()).await.map(Response::new)
     }
 
     async fn record_outcome(
         &self,
         request: Request<v1::RecordOutcomeRequest>,
     ) -> Result<Response<v1::RecordOutcomeResponse>, Status> {
-        self.outcome(request.into_inner()).await.map(Response::new)
+        self.outcome(&caller_of(&request)?, request.into_inner()).await.map(Response::new)
     }
 
     async fn attest_verdict(
         &self,
         request: Request<v1::AttestVerdictRequest>,
     ) -> Result<Response<v1::AttestVerdictResponse>, Status> {
+        let caller = caller_of(&request)?;
         let question = request.into_inner();
-        id_of(&question.deployment_id)?;
+        let id = id_of(&question.deployment_id)?;
+        self.permit(&caller, id).await?;
         self.ask(&question).await
     }
 
@@ -197,7 +220,9 @@ impl DeploymentService for Deployments {
         &self,
         request: Request<v1::ListDeploymentsRequest>,
     ) -> Result<Response<v1::ListDeploymentsResponse>, Status> {
-        let question = request.into_inner();
+        let caller = caller_of(&request)?;
+        let mut question = request.into_inner();
+        permit::on_list(&caller, &mut question)?;
         ListQuery::try_from(question.clone()).map_err(status::all_malformed)?;
         self.ask(&question).await
     }
@@ -205,6 +230,7 @@ impl DeploymentService for Deployments {
     type WatchDeploymentStream = Stages;
 
     async fn watch_deployment(&self, request: Request<v1::WatchDeploymentRequest>) -> Result<Response<Stages>, Status> {
+        let caller = caller_of(&request)?;
         let deadline = request.extensions().get::<Deadline>().map(|deadline| deadline.0);
         let v1::WatchDeploymentRequest { deployment_id, after_sequence } = request.into_inner();
         let deployment = id_of(&deployment_id)?;
@@ -212,6 +238,7 @@ impl DeploymentService for Deployments {
             status::exhausted("GATEWAY_BUSY", "as many deployments are watched as may be at a time: try again")
         })?;
         self.must_be_connected()?;
+        self.permit_watch(&caller, deployment).await?;
         let watch = Watch {
             bus: self.bus.clone(),
             deployment,

@@ -11,10 +11,10 @@ use async_nats::jetstream::stream::RawMessageErrorKind;
 use domain::DeploymentId;
 use futures::StreamExt;
 use proto::event::{DEAD_STREAM, kind_of};
-use serde::Deserialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use super::letters::Advisory;
 use super::{Bus, Delivery, Outgoing, dead};
 use crate::Shutdown;
 
@@ -40,16 +40,6 @@ pub struct Death {
     pub why: String,
     /// When it was given up.
     pub at: OffsetDateTime,
-}
-
-/// The parts that are read of the advisory `io.nats.jetstream.advisory.v1.max_deliver`.
-#[derive(Deserialize)]
-struct Advisory {
-    consumer: String,
-    stream_seq: u64,
-    deliveries: u64,
-    #[serde(with = "time::serde::rfc3339")]
-    timestamp: OffsetDateTime,
 }
 
 impl Bus {
@@ -123,8 +113,7 @@ impl Bus {
             Err(error) if matches!(error.kind(), RawMessageErrorKind::NoMessageFound) => return Ok(None),
             Err(error) => return Err(error).context("cannot read the event that an advisory speaks of"),
         };
-        let why = format!("{} deliveries went without an answer, as when its process dies of it", advisory.deliveries);
-        Ok(Death::of(&advisory.consumer, &subject, why, advisory.timestamp))
+        Ok(Death::of(&advisory.consumer, &subject, advisory.words(), advisory.timestamp))
     }
 }
 

@@ -15,6 +15,7 @@ fn given(reviewer: &str, decision: ReviewDecision, minute: i64) -> Given {
         evidence_digest: String::new(),
         policy_digest: String::new(),
         request: None,
+        recorded_by: String::new(),
     };
     Given { review, for_verdict: None }
 }
