@@ -127,6 +127,8 @@ pub(crate) fn collect(options: &cli::Candidate, environment: &Environment) -> an
         commits: None,
         files_changed: None,
         history: change.history,
+        // The gateway says who called.
+        submitted_by: String::new(),
     };
     draft.pull_request = noted(&mut found, "pull request", Some(number), ToString::to_string).unwrap_or_default();
     draft.labels = noted(&mut found, "labels", labels.filter(|labels| !labels.value.is_empty()), |all| all.join(", "))
