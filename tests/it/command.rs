@@ -60,7 +60,8 @@ impl Shop {
         shop.commit(".gitattributes", "* -diff\n", "Begin").await;
         shop.commit("README.md", "a shop\n", "Say what it is").await;
         shop.git(&["checkout", "--quiet", "-b", "orders"]).await;
-        shop.commit("migrations/0042_orders.up.sql", "ALTER TABLE orders DROP COLUMN legacy;\n", "Drop what is old").await;
+        shop.commit("migrations/0042_orders.up.sql", "ALTER TABLE orders DROP COLUMN legacy;\n", "Drop what is old")
+            .await;
         shop
     }
 
@@ -102,7 +103,8 @@ async fn a_clone_is_submitted_as_ingest_would_compare_it_by_itself() {
     let roots = format!("[{:?}]", shop.path().to_str().unwrap());
     let fleet = Fleet::start(&[("FAILSAFE__INGEST__GIT_REPOSITORIES", &roots)]).await;
     let server = server(&fleet);
-    let submit = ["submit", "--base", "main", "--pull-request", "107", "--wait", "--output", "json", "--server", &server];
+    let submit =
+        ["submit", "--base", "main", "--pull-request", "107", "--wait", "--output", "json", "--server", &server];
     let ran = run(failsafe(shop.path(), &submit), "").await;
     assert_eq!(ran.code, Some(1), "BLOCK: {}", ran.log);
     let known: Value = serde_json::from_str(&ran.out).unwrap();
@@ -224,12 +226,18 @@ async fn the_gate_in_a_github_workflow_needs_no_flags_and_writes_the_jobs_page()
     }
     let annotation = "::error file=migrations/0042_orders.up.sql,line=1,title=BLOCK%3A migration.rollback.missing::";
     assert!(ran.out.contains(annotation), "{}", ran.out);
-    assert!(ran.log.contains("in GitHub Actions") && ran.log.contains("GITHUB_EVENT_PATH, pull_request"), "{}", ran.log);
+    assert!(
+        ran.log.contains("in GitHub Actions") && ran.log.contains("GITHUB_EVENT_PATH, pull_request"),
+        "{}",
+        ran.log
+    );
     let page = std::fs::read_to_string(step.file("page.md")).unwrap();
     let place = format!(
         "[`migrations/0042_orders.up.sql:1`](<https://github.com/acme/shop/blob/{head}/migrations/0042_orders.up.sql#L1>)"
     );
-    for part in ["what another step wrote\n", "## ⛔ FailSafe: BLOCK", "by jonas", &place, "**ALLOW if you**", "### Risk"] {
+    for part in
+        ["what another step wrote\n", "## ⛔ FailSafe: BLOCK", "by jonas", &place, "**ALLOW if you**", "### Risk"]
+    {
         assert!(page.contains(part), "{part}: {page}");
     }
     assert!(!page.contains("<img") && !page.contains("](https://evil"), "{page}");
@@ -429,7 +437,8 @@ async fn a_message_that_nobody_answered_for_is_named_and_requeued_by_its_place_i
     };
     let dying = stream.create_consumer(config).await.unwrap();
     let body = json!({ "repository": "acme/shop", "pull_request": 7, "diff": diffs::harmless("orders") });
-    let stored = jetstream.publish("failsafe.v1.deployment.submitted", body.to_string().into()).await.unwrap().await.unwrap();
+    let stored =
+        jetstream.publish("failsafe.v1.deployment.submitted", body.to_string().into()).await.unwrap().await.unwrap();
     let letter = eventually("the advisory", async || {
         let batch = dying.fetch().max_messages(1).messages().await.ok()?;
         batch.for_each(|_| async {}).await;
@@ -511,7 +520,9 @@ async fn the_doctor_finds_what_is_away_and_says_what_to_do() {
     assert!(away["remedy"].as_str().unwrap().contains("database.url"), "{away}");
 
     let pool = fleet.database().await;
-    let last = sqlx::query("DELETE FROM _sqlx_migrations WHERE version = (SELECT max(version) FROM _sqlx_migrations) RETURNING version");
+    let last = sqlx::query(
+        "DELETE FROM _sqlx_migrations WHERE version = (SELECT max(version) FROM _sqlx_migrations) RETURNING version",
+    );
     let version: i64 = last.fetch_one(&pool).await.unwrap().get("version");
     let (code, lines) = examined(&fleet, &[]).await;
     let pending = line(&lines, "PostgreSQL", "migrations");
@@ -519,7 +530,11 @@ async fn the_doctor_finds_what_is_away_and_says_what_to_do() {
     assert!(pending["said"].as_str().unwrap().contains(&format!("{version:04} ")), "{pending}");
     assert!(pending["remedy"].as_str().unwrap().contains("audit migrate"), "{pending}");
 
-    let text = run(failsafe(fleet.folder(), &["doctor", "--nats-url", "nats://127.0.0.1:9", "--server", "http://127.0.0.1:9"]), "").await;
+    let text = run(
+        failsafe(fleet.folder(), &["doctor", "--nats-url", "nats://127.0.0.1:9", "--server", "http://127.0.0.1:9"]),
+        "",
+    )
+    .await;
     assert_eq!(text.code, Some(1), "{}", text.log);
     assert!(text.out.contains("fail server: cannot be used") && !text.out.contains('\u{1b}'), "{}", text.out);
 }

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod calls;
 mod cases;
 mod chaos;
 mod command;
@@ -9,11 +10,14 @@ mod crash;
 mod crowd;
 mod deploy;
 mod diffs;
+mod examples;
 mod front;
 mod history;
+mod http;
 mod interleavings;
 mod join;
 mod layers;
+mod lists;
 mod model;
 mod people;
 mod pipeline;
