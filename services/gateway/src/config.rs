@@ -14,7 +14,7 @@ use crate::identity::{Client, Issuer};
 pub struct Config {
     /// Address and port for gRPC. On anything but the loopback it needs `authentication`, or `allow_anonymous`.
     pub listen: SocketAddr,
-    /// Address and port for HTTP with JSON: the same calls, as plain as those.
+    /// Address and port for HTTP with JSON: the same calls, with the same TLS and authentication.
     pub http_listen: SocketAddr,
     /// The origins whose pages may call over HTTP, such as `https://ci.acme.example`, or `*` for all of them; none by default.
     pub cors_origins: Vec<String>,
