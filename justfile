@@ -45,6 +45,18 @@ telemetry-cost *ARGUMENTS:
     cargo build --release --workspace --bins --examples --locked
     target/release/examples/telemetry_cost {{ARGUMENTS}}
 
+# How much all services bear on this machine, beside what its servers do alone (`just load --help`)
+load *ARGUMENTS:
+    cargo build --workspace --bins --release --locked
+    target/release/load {{ARGUMENTS}}
+
+# Faults at random while deployments are submitted, seed after seed, a minute each, and a proof after each that nothing was lost
+chaos MINUTES="10" SEED="1":
+    cargo build --workspace --bins --locked
+    for seed in $(seq {{SEED}} $(({{SEED}} + {{MINUTES}} - 1))); do \
+        FAILSAFE_CHAOS_SECONDS=60 FAILSAFE_CHAOS_SEED=$seed cargo test --workspace --test it --locked -- --nocapture chaos:: || exit 1; \
+    done
+
 # Train the model that comes with FailSafe anew, from services/ml-scoring/data
 train:
     cargo build --workspace --bins --locked

@@ -23,6 +23,8 @@ pub const DIFFS_BUCKET: &str = "failsafe-diffs";
 pub const MODELS_BUCKET: &str = "failsafe-models";
 /// The key-value bucket of the policies that every decision replica follows.
 pub const POLICIES_BUCKET: &str = "failsafe-policies";
+/// The key-value bucket of the API tokens that every gateway follows. It holds their hashes.
+pub const TOKENS_BUCKET: &str = "failsafe-tokens";
 /// The object store bucket of repositories' histories.
 pub const HISTORY_BUCKET: &str = "failsafe-history";
 

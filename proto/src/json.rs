@@ -54,9 +54,12 @@ pub fn has_method(name: &str) -> bool {
 /// not of it.
 #[must_use]
 pub fn body_json(kind: &str, body: &[u8]) -> Option<serde_json::Value> {
-    // Messages are named after their kinds.
+    // Messages are named after their kinds, but for the one that is also a gRPC request.
     let parts = kind.split('.').filter_map(|part| part.split_at_checked(1));
-    let name: String = parts.map(|(first, rest)| first.to_uppercase() + rest).collect();
+    let name: String = match kind {
+        domain::Draft::KIND => "SubmitDeploymentRequest".to_owned(),
+        _ => parts.map(|(first, rest)| first.to_uppercase() + rest).collect(),
+    };
     let message = POOL.get_message_by_name(&format!("failsafe.v1.{name}"))?;
     let dynamic = DynamicMessage::decode(message, body).ok()?;
     let options = SerializeOptions::new().use_proto_field_name(true);
@@ -82,8 +85,9 @@ mod tests {
     #[test]
     fn every_kind_of_event_has_a_json_form() {
         use crate::Event;
-        use domain::{Deployment, Explanation, Outcome, Reached, Review, Signal};
+        use domain::{Deployment, Draft, Explanation, Outcome, Reached, Review, Signal};
         for kind in [
+            <Draft as Event>::KIND,
             <Deployment as Event>::KIND,
             <Signal as Event>::KIND,
             <Reached as Event>::KIND,

@@ -40,7 +40,26 @@ fn draft() -> Draft {
         commits: Some(0),
         files_changed: Some(1),
         history: History { author_changes: Some(0.0), file_reverts: Some(2.0), ..History::default() },
+        submitted_by: String::new(),
     }
+}
+
+const CALLER: &str = "github:repo:acme/shop:ref:refs/heads/main";
+
+fn draft_by_a_caller() -> Draft {
+    Draft { submitted_by: CALLER.to_owned(), ..draft() }
+}
+
+fn accepted_by_a_caller() -> Deployment {
+    Deployment { submitted_by: CALLER.to_owned(), ..deployment() }
+}
+
+fn review_by_a_caller() -> Review {
+    Review { recorded_by: CALLER.to_owned(), ..review() }
+}
+
+fn outcome_by_a_caller() -> Outcome {
+    Outcome { recorded_by: CALLER.to_owned(), ..outcome() }
 }
 
 fn deployment() -> Deployment {
@@ -70,6 +89,7 @@ fn deployment() -> Deployment {
         deploy_at: Some(AT),
         commits: Some(4),
         accepted_at: AT,
+        submitted_by: String::new(),
         change: Change {
             diff: Some(DiffReference::Stored { object: "ab".to_owned() }),
             digest: DiffDigest { sha256: "ab".repeat(32), bytes: 9_000_000 },
@@ -273,6 +293,7 @@ fn review() -> Review {
         reviewed_at: AT,
         evidence_digest: String::new(),
         policy_digest: String::new(),
+        recorded_by: String::new(),
     }
 }
 
@@ -292,6 +313,7 @@ fn outcome() -> Outcome {
         detail: "500s".to_owned(),
         reporter: "argo".to_owned(),
         occurred_at: AT,
+        recorded_by: String::new(),
     }
 }
 
@@ -323,6 +345,10 @@ fn what_an_earlier_version_wrote_is_read() {
     check("explanation-evidence-1.bin", &explanation(Origin::Evidence { because: "no model".to_owned() }));
     check("review-1.bin", &review());
     check("outcome-1.bin", &outcome());
+    check("submitted-by-caller-1.bin", &draft_by_a_caller());
+    check("accepted-by-caller-1.bin", &accepted_by_a_caller());
+    check("review-by-caller-1.bin", &review_by_a_caller());
+    check("outcome-by-caller-1.bin", &outcome_by_a_caller());
 }
 
 #[test]

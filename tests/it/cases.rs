@@ -77,6 +77,7 @@ pub(crate) fn deployment(number: u32) -> Deployment {
         deploy_at: None,
         commits: None,
         accepted_at: OffsetDateTime::UNIX_EPOCH,
+        submitted_by: String::new(),
         change: Change {
             diff: Some(DiffReference::Inline("diff".to_owned())),
             digest: DiffDigest::of("diff"),
@@ -188,6 +189,7 @@ pub(crate) fn outcome_at(number: u32, when: OffsetDateTime) -> Incoming {
         detail: "it broke".to_owned(),
         reporter: "pager".to_owned(),
         occurred_at: when,
+        recorded_by: String::new(),
     };
     incoming(outcome, Content::Outcome)
 }
@@ -203,6 +205,7 @@ pub(crate) fn review(number: u32, decision: ReviewDecision, when: OffsetDateTime
         reviewed_at: when,
         evidence_digest: String::new(),
         policy_digest: String::new(),
+        recorded_by: String::new(),
     };
     incoming(review, Content::Review)
 }

@@ -175,6 +175,7 @@ async fn an_imported_past_is_scored_with_grows_with_outcomes_and_survives_a_rest
         detail: String::new(),
         reporter: "argo".to_owned(),
         occurred_at: time::OffsetDateTime::now_utc(),
+        recorded_by: String::new(),
     };
     let jetstream = fleet.jetstream().await;
     jetstream.publish(outcome.subject(), outcome.encode().into()).await.unwrap().await.unwrap();

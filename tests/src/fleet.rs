@@ -66,6 +66,11 @@ impl Fleet {
         Self { children: BTreeMap::new(), environment: all, gateway, admins, nats, postgres, folder }
     }
 
+    /// Sets a variable for the services that are started from now on.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.environment.push((name.to_owned(), value.to_owned()));
+    }
+
     /// Starts one service as a process.
     pub fn spawn(&mut self, service: &'static str) {
         let log = self.log(service);
@@ -103,11 +108,21 @@ impl Fleet {
 
     /// Asks one service to end, with SIGTERM, and gives its exit code once it has.
     pub async fn terminate(&mut self, service: &'static str) -> Option<i32> {
+        self.signal(service, "TERM").await;
         let mut child = self.children.remove(service).expect("the service runs");
-        let pid = child.id().expect("the service runs").to_string();
-        let sent = Command::new("kill").args(["-TERM", &pid]).status().await.expect("kill runs");
-        assert!(sent.success());
         child.wait().await.expect("the service ends").code()
+    }
+
+    /// Sends one service a signal, such as `STOP`.
+    pub async fn signal(&self, service: &str, signal: &str) {
+        let pid = self.pid(service).to_string();
+        let sent = Command::new("kill").args(["-s", signal, &pid]).status().await.expect("kill runs");
+        assert!(sent.success(), "{service} takes {signal}");
+    }
+
+    /// The exit of a service that was not asked to end, if there is one.
+    pub fn ended(&mut self, service: &str) -> Option<std::process::ExitStatus> {
+        self.children.get_mut(service).and_then(|child| child.try_wait().ok().flatten())
     }
 
     /// The process of a service that runs.
@@ -190,7 +205,9 @@ impl Drop for Fleet {
 #[must_use]
 pub fn binary(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("a test has a path");
-    let folder = test.parent().and_then(Path::parent).expect("tests lie in target/<profile>/deps");
+    let folder = test.parent().expect("a program lies in a folder");
+    // Tests lie one folder deeper than programs.
+    let folder = if folder.ends_with("deps") { folder.parent().expect("target/<profile>") } else { folder };
     let path = folder.join(name);
     assert!(path.is_file(), "{} is missing: run `cargo build --workspace --bins` first", path.display());
     path

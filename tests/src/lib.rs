@@ -4,10 +4,12 @@
 
 mod fleet;
 mod http;
+mod proxy;
 mod receiver;
 mod wait;
 
 pub use fleet::{Fleet, SERVICES, binary, free_address};
 pub use http::http;
+pub use proxy::Proxy;
 pub use receiver::{Receiver, Span};
 pub use wait::eventually;

@@ -35,6 +35,7 @@ pub(crate) fn deployment_to(deployment: &Deployment) -> v1::Deployment {
         deploy_at: deployment.deploy_at.map(timestamp),
         commits: deployment.commits,
         accepted_at: Some(timestamp(deployment.accepted_at)),
+        submitted_by: deployment.submitted_by.clone(),
         change: Some(change_to(&deployment.change)),
         history: history_to(&deployment.history),
     }
@@ -63,6 +64,7 @@ pub(crate) fn deployment_from(message: v1::Deployment) -> Result<Deployment, Mal
         deploy_at: optional_time("deploy_at", message.deploy_at)?,
         commits: message.commits,
         accepted_at: required_time("accepted_at", message.accepted_at)?,
+        submitted_by: message.submitted_by,
         change: change_from(required("change", message.change)?).map_err(|error| error.within("change"))?,
         history: history_from(message.history),
     })

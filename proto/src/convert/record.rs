@@ -17,6 +17,7 @@ pub(crate) fn review_to(review: &Review) -> v1::ReviewRecorded {
         reviewed_at: Some(timestamp(review.reviewed_at)),
         evidence_digest: review.evidence_digest.clone(),
         policy_digest: review.policy_digest.clone(),
+        recorded_by: review.recorded_by.clone(),
     }
 }
 
@@ -39,6 +40,7 @@ pub(crate) fn review_from(message: v1::ReviewRecorded) -> Result<Review, Malform
         reviewed_at: required_time("reviewed_at", message.reviewed_at)?,
         evidence_digest: message.evidence_digest,
         policy_digest: message.policy_digest,
+        recorded_by: message.recorded_by,
     })
 }
 
@@ -50,6 +52,7 @@ pub(crate) fn outcome_to(outcome: &Outcome) -> v1::OutcomeRecorded {
         detail: outcome.detail.clone(),
         reporter: outcome.reporter.clone(),
         occurred_at: Some(timestamp(outcome.occurred_at)),
+        recorded_by: outcome.recorded_by.clone(),
     }
 }
 
@@ -66,6 +69,7 @@ pub(crate) fn outcome_from(message: v1::OutcomeRecorded) -> Result<Outcome, Malf
         detail: message.detail,
         reporter: required_text("reporter", message.reporter)?,
         occurred_at: required_time("occurred_at", message.occurred_at)?,
+        recorded_by: message.recorded_by,
     })
 }
 
@@ -88,6 +92,7 @@ impl v1::ReviewDeploymentRequest {
                 reviewed_at,
                 evidence_digest: self.evidence_digest,
                 policy_digest: self.policy_digest,
+                recorded_by: String::new(),
             }),
             (id, decision, reviewer, why) => {
                 Err([id.err(), decision.err(), reviewer.err(), why.err()].into_iter().flatten().collect())
@@ -113,6 +118,7 @@ impl v1::RecordOutcomeRequest {
                 detail: self.detail,
                 reporter,
                 occurred_at: occurred_at.unwrap_or(now),
+                recorded_by: String::new(),
             }),
             (id, kind, reporter, occurred_at) => {
                 Err([id.err(), kind.err(), reporter.err(), occurred_at.err()].into_iter().flatten().collect())

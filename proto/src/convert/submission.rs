@@ -35,6 +35,7 @@ pub(crate) fn draft_to(draft: &Draft) -> v1::SubmitDeploymentRequest {
         commits: draft.commits,
         files_changed: draft.files_changed,
         history: deployment::history_to(&draft.history),
+        submitted_by: draft.submitted_by.clone(),
     }
 }
 
@@ -65,6 +66,7 @@ pub(crate) fn draft_from(message: v1::SubmitDeploymentRequest) -> Result<Draft, 
         commits: message.commits,
         files_changed: message.files_changed,
         history: deployment::history_from(message.history),
+        submitted_by: message.submitted_by,
     })
 }
 

@@ -182,6 +182,7 @@ fn events(number: u32) -> [Incoming; 3] {
         deploy_at: None,
         commits: None,
         accepted_at: OffsetDateTime::UNIX_EPOCH,
+        submitted_by: String::new(),
         change: Change { diff: None, digest: DiffDigest::of("diff"), files: vec![], lines: None },
         history: History::default(),
     };

@@ -39,6 +39,8 @@ pub struct Deployment {
     pub change: Change,
     /// What the sender knows of the past of the touched files, the author and the repository.
     pub history: History,
+    /// Who submitted it, as the front door found out; empty when it did not ask.
+    pub submitted_by: String,
 }
 
 impl Deployment {

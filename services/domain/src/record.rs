@@ -23,6 +23,8 @@ pub struct Review {
     pub evidence_digest: String,
     /// The policy that the reviewer saw, as the verdict gives it; empty when nobody said.
     pub policy_digest: String,
+    /// Who recorded it, as the front door found out; empty when it did not ask.
+    pub recorded_by: String,
 }
 
 impl Review {
@@ -83,6 +85,8 @@ pub struct Outcome {
     pub reporter: String,
     /// When it happened.
     pub occurred_at: OffsetDateTime,
+    /// Who recorded it, as the front door found out; empty when it did not ask.
+    pub recorded_by: String,
 }
 
 impl Outcome {

@@ -41,6 +41,8 @@ pub struct Draft {
     pub files_changed: Option<u32>,
     /// What the sender knows of the past.
     pub history: History,
+    /// Who submits it, as the front door found out; empty when it did not ask.
+    pub submitted_by: String,
 }
 
 /// What would change, as the sender gave it.
@@ -182,6 +184,7 @@ fn check_texts(draft: &Draft, wrong: &mut impl FnMut(&str, String)) {
         ("branch", &draft.branch),
         ("base_branch", &draft.base_branch),
         ("environment", &draft.environment),
+        ("submitted_by", &draft.submitted_by),
     ];
     let mut check = |field: &str, text: &str| {
         let chars = text.chars().count();

@@ -5,12 +5,18 @@
 
 mod addresses;
 mod audit;
+mod candidate;
 mod cli;
 mod client;
+mod dead;
 mod demo;
+mod doctor;
 mod engine;
+mod gate;
+mod git;
 mod history;
 mod model;
+mod pages;
 mod policy;
 mod progress;
 mod published;
@@ -98,7 +104,8 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Demo(options) => {
             with_telemetry("warn", None, async |telemetry| demo::run(options, telemetry).await).await
         }
-        Command::Submit(options) => questions::submit(options).await,
+        Command::Submit(options) => questions::submit(*options).await,
+        Command::Gate(options) => gate::run(*options).await,
         Command::Status(options) => questions::status(options).await,
         Command::Explain(options) => questions::explain(options).await,
         Command::Review(options) => records::review(options).await,
@@ -117,6 +124,10 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
             print!("{}", chassis::metrics::table());
             Ok(ExitCode::SUCCESS)
         }
+        Command::Dead(command) => dead::run(&command).await,
+        Command::Doctor(options) => doctor::run(&options).await,
+        Command::Completions(options) => pages::completions(&options),
+        Command::Man(options) => pages::man(&options),
     }
 }
 

@@ -20,6 +20,7 @@ use tonic::server::NamedService;
 use tonic::{Code, Status};
 use tracing::{Instrument, Span};
 
+use crate::identity::Caller;
 use crate::{SERVICE, status};
 
 type Request = http::Request<Body>;
@@ -99,6 +100,7 @@ fn method_of(request: &Request) -> String {
 
 fn span_of(request: &Request) -> Span {
     let method = &method_of(request);
+    let caller = request.extensions().get::<Caller>();
     let span = tracing::info_span!(
         "call",
         otel.name = method,
@@ -110,6 +112,8 @@ fn span_of(request: &Request) -> Span {
         rpc.method = method,
         rpc.response.status_code = tracing::field::Empty,
         deployment.id = tracing::field::Empty,
+        user.name = caller.map(|caller| caller.name.as_str()).filter(|name| !name.is_empty()),
+        failsafe.caller.kind = caller.map(|caller| caller.kind.name()),
     );
     let parent = request.headers().get(trace::TRACEPARENT).and_then(|parent| parent.to_str().ok());
     trace::continue_from(&span, parent);

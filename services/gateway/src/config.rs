@@ -1,17 +1,36 @@
 //! The settings of the gateway: the table `[gateway]`.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Deserialize;
+
+use crate::identity::{Client, Issuer};
 
 /// `[gateway]`: where the front door is, and how much passes it.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Address and port for gRPC. It is plain HTTP/2 without authentication: put what terminates TLS in front of it before it
-    /// listens on anything but the loopback.
+    /// Address and port for gRPC. On anything but the loopback it needs `authentication`, or `allow_anonymous`.
     pub listen: SocketAddr,
+    /// Whether every call has to say who makes it. With an issuer or authorities of clients it has to, whatever this says.
+    pub authentication: bool,
+    /// Whether a gateway without authentication may listen elsewhere than on the loopback: whoever reaches it may do everything.
+    pub allow_anonymous: bool,
+    /// Whether anybody may ask for the descriptors of the messages.
+    pub reflection: bool,
+    /// Files of the server's certificate, with those between it and its authority, and of its key, both in PEM. Without them the
+    /// connection is plain: then something in front has to terminate TLS.
+    pub tls_cert_path: Option<PathBuf>,
+    /// See `tls_cert_path`.
+    pub tls_key_path: Option<PathBuf>,
+    /// File of the certificates, in PEM, of the authorities that sign clients' certificates.
+    pub client_ca_path: Option<PathBuf>,
+    /// Whom a client's certificate speaks for.
+    pub clients: Vec<Client>,
+    /// The OpenID Connect issuers whose tokens are believed.
+    pub oidc: Vec<Issuer>,
     /// Longest diff, in bytes. Not more than `ingest.diff_bytes_max`, or ingest refuses what was taken here.
     pub diff_bytes_max: u64,
     /// How long a call may take, in milliseconds; a client's own deadline counts where it is shorter. A watch must only begin
@@ -30,6 +49,14 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 50_051)),
+            authentication: false,
+            allow_anonymous: false,
+            reflection: true,
+            tls_cert_path: None,
+            tls_key_path: None,
+            client_ca_path: None,
+            clients: Vec::new(),
+            oidc: Vec::new(),
             diff_bytes_max: 32 * 1024 * 1024,
             deadline_ms: 10_000,
             concurrency_max: 256,
@@ -43,6 +70,37 @@ impl Default for Config {
 const REST_BYTES_MAX: u64 = 1024 * 1024;
 
 impl Config {
+    /// Whether every call has to say who makes it.
+    pub(crate) fn is_authentication_required(&self) -> bool {
+        self.authentication || !self.oidc.is_empty() || self.client_ca_path.is_some()
+    }
+
+    /// Whether `address` may be listened on with these settings.
+    ///
+    /// # Errors
+    /// What is missing.
+    pub(crate) fn check(&self, address: SocketAddr) -> anyhow::Result<()> {
+        let is_required = self.is_authentication_required();
+        anyhow::ensure!(
+            is_required || self.allow_anonymous || address.ip().is_loopback(),
+            "gateway.listen = {address} is reached from other machines, and nobody has to say who they are: set gateway.authentication = true \
+             (deploy/identity.md), or gateway.allow_anonymous = true if whoever reaches it may do everything"
+        );
+        anyhow::ensure!(
+            !(is_required && self.allow_anonymous),
+            "gateway.allow_anonymous = true contradicts gateway.authentication, gateway.oidc and gateway.client_ca_path: leave out one"
+        );
+        anyhow::ensure!(
+            self.client_ca_path.is_none() || self.tls_cert_path.is_some(),
+            "gateway.client_ca_path needs gateway.tls_cert_path and gateway.tls_key_path: certificates come with TLS"
+        );
+        anyhow::ensure!(
+            self.clients.is_empty() || self.client_ca_path.is_some(),
+            "gateway.clients needs gateway.client_ca_path: the authorities that sign their certificates"
+        );
+        Ok(())
+    }
+
     /// The longest request, in bytes.
     pub(crate) fn request_bytes_max(&self) -> usize {
         usize::try_from(self.diff_bytes_max.saturating_add(REST_BYTES_MAX)).unwrap_or(usize::MAX)
@@ -54,5 +112,37 @@ impl Config {
 
     pub(crate) const fn watch_idle(&self) -> Duration {
         Duration::from_millis(self.watch_idle_ms)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(address: &str, config: &Config, expected: Option<&str>) {
+        let checked = config.check(address.parse().unwrap());
+        let error = checked.err().map(|error| error.to_string());
+        match expected {
+            None => assert_eq!(error, None),
+            Some(part) => assert!(error.as_ref().is_some_and(|error| error.contains(part)), "{error:?}"),
+        }
+    }
+
+    #[test]
+    fn nobody_is_let_in_by_an_oversight() {
+        let own = Config::default();
+        check("127.0.0.1:1", &own, None);
+        check("[::1]:1", &own, None);
+        for elsewhere in ["0.0.0.0:1", "[::]:1", "192.0.2.7:1"] {
+            check(elsewhere, &own, Some("gateway.authentication"));
+            check(elsewhere, &Config { authentication: true, ..own.clone() }, None);
+            check(elsewhere, &Config { allow_anonymous: true, ..own.clone() }, None);
+        }
+        let both = Config { authentication: true, allow_anonymous: true, ..own.clone() };
+        check("127.0.0.1:1", &both, Some("contradicts"));
+        let ca = Config { client_ca_path: Some("ca.pem".into()), ..own };
+        assert!(ca.is_authentication_required());
+        check("127.0.0.1:1", &ca, Some("gateway.tls_cert_path"));
     }
 }

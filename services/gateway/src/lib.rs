@@ -1,5 +1,5 @@
-//! The gRPC front door: takes submissions, answers questions, shows a deployment's stages as they happen, and tells how all
-//! services are.
+//! The gRPC front door: finds out who calls, takes submissions, answers questions, shows a deployment's stages as they happen, and
+//! tells how all services are.
 //!
 //! Publishes `deployment.submitted`, `explanation.requested`, `review.recorded` and `outcome.recorded`; asks decision `get_deployment` and `list_deployments`; reads every event of a watched
 //! deployment in passing. It keeps no state, so any number of gateways can run. It must not know how anything is judged.
@@ -7,13 +7,18 @@
 mod call;
 mod config;
 mod health;
+pub mod identity;
+mod permit;
 mod records;
 mod service;
 mod status;
 mod story;
 mod submission;
+mod tls;
 mod watch;
 
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -26,6 +31,7 @@ use tonic::transport::server::TcpIncoming;
 use tonic_reflection::server::Builder;
 
 pub use config::Config;
+use identity::{Guard, Identity};
 
 /// The service's name.
 pub const SERVICE: &str = "gateway";
@@ -52,6 +58,10 @@ pub async fn run(process: Process, config: Config) -> anyhow::Result<()> {
 /// When the listener cannot be used.
 pub async fn serve_on(listener: TcpListener, process: Process, config: Config) -> anyhow::Result<()> {
     let address = listener.local_addr()?;
+    config.check(address)?;
+    let tls = tls::server(&config)?;
+    let is_tls = tls.is_some();
+    let identity = Arc::new(Identity::start(&config, &process).await?);
     let shutdown = process.shutdown.clone();
     let (reporter, health) = tonic_health::server::health_reporter();
     let deployments = service::Deployments::new(process.bus.clone(), shutdown.clone(), config.clone());
@@ -62,20 +72,35 @@ pub async fn serve_on(listener: TcpListener, process: Process, config: Config) -
     let mut rounds = health::Rounds::new(process, reporter);
     rounds.make().await;
     let rounds = tokio::spawn(rounds.keep());
-    let serving = Server::builder()
+    let mut server = Server::builder();
+    if let Some(tls) = tls {
+        server = server.tls_config(tls).context("cannot use gateway.tls_cert_path and gateway.tls_key_path")?;
+    }
+    let serving = server
         .http2_keepalive_interval(Some(KEEPALIVE))
         .http2_keepalive_timeout(Some(KEEPALIVE_ANSWER_MAX))
-        .add_service(call::Door::new(deployments, &config))
+        .add_service(Guard::new(call::Door::new(deployments, &config), identity))
+        // How all is may be asked by anybody: what watches over the process holds no credential.
         .add_service(health)
-        .add_service(descriptors().build_v1()?)
-        .add_service(descriptors().build_v1alpha()?)
+        .add_optional_service(config.reflection.then(|| descriptors().build_v1()).transpose()?)
+        .add_optional_service(config.reflection.then(|| descriptors().build_v1alpha()).transpose()?)
         .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), shutdown.called());
-    tracing::info!(%address, "listening for gRPC on {address}");
+    tell(address, &config, is_tls);
     tokio::select! {
         served = serving => served.context("cannot serve gRPC")?,
         () = drained_too_long(&shutdown) => tracing::warn!("drained no further: calls under way are broken off"),
     }
     rounds.await.context("the rounds of health ended badly")
+}
+
+/// Says where and for whom it listens.
+fn tell(address: SocketAddr, config: &Config, is_tls: bool) {
+    let whom = if config.is_authentication_required() { "callers that say who they are" } else { "anybody" };
+    let how = if is_tls { "TLS" } else { "plain connections" };
+    tracing::info!(%address, "listening for gRPC on {address}, by {how}, for {whom}");
+    if config.is_authentication_required() && !is_tls && !address.ip().is_loopback() {
+        tracing::warn!("credentials come over plain connections: have TLS end in front, or set gateway.tls_cert_path");
+    }
 }
 
 async fn drained_too_long(shutdown: &Shutdown) {

@@ -1,30 +1,37 @@
 //! What people and tools tell afterwards: reviews and outcomes, checked and put into the stream.
 
 use chassis::Outgoing;
-use domain::Review;
+use domain::{Outcome, Review, ReviewDecision};
 use proto::v1;
 use time::OffsetDateTime;
 use tonic::Status;
 use tracing::Span;
 
+use crate::identity::{Caller, Scope, without_scope};
 use crate::service::Deployments;
-use crate::status;
+use crate::{permit, status};
 
 impl Deployments {
     /// Binds a review to the verdict that is in force, and publishes it.
     pub(crate) async fn review(
         &self,
-        request: v1::ReviewDeploymentRequest,
+        caller: &Caller,
+        mut request: v1::ReviewDeploymentRequest,
     ) -> Result<v1::ReviewDeploymentResponse, Status> {
+        request.reviewer = reviewer(caller, request.reviewer)?;
         let review = request.at(OffsetDateTime::now_utc()).map_err(status::all_malformed)?;
         let id = review.deployment_id;
         Span::current().record("deployment.id", tracing::field::display(id));
         let question = v1::GetDeploymentRequest { deployment_id: id.to_string() };
         let known = self.ask(&question).await?.into_inner();
+        permit::on_dossier(caller, &known)?;
         let Some(latest) = known.verdicts.first() else {
             return Err(status::not_found(&format!("there is no verdict on the deployment {id} yet")));
         };
-        let review = bound_to(review, latest)?;
+        if goes_against(review.decision, latest) && !caller.may(Scope::Override) {
+            return Err(without_scope(caller, Scope::Override, "to go against a BLOCK"));
+        }
+        let review = Review { recorded_by: caller.name.clone(), ..bound_to(review, latest)? };
         let outgoing = Outgoing::new(&review);
         self.publish(&outgoing, "a review").await?;
         tracing::info!(deployment.id = %id, reviewer = review.reviewer, decision = review.decision.name(), "verdict {} of {id} reviewed", review.verdict_number);
@@ -32,14 +39,50 @@ impl Deployments {
     }
 
     /// Publishes an outcome. Whether the deployment is known does not matter: an outcome may come before its verdict.
-    pub(crate) async fn outcome(&self, request: v1::RecordOutcomeRequest) -> Result<v1::RecordOutcomeResponse, Status> {
+    ///
+    /// From a caller who is limited to some repositories it may not, for nobody knows of which repository it is.
+    pub(crate) async fn outcome(
+        &self,
+        caller: &Caller,
+        mut request: v1::RecordOutcomeRequest,
+    ) -> Result<v1::RecordOutcomeResponse, Status> {
+        if request.reporter.trim().is_empty() {
+            request.reporter.clone_from(&caller.name);
+        }
         let outcome = request.at(OffsetDateTime::now_utc()).map_err(status::all_malformed)?;
         let id = outcome.deployment_id;
         Span::current().record("deployment.id", tracing::field::display(id));
+        self.permit(caller, id).await?;
+        let outcome = Outcome { recorded_by: caller.name.clone(), ..outcome };
         let outgoing = Outgoing::new(&outcome);
         self.publish(&outgoing, "an outcome").await?;
         tracing::info!(deployment.id = %id, outcome = outcome.kind.name(), "{id} {} in production", outcome.kind.name());
         Ok(v1::RecordOutcomeResponse { event_id: outgoing.message_id })
+    }
+}
+
+/// In whose name the caller reviews: their own, unless they may speak for others. Who did not say who they are says whom they like.
+fn reviewer(caller: &Caller, named: String) -> Result<String, Status> {
+    let named = named.trim();
+    if caller.name.is_empty() || named == caller.name {
+        return Ok(named.to_owned());
+    }
+    if named.is_empty() {
+        return Ok(caller.name.clone());
+    }
+    if caller.may(Scope::Admin) {
+        return Ok(named.to_owned());
+    }
+    Err(without_scope(caller, Scope::Admin, &format!("to review as {named} and not as {}", caller.name)))
+}
+
+/// Whether a decision lets out what is blocked.
+fn goes_against(decision: ReviewDecision, latest: &v1::VerdictReached) -> bool {
+    let verdict = latest.judgement.as_ref().map(v1::Judgement::verdict);
+    match decision {
+        ReviewDecision::Emergency => true,
+        ReviewDecision::Approved => verdict == Some(v1::Verdict::Block),
+        ReviewDecision::Rejected => false,
     }
 }
 

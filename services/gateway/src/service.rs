@@ -1,6 +1,7 @@
 //! `failsafe.v1.DeploymentService`: each call checks its request, asks the bus, and answers.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use chassis::{Bus, Outgoing, Shutdown, trace};
 use domain::{DeploymentId, DiffDigest, Draft, DraftChange, ListQuery, Reached};
@@ -13,6 +14,8 @@ use tonic::{Code, Request, Response, Status};
 use tracing::Span;
 
 use crate::call::Deadline;
+use crate::identity::caller_of;
+use crate::permit;
 use crate::submission::{self, Checked};
 use crate::watch::{Stages, Watch};
 use crate::{Config, status};
@@ -55,6 +58,15 @@ impl Deployments {
             tracing::warn!("cannot publish {what}: {error:#}");
             status::bus_away()
         })
+    }
+
+    pub(crate) const fn bus(&self) -> &Bus {
+        &self.bus
+    }
+
+    /// How long a watch waits for the first word of a deployment.
+    pub(crate) const fn watch_idle(&self) -> Duration {
+        self.config.watch_idle()
     }
 
     fn must_be_connected(&self) -> Result<(), Status> {
@@ -108,7 +120,10 @@ impl DeploymentService for Deployments {
         &self,
         request: Request<v1::SubmitDeploymentRequest>,
     ) -> Result<Response<v1::SubmitDeploymentResponse>, Status> {
+        let caller = caller_of(&request)?;
         let draft = Draft::try_from(request.into_inner()).map_err(status::malformed)?;
+        permit::on_repository(&caller, &draft.repository)?;
+        let draft = Draft { submitted_by: caller.name, ..draft };
         let Checked { id, draft } = self.check(draft).await?;
         let (span, repository, pull_request) = (Span::current(), draft.repository.clone(), draft.pull_request);
         span.record("deployment.id", tracing::field::display(id));
@@ -129,6 +144,7 @@ impl DeploymentService for Deployments {
         request: Request<v1::GetDeploymentRequest>,
     ) -> Result<Response<v1::GetDeploymentResponse>, Status> {
         let id = id_of(request.get_ref().clone())?;
+        self.permit(&caller_of(&request)?, id).await?;
         let question = v1::GetDeploymentRequest { deployment_id: id.to_string() };
         self.ask(&question).await
     }
@@ -137,10 +153,12 @@ impl DeploymentService for Deployments {
         &self,
         request: Request<v1::ExplainDeploymentRequest>,
     ) -> Result<Response<v1::ExplainDeploymentResponse>, Status> {
+        let caller = caller_of(&request)?;
         let request = request.into_inner().at(OffsetDateTime::now_utc()).map_err(status::malformed)?;
         let id = request.deployment_id;
         Span::current().record("deployment.id", tracing::field::display(id));
         self.must_be_connected()?;
+        self.permit(&caller, id).await?;
         let away = |error: anyhow::Error| {
             tracing::warn!(deployment.id = %id, "cannot ask for an explanation: {error:#}");
             status::bus_away()
@@ -158,22 +176,24 @@ impl DeploymentService for Deployments {
         &self,
         request: Request<v1::ReviewDeploymentRequest>,
     ) -> Result<Response<v1::ReviewDeploymentResponse>, Status> {
-        self.review(request.into_inner()).await.map(Response::new)
+        self.review(&caller_of(&request)?, request.into_inner()).await.map(Response::new)
     }
 
     async fn record_outcome(
         &self,
         request: Request<v1::RecordOutcomeRequest>,
     ) -> Result<Response<v1::RecordOutcomeResponse>, Status> {
-        self.outcome(request.into_inner()).await.map(Response::new)
+        self.outcome(&caller_of(&request)?, request.into_inner()).await.map(Response::new)
     }
 
     async fn attest_verdict(
         &self,
         request: Request<v1::AttestVerdictRequest>,
     ) -> Result<Response<v1::AttestVerdictResponse>, Status> {
+        let caller = caller_of(&request)?;
         let question = request.into_inner();
-        id_of(v1::GetDeploymentRequest { deployment_id: question.deployment_id.clone() })?;
+        let id = id_of(v1::GetDeploymentRequest { deployment_id: question.deployment_id.clone() })?;
+        self.permit(&caller, id).await?;
         self.ask(&question).await
     }
 
@@ -181,7 +201,9 @@ impl DeploymentService for Deployments {
         &self,
         request: Request<v1::ListDeploymentsRequest>,
     ) -> Result<Response<v1::ListDeploymentsResponse>, Status> {
-        let question = request.into_inner();
+        let caller = caller_of(&request)?;
+        let mut question = request.into_inner();
+        permit::on_list(&caller, &mut question)?;
         ListQuery::try_from(question.clone()).map_err(status::malformed)?;
         self.ask(&question).await
     }
@@ -189,6 +211,7 @@ impl DeploymentService for Deployments {
     type WatchDeploymentStream = Stages;
 
     async fn watch_deployment(&self, request: Request<v1::WatchDeploymentRequest>) -> Result<Response<Stages>, Status> {
+        let caller = caller_of(&request)?;
         let deadline = request.extensions().get::<Deadline>().map(|deadline| deadline.0);
         let deployment_id = request.into_inner().deployment_id;
         let deployment = id_of(v1::GetDeploymentRequest { deployment_id })?;
@@ -196,6 +219,7 @@ impl DeploymentService for Deployments {
             status::exhausted("GATEWAY_BUSY", "as many deployments are watched as may be at a time: try again")
         })?;
         self.must_be_connected()?;
+        self.permit_watch(&caller, deployment).await?;
         let watch = Watch {
             bus: self.bus.clone(),
             deployment,

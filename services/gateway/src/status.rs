@@ -39,6 +39,21 @@ pub(crate) fn malformed(malformed: Malformed) -> Status {
     invalid(&[FieldViolation::new(malformed.field, malformed.problem)])
 }
 
+/// Nobody knows who calls.
+pub(crate) fn unauthenticated(reason: &str, message: &str) -> Status {
+    Status::with_error_details(
+        Code::Unauthenticated,
+        message,
+        ErrorDetails::with_error_info(reason, DOMAIN, NO_METADATA),
+    )
+}
+
+/// It is known who calls, and they may not; `missing` is what they lack.
+pub(crate) fn denied<const N: usize>(reason: &str, message: &str, missing: [(&str, &str); N]) -> Status {
+    let metadata = missing.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    Status::with_error_details(Code::PermissionDenied, message, ErrorDetails::with_error_info(reason, DOMAIN, metadata))
+}
+
 /// Something that is needed is away; the same request may succeed later.
 pub(crate) fn unavailable(reason: &str, message: &str) -> Status {
     try_again(Code::Unavailable, reason, message)

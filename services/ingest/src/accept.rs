@@ -99,6 +99,7 @@ fn deployment(submission: Submission, fetched: Option<String>, change: Change, n
         accepted_at: now,
         change: Change { diff, ..change },
         history: draft.history,
+        submitted_by: plain(&draft.submitted_by),
     }
 }
 

@@ -44,6 +44,7 @@ pub(crate) fn deployment() -> Deployment {
         deploy_at: Some(datetime!(2025-11-21 16:30 UTC)),
         commits: Some(3),
         accepted_at: datetime!(2025-11-21 16:00 UTC),
+        submitted_by: String::new(),
         change: Change {
             diff: None,
             digest: DiffDigest::of(""),

@@ -26,6 +26,7 @@ pub(crate) fn deployment(files: Vec<FileChange>) -> Deployment {
         deploy_at: None,
         commits: None,
         accepted_at: OffsetDateTime::UNIX_EPOCH,
+        submitted_by: String::new(),
         change: Change { diff: None, digest: DiffDigest::of(""), files, lines: None },
         history: History::default(),
     }

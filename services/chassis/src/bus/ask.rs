@@ -243,14 +243,18 @@ impl Bus {
 
     /// Asks `service` how it is. No answer means that it does not serve.
     pub async fn ask_health(&self, service: &str) -> State {
-        let asked = self.client.request(health_subject(service), Bytes::new());
-        match tokio::time::timeout(HEALTH_ANSWER_MAX, asked).await {
-            Ok(Ok(reply)) => State::from_line(&String::from_utf8_lossy(&reply.payload)),
-            Ok(Err(error)) if error.kind() == RequestErrorKind::NoResponders => {
-                State::NotServing(format!("no instance of {service} answers"))
-            }
-            Ok(Err(error)) => State::NotServing(error.to_string()),
-            Err(_) => State::NotServing(format!("no answer within {} s", HEALTH_ANSWER_MAX.as_secs())),
+        health_of(&self.client, service).await
+    }
+}
+
+pub(super) async fn health_of(client: &async_nats::Client, service: &str) -> State {
+    let asked = client.request(health_subject(service), Bytes::new());
+    match tokio::time::timeout(HEALTH_ANSWER_MAX, asked).await {
+        Ok(Ok(reply)) => State::from_line(&String::from_utf8_lossy(&reply.payload)),
+        Ok(Err(error)) if error.kind() == RequestErrorKind::NoResponders => {
+            State::NotServing(format!("no instance of {service} answers"))
         }
+        Ok(Err(error)) => State::NotServing(error.to_string()),
+        Err(_) => State::NotServing(format!("no answer within {} s", HEALTH_ANSWER_MAX.as_secs())),
     }
 }

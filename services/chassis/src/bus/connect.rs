@@ -28,13 +28,7 @@ impl Bus {
     /// # Errors
     /// When the address or the credentials are wrong, `shutdown` is called first, or the server refuses JetStream.
     pub async fn connect(settings: &NatsSettings, service: &'static str, shutdown: &Shutdown) -> anyhow::Result<Self> {
-        let mut options = ConnectOptions::new()
-            .name(service)
-            .connection_timeout(Duration::from_secs(5))
-            .event_callback(move |event| async move { log_event(service, &event) });
-        if let Some(file) = &settings.credentials {
-            options = options.credentials_file(file).await.context("cannot read nats.credentials")?;
-        }
+        let options = options(settings, service).await?;
         let addresses: Vec<&str> = settings.url.split(',').map(str::trim).collect();
         let mut told = false;
         let client = loop {
@@ -56,8 +50,9 @@ impl Bus {
             }
         };
         let jetstream = jetstream::ContextBuilder::new().ack_timeout(ACK_TIMEOUT).build(client.clone());
-        let events = stream(&jetstream, settings, STREAM, &[STREAM_SUBJECTS]).await?;
-        stream(&jetstream, settings, DEAD_STREAM, &[DEAD_SUBJECTS, ADVISORY]).await?;
+        let [events, dead] = wanted(settings);
+        let events = stream(&jetstream, events).await?;
+        stream(&jetstream, dead).await?;
         let diffs = bucket(&jetstream, settings).await?;
         let server = client.server_info();
         tracing::info!(
@@ -68,6 +63,18 @@ impl Bus {
         );
         let (diffs, replicas) = (Arc::new(diffs), settings.replicas);
         Ok(Self { service, client, jetstream, events, diffs, replicas, consumers: super::show::Consumers::default() })
+    }
+}
+
+/// How `service` connects.
+pub(super) async fn options(settings: &NatsSettings, service: &'static str) -> anyhow::Result<ConnectOptions> {
+    let options = ConnectOptions::new()
+        .name(service)
+        .connection_timeout(Duration::from_secs(5))
+        .event_callback(move |event| async move { log_event(service, &event) });
+    match &settings.credentials {
+        Some(file) => options.credentials_file(file).await.context("cannot read nats.credentials"),
+        None => Ok(options),
     }
 }
 
@@ -86,13 +93,9 @@ fn log_event(service: &'static str, event: &Event) {
     }
 }
 
-async fn stream(
-    jetstream: &jetstream::Context,
-    settings: &NatsSettings,
-    name: &str,
-    subjects: &[&str],
-) -> anyhow::Result<Stream> {
-    let config = Config {
+/// The streams as they are made: that of the events, and that of the dead letters.
+pub(super) fn wanted(settings: &NatsSettings) -> [Config; 2] {
+    let config = |name: &str, subjects: &[&str]| Config {
         name: name.to_owned(),
         subjects: subjects.iter().map(ToString::to_string).collect(),
         // Not a work queue: several services read the same event.
@@ -103,6 +106,11 @@ async fn stream(
         duplicate_window: DUPLICATE_WINDOW,
         ..Config::default()
     };
+    [config(STREAM, &[STREAM_SUBJECTS]), config(DEAD_STREAM, &[DEAD_SUBJECTS, ADVISORY])]
+}
+
+async fn stream(jetstream: &jetstream::Context, config: Config) -> anyhow::Result<Stream> {
+    let name = config.name.clone();
     let made = jetstream.get_or_create_stream(config).await;
     made.map_err(|error| match error.kind() {
         CreateStreamErrorKind::JetStreamUnavailable => {

@@ -11,11 +11,11 @@ use async_nats::jetstream::stream::RawMessageErrorKind;
 use domain::DeploymentId;
 use futures::StreamExt;
 use proto::event::{DEAD_STREAM, kind_of};
-use serde::Deserialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use tracing::Instrument;
 
+use super::letters::Advisory;
 use super::{Bus, Delivery, Outgoing, dead};
 use crate::{Shutdown, trace};
 
@@ -41,16 +41,6 @@ pub struct Death {
     pub why: String,
     /// When it was given up.
     pub at: OffsetDateTime,
-}
-
-/// The parts that are read of the advisory `io.nats.jetstream.advisory.v1.max_deliver`.
-#[derive(Deserialize)]
-struct Advisory {
-    consumer: String,
-    stream_seq: u64,
-    deliveries: u64,
-    #[serde(with = "time::serde::rfc3339")]
-    timestamp: OffsetDateTime,
 }
 
 impl Bus {
@@ -135,9 +125,8 @@ impl Bus {
             Err(error) if matches!(error.kind(), RawMessageErrorKind::NoMessageFound) => return Ok(None),
             Err(error) => return Err(error).context("cannot read the event that an advisory speaks of"),
         };
-        let why = format!("{} deliveries went without an answer, as when its process dies of it", advisory.deliveries);
         let parent = message.headers.get(trace::TRACEPARENT).map(ToString::to_string);
-        let death = Death::of(&advisory.consumer, &message.subject, why, advisory.timestamp);
+        let death = Death::of(&advisory.consumer, &message.subject, advisory.words(), advisory.timestamp);
         Ok(death.map(|death| (death, parent)))
     }
 }

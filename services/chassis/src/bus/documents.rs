@@ -134,6 +134,23 @@ impl Documents {
         Ok(versions)
     }
 
+    /// Every document as it is now, those that were taken away left out.
+    ///
+    /// # Errors
+    /// When the bucket is away.
+    pub async fn all(&self) -> anyhow::Result<Vec<Followed>> {
+        let reading = || format!("cannot read the bucket {}", self.store.name);
+        let mut names = self.store.keys().await.with_context(reading)?;
+        let mut all = Vec::new();
+        while let Some(name) = names.next().await {
+            let name = name.with_context(reading)?;
+            if let Some(entry) = self.store.entry(&name).await.with_context(reading)? {
+                all.push(Followed { document: document(&entry), name });
+            }
+        }
+        Ok(all)
+    }
+
     /// Every document as it is, then each change as it comes.
     ///
     /// # Errors

@@ -4,12 +4,14 @@
 //! the input. What cannot be handled goes to the dead letters before the input is terminated.
 
 mod ask;
+pub mod checkup;
 mod connect;
 pub mod dead;
 mod deaths;
 mod delivery;
 mod diffs;
 mod documents;
+mod letters;
 mod objects;
 mod publish;
 mod serve;
@@ -27,6 +29,7 @@ pub use ask::{Ask, Refusal, RefusalCode};
 pub use deaths::Death;
 pub use delivery::Delivery;
 pub use documents::{Document, Documents, Followed, stood_before};
+pub use letters::{Letter, Original, Requeued};
 pub use objects::{Objects, Stored};
 pub use publish::Outgoing;
 pub use serve::Handler;

@@ -32,7 +32,9 @@ impl PushMetricExporter for Willing {
             // The exporter tells its gRPC code in words alone.
             Err(error) if error.to_string().contains("Unimplemented") => {
                 self.refused.store(true, Ordering::Relaxed);
-                tracing::info!("the collector takes no metrics, only traces; OTEL_METRICS_EXPORTER=none says so before");
+                tracing::info!(
+                    "the collector takes no metrics, only traces; OTEL_METRICS_EXPORTER=none says so before"
+                );
                 Ok(())
             }
             exported => exported,

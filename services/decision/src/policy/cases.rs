@@ -249,6 +249,7 @@ fn deployment(table: &CaseTable, at: OffsetDateTime) -> Result<Deployment, Strin
         deploy_at: None,
         commits: told.commits,
         accepted_at: at,
+        submitted_by: String::new(),
         change: Change {
             diff: None,
             digest: DiffDigest::of(""),
@@ -321,6 +322,7 @@ fn review(deployment_id: DeploymentId, at: OffsetDateTime, table: &ReviewTable) 
         reviewed_at: at,
         evidence_digest: String::new(),
         policy_digest: String::new(),
+        recorded_by: String::new(),
     })
 }
 

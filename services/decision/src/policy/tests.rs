@@ -91,6 +91,7 @@ fn deployment() -> Deployment {
         deploy_at: None,
         commits: None,
         accepted_at: OffsetDateTime::UNIX_EPOCH,
+        submitted_by: String::new(),
         change: Change {
             diff: None,
             digest: DiffDigest::of(""),

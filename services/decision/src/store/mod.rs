@@ -6,6 +6,7 @@ mod case;
 mod contents;
 mod decide;
 mod export;
+mod inspect;
 mod join;
 mod ledger;
 mod months;
@@ -28,6 +29,7 @@ use crate::config::DatabaseSettings;
 use crate::policy::Policy;
 
 pub use audit::{Audit, Dropped, Fault};
+pub use inspect::{Inspection, Tables, inspect};
 pub use join::Joined;
 pub use outbox::Waiting;
 pub use rederive::Rederived;
