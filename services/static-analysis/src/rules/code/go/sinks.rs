@@ -71,7 +71,7 @@ pub(super) fn check<'t>(
 pub(super) fn triggers() -> Vec<Trigger> {
     let trigger = |row: &'static Row| {
         let words = gate::calls(row.sinks.iter().map(|(name, ..)| name));
-        Trigger::of(&[&row.rule]).part(taint::source_words()).part(words)
+        Trigger::of(&[&row.rule]).part(taint::source_words()).part(words).linked()
     };
     SINKS.iter().map(trigger).collect()
 }
