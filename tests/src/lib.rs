@@ -6,6 +6,6 @@ mod fleet;
 mod receiver;
 mod wait;
 
-pub use fleet::{Fleet, SERVICES, binary, free_address};
+pub use fleet::{Fleet, SERVICES, binary, free_address, nats_password};
 pub use receiver::{Receiver, Span};
 pub use wait::eventually;

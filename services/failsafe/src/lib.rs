@@ -7,6 +7,7 @@ mod addresses;
 mod audit;
 mod cli;
 mod client;
+mod credentials;
 mod demo;
 mod engine;
 mod history;
@@ -23,6 +24,7 @@ mod scan;
 mod servers;
 mod services;
 mod terminal;
+mod token;
 mod up;
 mod verdict;
 mod voice;
@@ -106,6 +108,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::History(command) => history::run(&command).await.map(|()| ExitCode::SUCCESS),
         Command::Model(command) => model::run(&command).await,
         Command::Policy(command) => policy::run(&command).await,
+        Command::Token(command) => token::run(&command).await,
         Command::Audit(command) => audit::run(&command).await,
     }
 }

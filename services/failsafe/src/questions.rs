@@ -34,8 +34,8 @@ pub(crate) async fn submit(options: Submit) -> anyhow::Result<ExitCode> {
         environment: options.environment,
         ..v1::SubmitDeploymentRequest::default()
     };
-    let (server, output) = (&options.asking.server, options.asking.output);
-    let mut client = Client::connect(server).await?;
+    let (server, output) = (&options.asking.server.address, options.asking.output);
+    let mut client = Client::connect(&options.asking.server).await?;
     let started = Instant::now();
     let submitted = client.submit(request).await?;
     let id = &submitted.deployment_id;
