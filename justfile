@@ -32,13 +32,30 @@ services *ARGUMENTS:
     cargo build --workspace --bins --locked
     cargo run --quiet -- services {{ARGUMENTS}}
 
-# Everything in containers, with Jaeger (http://127.0.0.1:16686) and Ollama
+# Everything in containers, with Ollama, Jaeger (http://127.0.0.1:16686) and Grafana (http://127.0.0.1:3000)
 containers:
     docker compose up --build --wait
 
 # How fast a diff is read and judged, scored, decided and explained
 bench *ARGUMENTS:
     cargo bench --workspace --bench '*' -- {{ARGUMENTS}}
+
+# How much all services bear on this machine, beside what its servers do alone (`just load --help`)
+load *ARGUMENTS:
+    cargo build --workspace --bins --release --locked
+    target/release/load {{ARGUMENTS}}
+
+# Faults at random while deployments are submitted, seed after seed, a minute each, and a proof after each that nothing was lost
+chaos MINUTES="10" SEED="1":
+    cargo build --workspace --bins --locked
+    for seed in $(seq {{SEED}} $(({{SEED}} + {{MINUTES}} - 1))); do \
+        FAILSAFE_CHAOS_SECONDS=60 FAILSAFE_CHAOS_SEED=$seed cargo test --workspace --test it --locked -- --nocapture chaos:: || exit 1; \
+    done
+
+# What telemetry costs: verdicts a second without it and with a tenth of the traces sampled, by turns (deployments, rounds)
+telemetry-cost *ARGUMENTS:
+    cargo build --release --workspace --bins --examples --locked
+    target/release/examples/telemetry_cost {{ARGUMENTS}}
 
 # Train the model that comes with FailSafe anew, from services/ml-scoring/data
 train:
@@ -52,6 +69,10 @@ rules:
 # Write the page of the model's features anew
 features:
     cargo run --quiet -- model features --format markdown > services/ml-scoring/FEATURES.md
+
+# Write the page of the metrics anew
+metrics:
+    cargo run --quiet -- metrics > deploy/metrics.md
 
 # Licences, advisories and sources of the dependencies (cargo install cargo-deny)
 deny:

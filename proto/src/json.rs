@@ -42,13 +42,24 @@ pub fn to_json<M: Message>(message: &str, value: &M) -> serde_json::Value {
     dynamic.serialize_with_options(serde_json::value::Serializer, &options).expect("every message has a JSON form")
 }
 
+/// Whether a gRPC method of that full name (`failsafe.v1.DeploymentService/ListDeployments`) is defined.
+#[must_use]
+pub fn has_method(name: &str) -> bool {
+    let Some((service, method)) = name.split_once('/') else { return false };
+    let service = POOL.get_service_by_name(service);
+    service.is_some_and(|service| service.methods().any(|known| known.name() == method))
+}
+
 /// The JSON form of the body of an event of that kind (`verdict.reached`); `None` when there is no such kind, or the bytes are
 /// not of it.
 #[must_use]
 pub fn body_json(kind: &str, body: &[u8]) -> Option<serde_json::Value> {
-    // Messages are named after their kinds.
+    // Messages are named after their kinds, but for the one that is also a gRPC request.
     let parts = kind.split('.').filter_map(|part| part.split_at_checked(1));
-    let name: String = parts.map(|(first, rest)| first.to_uppercase() + rest).collect();
+    let name: String = match kind {
+        domain::Draft::KIND => "SubmitDeploymentRequest".to_owned(),
+        _ => parts.map(|(first, rest)| first.to_uppercase() + rest).collect(),
+    };
     let message = POOL.get_message_by_name(&format!("failsafe.v1.{name}"))?;
     let dynamic = DynamicMessage::decode(message, body).ok()?;
     let options = SerializeOptions::new().use_proto_field_name(true);
@@ -74,8 +85,9 @@ mod tests {
     #[test]
     fn every_kind_of_event_has_a_json_form() {
         use crate::Event;
-        use domain::{Deployment, Explanation, Outcome, Reached, Review, Signal};
+        use domain::{Deployment, Draft, Explanation, Outcome, Reached, Review, Signal};
         for kind in [
+            <Draft as Event>::KIND,
             <Deployment as Event>::KIND,
             <Signal as Event>::KIND,
             <Reached as Event>::KIND,

@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod cases;
+mod chaos;
+mod command;
 mod crash;
 mod crowd;
 mod deploy;
@@ -24,6 +26,7 @@ mod program;
 mod refusals;
 mod replay;
 mod scan;
+mod telemetry;
 mod tls;
 mod trace;
 mod trail;

@@ -29,6 +29,7 @@ pub struct Fleet {
     /// Whether each service is a user of its own to NATS.
     users: bool,
     gateway: String,
+    admins: BTreeMap<&'static str, String>,
     /// The NATS server, to be killed and restarted.
     pub nats: Nats,
     /// The PostgreSQL server, to be killed and restarted.
@@ -87,7 +88,13 @@ impl Fleet {
             ("FAILSAFE__LLM_EXPLAINER__MODEL_URL".to_owned(), "http://127.0.0.1:9".to_owned()),
         ];
         all.extend(environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-        Self { children: BTreeMap::new(), environment: all, users: false, gateway, nats, postgres, folder }
+        let admins = SERVICES.map(|service| (service, free_address())).into();
+        Self { children: BTreeMap::new(), environment: all, users: false, gateway, admins, nats, postgres, folder }
+    }
+
+    /// Sets a variable for the services that are started from now on.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.environment.push((name.to_owned(), value.to_owned()));
     }
 
     /// Starts one service as a process.
@@ -104,6 +111,7 @@ impl Fleet {
         if self.users {
             command.env("FAILSAFE__NATS__USER", service).env("FAILSAFE__NATS__PASSWORD", nats_password(service));
         }
+        command.env("FAILSAFE__ADMIN__LISTEN", &self.admins[service]);
         let child = command.envs(self.environment.iter().map(|(name, value)| (name, value))).spawn();
         self.children.insert(service, child.expect("the service starts"));
     }
@@ -129,11 +137,21 @@ impl Fleet {
 
     /// Asks one service to end, with SIGTERM, and gives its exit code once it has.
     pub async fn terminate(&mut self, service: &'static str) -> Option<i32> {
+        self.signal(service, "TERM").await;
         let mut child = self.children.remove(service).expect("the service runs");
-        let pid = child.id().expect("the service runs").to_string();
-        let sent = Command::new("kill").args(["-TERM", &pid]).status().await.expect("kill runs");
-        assert!(sent.success());
         child.wait().await.expect("the service ends").code()
+    }
+
+    /// Sends one service a signal, such as `STOP`.
+    pub async fn signal(&self, service: &str, signal: &str) {
+        let pid = self.pid(service).to_string();
+        let sent = Command::new("kill").args(["-s", signal, &pid]).status().await.expect("kill runs");
+        assert!(sent.success(), "{service} takes {signal}");
+    }
+
+    /// The exit of a service that was not asked to end, if there is one.
+    pub fn ended(&mut self, service: &str) -> Option<std::process::ExitStatus> {
+        self.children.get_mut(service).and_then(|child| child.try_wait().ok().flatten())
     }
 
     /// The process of a service that runs.
@@ -168,6 +186,12 @@ impl Fleet {
     #[must_use]
     pub fn gateway(&self) -> &str {
         &self.gateway
+    }
+
+    /// The address of a service's admin port, as `host:port`.
+    #[must_use]
+    pub fn admin(&self, service: &str) -> &str {
+        &self.admins[service]
     }
 
     /// A channel to the gateway.
@@ -220,7 +244,9 @@ pub fn nats_password(user: &str) -> String {
 #[must_use]
 pub fn binary(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("a test has a path");
-    let folder = test.parent().and_then(Path::parent).expect("tests lie in target/<profile>/deps");
+    let folder = test.parent().expect("a program lies in a folder");
+    // Tests lie one folder deeper than programs.
+    let folder = if folder.ends_with("deps") { folder.parent().expect("target/<profile>") } else { folder };
     let path = folder.join(name);
     assert!(path.is_file(), "{} is missing: run `cargo build --workspace --bins` first", path.display());
     path

@@ -8,10 +8,11 @@ use std::process::ExitCode;
 use anyhow::{Context, ensure};
 use decision::chain::{Head, Month};
 use decision::checkpoint::{Checkpoint, Statement, read_signing_key, read_verifying_key};
-use decision::store::{self, Audit};
+use decision::store::{self, Audit, Fault};
+use serde_json::{Value, json};
 use time::{Duration, OffsetDateTime};
 
-use crate::cli;
+use crate::cli::{self, Output};
 use crate::progress::Progress;
 use crate::terminal::say;
 
@@ -33,9 +34,13 @@ async fn verify(options: &cli::Verify) -> anyhow::Result<ExitCode> {
     let wanted = |month: Month| options.month.is_none_or(|only| only == month);
     let months: Vec<Head> = audit.months().await?.into_iter().filter(|head| wanted(head.month)).collect();
     let dropped: Vec<_> = audit.dropped().await?.into_iter().filter(|dropped| wanted(dropped.head.month)).collect();
+    let mut told = Vec::new();
     for dropped in &dropped {
         let Head { month, events, hash } = dropped.head;
-        say(&format!("{month}  dropped on {}, after {events} events ending in {hash}", dropped.at.date()));
+        told.push(Told {
+            words: format!("{month}  dropped on {}, after {events} events ending in {hash}", dropped.at.date()),
+            facts: json!({ "month": month.to_string(), "state": "dropped", "events": events, "head": hash.to_string() }),
+        });
     }
     let known = |month: Month| months.iter().chain(dropped.iter().map(|one| &one.head)).any(|head| head.month == month);
     for month in options.month.into_iter().chain(statements.iter().map(|statement| statement.month)) {
@@ -55,16 +60,47 @@ async fn verify(options: &cli::Verify) -> anyhow::Result<ExitCode> {
             .await?;
         progress.end();
         match fault {
-            None => say(&format!("{}  whole: {walked} events", head.month)),
+            None => told.push(Told {
+                words: format!("{}  whole: {walked} events", head.month),
+                facts: json!({ "month": head.month.to_string(), "state": "whole", "events": walked }),
+            }),
             Some(fault) => {
                 broken = true;
-                let link = fault.link.map_or_else(|| "none".to_owned(), |link| link.to_string());
-                let event = fault.event_id.map_or_else(|| "none".to_owned(), |id| id.to_string());
-                say(&format!("{}  BROKEN at link {link}, event {event}: {}", fault.month, fault.what));
+                told.push(Told::of_fault(&fault));
             }
         }
     }
+    match options.output {
+        Output::Json => {
+            let months: Vec<_> = told.into_iter().map(|told| told.facts).collect();
+            say(&format!("{:#}", json!({ "whole": !broken, "months": months })));
+        }
+        Output::Text => told.iter().for_each(|told| say(&told.words)),
+    }
     Ok(ExitCode::from(u8::from(broken)))
+}
+
+/// What is to be said of a month, to people and to programs.
+struct Told {
+    words: String,
+    facts: Value,
+}
+
+impl Told {
+    fn of_fault(fault: &Fault) -> Self {
+        let link = fault.link.map_or_else(|| "none".to_owned(), |link| link.to_string());
+        let event = fault.event_id.map_or_else(|| "none".to_owned(), |id| id.to_string());
+        Self {
+            words: format!("{}  BROKEN at link {link}, event {event}: {}", fault.month, fault.what),
+            facts: json!({
+                "month": fault.month.to_string(),
+                "state": "broken",
+                "link": fault.link,
+                "event_id": fault.event_id.map(|id| id.to_string()),
+                "what": fault.what,
+            }),
+        }
+    }
 }
 
 /// What the checkpoints state, whose signatures hold.

@@ -2,12 +2,18 @@
 
 mod audit;
 mod bus;
+mod dead;
+mod doctor;
 mod history;
 mod model;
+mod pages;
 mod policy;
 mod records;
 mod replay;
+mod rules;
+mod scan;
 mod server;
+mod submit;
 mod token;
 mod verdict;
 
@@ -19,13 +25,19 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use proto::v1;
 
 pub(crate) use audit::{Audit, Drop, Export, MakeCheckpoint, Verify};
-pub(crate) use bus::Bus;
+pub(crate) use bus::{Bus, Listed};
+pub(crate) use dead::{Chosen, Dead, DeadDrop, DeadList, DeadRequeue, DeadShow};
+pub(crate) use doctor::Doctor;
 pub(crate) use history::{Git, History, HistoryImport, HistoryRows};
 pub(crate) use model::{Drift, Evaluate, FeaturesFormat, Model, Publish, Show, Train};
+pub(crate) use pages::{Completions, Man, Shell};
 pub(crate) use policy::{Policy, PublishPolicy, VariablesFormat};
 pub(crate) use records::{Outcome, Review};
 pub(crate) use replay::Replay;
+pub(crate) use rules::{Listing, Rules, RulesFormat};
+pub(crate) use scan::{Format, Scan};
 pub(crate) use server::Server;
+pub(crate) use submit::{Candidate, Follow, Gate, GateFormat, Submit};
 pub(crate) use token::{CreateToken, Lifetime, Token};
 pub(crate) use verdict::{Attest, Verdict, VerifyVerdict};
 
@@ -48,11 +60,14 @@ pub(crate) enum Command {
     /// Show what FailSafe does: three deployments, from the diff to the explained verdict; nothing is left behind.
     Demo(Demo),
     /// Submit a deployment to a running FailSafe.
-    #[command(after_help = EXIT_CODES)]
-    Submit(Submit),
+    #[command(after_help = EXIT_CODES, after_long_help = format!("{}\n\n{EXIT_CODES}", submit::SOURCES))]
+    Submit(Box<Submit>),
+    /// Submit a deployment, wait for the verdict and exit with its code: what a pipeline and a git hook call.
+    #[command(after_help = submit::GATE_EXIT_CODES, after_long_help = format!("{}\n\n{}", submit::SOURCES, submit::GATE_EXIT_CODES))]
+    Gate(Box<Gate>),
     /// Show what is known of one deployment.
     #[command(after_help = EXIT_CODES)]
-    Status(One),
+    Status(Status),
     /// Show how one deployment was explained, and have it explained once more.
     Explain(Explain),
     /// Approve or reject a deployment, or let it out in an emergency: a new verdict follows.
@@ -88,9 +103,23 @@ pub(crate) enum Command {
     /// Make, list and revoke API tokens, by which callers say who they are.
     #[command(subcommand)]
     Token(Token),
+    /// Say in Markdown which metrics there are.
+    #[command(hide = true)]
+    Metrics,
     /// Verify, export and thin out the audit trail, in its database.
     #[command(subcommand)]
     Audit(Audit),
+    /// Look at what could not be handled, and have it handled once more.
+    #[command(subcommand)]
+    Dead(Dead),
+    /// Look over NATS, PostgreSQL, the services and the language model, and say what to do.
+    #[command(after_help = doctor::DOCTOR_EXIT_CODES)]
+    Doctor(Doctor),
+    /// Print what completes this program's commands in a shell.
+    #[command(after_help = pages::COMPLETIONS_HELP)]
+    Completions(Completions),
+    /// Write the manual pages.
+    Man(Man),
 }
 
 impl Command {
@@ -101,6 +130,8 @@ impl Command {
             || matches!(
                 self,
                 Self::Submit(_)
+                    | Self::Gate(_)
+                    | Self::Doctor(_)
                     | Self::Status(_)
                     | Self::Explain(_)
                     | Self::Review(_)
@@ -113,8 +144,6 @@ impl Command {
 
 const SCAN_EXIT_CODES: &str =
     "Exit codes:\n  0  nothing found\n  1  a finding at least as severe as --fail-on\n  2  an error";
-const TEST_EXIT_CODES: &str =
-    "Exit codes:\n  0  every rule does what its examples say\n  1  one does not\n  2  an error";
 const EXIT_CODES: &str =
     "Exit codes (of submit only with --wait):\n  0  ALLOW\n  1  BLOCK\n  2  REVIEW\n  3  an error, or no verdict yet";
 
@@ -133,6 +162,13 @@ pub(crate) struct Running {
     /// Where to listen for gRPC [default: 127.0.0.1:50051].
     #[arg(long, value_name = "ADDR:PORT", env = "FAILSAFE__GATEWAY__LISTEN")]
     pub(crate) listen: Option<SocketAddr>,
+    /// Where to listen for /metrics, /healthz, /readyz and /log; of `services` the first process, each further one a port higher
+    /// [default of up: a free port of this machine].
+    #[arg(long, value_name = "ADDR:PORT", env = "FAILSAFE__ADMIN__LISTEN")]
+    pub(crate) admin: Option<SocketAddr>,
+    /// A collector that takes traces and metrics by OTLP over gRPC, such as http://localhost:4317.
+    #[arg(long, value_name = "URL", env = "OTEL_EXPORTER_OTLP_ENDPOINT")]
+    pub(crate) otlp: Option<String>,
     /// Settings in TOML; FAILSAFE__TABLE__KEY variables go over them, and these flags over both.
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
@@ -146,6 +182,7 @@ impl Running {
             ("nats.url", self.nats_url.clone()),
             ("database.url", self.database_url.clone()),
             ("gateway.listen", self.listen.map(|address| address.to_string())),
+            ("admin.listen", self.admin.map(|address| address.to_string())),
         ];
         for (key, value) in flags {
             if let Some(value) = value {
@@ -153,6 +190,11 @@ impl Running {
             }
         }
         Ok(settings)
+    }
+
+    /// The collector, if one is named.
+    pub(crate) fn otlp(&self) -> Option<&str> {
+        self.otlp.as_deref().filter(|address| !address.is_empty())
     }
 }
 
@@ -182,36 +224,12 @@ pub(crate) enum Output {
 }
 
 #[derive(Args, Debug)]
-pub(crate) struct Submit {
-    /// The repository's path on its forge, such as acme/shop.
-    #[arg(long, value_name = "PATH")]
-    pub(crate) repository: String,
-    /// The pull request's number.
-    #[arg(long, value_name = "NUMBER")]
-    pub(crate) pull_request: u32,
-    /// The unified diff, as `git diff` prints it; `-` reads the standard input.
-    #[arg(long, value_name = "FILE", default_value = "-")]
-    pub(crate) diff: PathBuf,
-    /// The head commit; without it the digest of the diff stands in.
-    #[arg(long, value_name = "COMMIT", default_value = "")]
-    pub(crate) revision: String,
-    /// The pull request's title.
-    #[arg(long, default_value = "")]
-    pub(crate) title: String,
-    /// The author's name on the forge.
-    #[arg(long, value_name = "NAME", default_value = "")]
-    pub(crate) author: String,
-    /// Where it would be deployed to: production, staging.
-    #[arg(long, value_name = "NAME", default_value = "")]
-    pub(crate) environment: String,
-    /// Wait for the verdict and its explanation, and exit with the verdict's code.
-    #[arg(long)]
-    pub(crate) wait: bool,
-    /// How long to wait, in seconds.
-    #[arg(long, value_name = "SECONDS", default_value_t = 120, requires = "wait")]
-    pub(crate) timeout: u64,
+pub(crate) struct Status {
     #[command(flatten)]
-    pub(crate) asking: Asking,
+    pub(crate) one: One,
+    /// Address of a Jaeger, where the deployment's trace is linked to, such as http://localhost:16686.
+    #[arg(long, value_name = "URL", env = "FAILSAFE_JAEGER")]
+    pub(crate) jaeger: Option<String>,
 }
 
 #[derive(Args, Debug)]
@@ -288,137 +306,6 @@ impl From<VerdictName> for v1::Verdict {
     }
 }
 
-#[derive(Args, Debug)]
-pub(crate) struct Scan {
-    /// With --base, only what changed at and below these; with --all, the files and folders to scan [default: .].
-    #[arg(value_name = "PATH")]
-    pub(crate) paths: Vec<PathBuf>,
-    /// Scan what changed since this branch, tag or commit was left, instead of a diff from the standard input.
-    #[arg(long, value_name = "REF", conflicts_with = "all")]
-    pub(crate) base: Option<String>,
-    /// Scan whole files, as if all in them were new.
-    #[arg(long)]
-    pub(crate) all: bool,
-    /// How findings are printed.
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    pub(crate) format: Format,
-    /// The least severe finding that makes the exit code 1.
-    #[arg(long, value_enum, value_name = "SEVERITY", default_value_t = SeverityName::Low)]
-    pub(crate) fail_on: SeverityName,
-    /// Findings in this file were known before: they do not count.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) baseline: Option<PathBuf>,
-    /// Write what is found to a baseline, and exit 0.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) write_baseline: Option<PathBuf>,
-    /// Print findings that do not count, too: those that a comment, a path or the baseline suppresses.
-    #[arg(long)]
-    pub(crate) show_suppressed: bool,
-    /// A file of rules of your own, or a folder of them; may be given more than once.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) rules: Vec<PathBuf>,
-    /// Settings in TOML; the table [static_analysis] is read.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) config: Option<PathBuf>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Format {
-    /// For people.
-    Text,
-    /// One object a finding, one finding a line.
-    Json,
-    /// SARIF 2.1.0, for code hosts and editors.
-    Sarif,
-    /// Workflow commands, which GitHub shows beside the lines of a pull request.
-    Github,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(crate) enum SeverityName {
-    Info,
-    Low,
-    Medium,
-    High,
-    Critical,
-}
-
-impl From<SeverityName> for domain::Severity {
-    fn from(name: SeverityName) -> Self {
-        match name {
-            SeverityName::Info => Self::Info,
-            SeverityName::Low => Self::Low,
-            SeverityName::Medium => Self::Medium,
-            SeverityName::High => Self::High,
-            SeverityName::Critical => Self::Critical,
-        }
-    }
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Rules {
-    /// Every rule, a line each.
-    List(Listing),
-    /// All there is to say of one rule.
-    Show {
-        /// The rule's id, such as secret.aws.access-key-id.
-        #[arg(value_name = "ID")]
-        id: String,
-        /// A file of rules of your own, or a folder of them; may be given more than once.
-        #[arg(long, value_name = "FILE")]
-        rules: Vec<PathBuf>,
-    },
-    /// Hold files of your own rules against the examples in them.
-    #[command(after_help = TEST_EXIT_CODES)]
-    Test {
-        /// A file of rules; services/static-analysis/src/rules/secret/patterns/README.md says what is in one.
-        #[arg(value_name = "FILE", required = true)]
-        files: Vec<PathBuf>,
-    },
-}
-
-#[derive(Args, Debug)]
-pub(crate) struct Listing {
-    /// Only of this category.
-    #[arg(long, value_enum)]
-    pub(crate) category: Option<CategoryName>,
-    /// A file of rules of your own, or a folder of them; may be given more than once.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) rules: Vec<PathBuf>,
-    /// How to print them.
-    #[arg(long, value_enum, default_value_t = RulesFormat::Text)]
-    pub(crate) format: RulesFormat,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum RulesFormat {
-    /// Severity, id and title.
-    Text,
-    /// One object a rule, one rule a line.
-    Json,
-    /// The page in the repository.
-    Markdown,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(crate) enum CategoryName {
-    Secret,
-    Migration,
-    Infrastructure,
-    Code,
-}
-
-impl From<CategoryName> for domain::Category {
-    fn from(name: CategoryName) -> Self {
-        match name {
-            CategoryName::Secret => Self::Secret,
-            CategoryName::Migration => Self::Migration,
-            CategoryName::Infrastructure => Self::Infrastructure,
-            CategoryName::Code => Self::Code,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
@@ -463,6 +350,7 @@ mod tests {
     fn the_sample_settings_show_every_setting_with_its_default() {
         check::<chassis::settings::NatsSettings>("nats");
         check::<decision::config::DatabaseSettings>("database");
+        check::<chassis::settings::AdminSettings>("admin");
         check::<gateway::Config>("gateway");
         check::<ingest::Config>("ingest");
         check::<static_analysis::Config>("static_analysis");

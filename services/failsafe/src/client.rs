@@ -29,6 +29,28 @@ const LOOK: Duration = Duration::from_millis(20);
 /// The same while a language model writes, which takes seconds.
 const LONG_LOOK: Duration = Duration::from_millis(200);
 
+/// FailSafe is not there, or has no time: the same question may be answered later.
+#[derive(Debug)]
+pub(crate) struct Away {
+    words: String,
+    /// When it asks to be asked again; `None` where it does not say.
+    pub(crate) again_after: Option<Duration>,
+}
+
+impl Away {
+    pub(crate) const fn new(words: String) -> Self {
+        Self { words, again_after: None }
+    }
+}
+
+impl std::fmt::Display for Away {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.words)
+    }
+}
+
+impl std::error::Error for Away {}
+
 /// A connection to a gateway.
 #[derive(Clone, Debug)]
 pub(crate) struct Client(DeploymentServiceClient<InterceptedService<Channel, Credentials>>);
@@ -49,29 +71,7 @@ impl Client {
     /// When nobody is there, or the credentials cannot be read.
     pub(crate) async fn connect(server: &Server) -> anyhow::Result<Self> {
         let credentials = Credentials::of(server)?;
-        let tls = credentials::tls(server)?;
-        let server = server.address.as_str();
-        let scheme = if tls.is_some() { "https" } else { "http" };
-        let address = if server.contains("://") { server.to_owned() } else { format!("{scheme}://{server}") };
-        let endpoint = Endpoint::from_shared(address);
-        let mut endpoint =
-            endpoint.with_context(|| format!("{server:?} is no address such as http://127.0.0.1:50051"))?;
-        match tls {
-            Some(tls) => endpoint = endpoint.tls_config(tls).context("cannot use the certificates")?,
-            None if credentials.are_there() && !is_here(&endpoint) => {
-                eprintln!("failsafe: the token goes to {server} over a plain connection");
-            }
-            None => {}
-        }
-        let channel = endpoint.connect_timeout(CONNECT_MAX).connect().await;
-        let channel = channel.map_err(|error| {
-            let cause = innermost(&error);
-            let program = program();
-            anyhow!(
-                "cannot reach FailSafe at {server} ({cause}): start it by `{program} up`, or name another by --server"
-            )
-        })?;
-        let client = DeploymentServiceClient::with_interceptor(channel, credentials);
+        let client = DeploymentServiceClient::with_interceptor(channel(server).await?, credentials);
         Ok(Self(client.max_decoding_message_size(ANSWER_BYTES_MAX)))
     }
 
@@ -202,6 +202,59 @@ impl Client {
         watched.unwrap_or_else(|_| Err(anyhow!("not explained within {} s", limit.as_secs())))
     }
 
+    /// Watches a deployment that was submitted at `submitted` until it has a verdict, at most until `until`, and then for its
+    /// explanation, at most for `explanation`; notes the stages in `times`.
+    ///
+    /// # Errors
+    /// When there is no verdict. An explanation that is late is no error.
+    pub(crate) async fn judged(
+        &mut self,
+        deployment_id: &str,
+        submitted: Instant,
+        until: Instant,
+        explanation: Duration,
+        times: &mut Times,
+    ) -> anyhow::Result<v1::GetDeploymentResponse> {
+        let request = v1::WatchDeploymentRequest { deployment_id: deployment_id.to_owned() };
+        let watched = self.0.watch_deployment(request).await;
+        let mut stages = watched.map_err(|status| in_words(&status))?.into_inner();
+        let mut limit = until;
+        loop {
+            match tokio::time::timeout_at(limit, stages.message()).await {
+                Err(_) if times.verdict.is_some() => break,
+                Err(_) => {
+                    let seconds = submitted.elapsed().as_secs();
+                    return Err(
+                        Away::new(format!("no verdict on deployment {deployment_id} within {seconds} s")).into()
+                    );
+                }
+                Ok(Err(_)) if times.verdict.is_some() => break,
+                Ok(Err(status)) => return Err(in_words(&status)),
+                Ok(Ok(None)) => break,
+                Ok(Ok(Some(response))) => match response.stage {
+                    Some(Stage::Verdict(_)) => {
+                        times.verdict = times.verdict.or(Some(submitted.elapsed()));
+                        limit = until.min(Instant::now() + explanation);
+                    }
+                    Some(Stage::Explanation(_)) => times.explanation = Some(submitted.elapsed()),
+                    _ => {}
+                },
+            }
+        }
+        if times.explanation.is_some() {
+            return self.explained(deployment_id).await;
+        }
+        // The audit trail may be a moment behind what a watcher has seen.
+        let behind = Instant::now() + BEHIND_MAX;
+        loop {
+            let known = self.get(deployment_id).await?;
+            if !known.verdicts.is_empty() || Instant::now() > behind {
+                return Ok(known);
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
     /// What is known of a deployment that a watcher saw explained: the audit trail may be a moment behind.
     pub(crate) async fn explained(&mut self, deployment_id: &str) -> anyhow::Result<v1::GetDeploymentResponse> {
         let limit = Instant::now() + BEHIND_MAX;
@@ -213,6 +266,35 @@ impl Client {
             tokio::time::sleep(LOOK).await;
         }
     }
+}
+
+/// A channel to `server`.
+///
+/// # Errors
+/// When nobody is there.
+pub(crate) async fn channel(server: &Server) -> anyhow::Result<Channel> {
+    let tls = credentials::tls(server)?;
+    let are_there = Credentials::of(server)?.are_there();
+    let server = server.address.as_str();
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let address = if server.contains("://") { server.to_owned() } else { format!("{scheme}://{server}") };
+    let endpoint = Endpoint::from_shared(address);
+    let mut endpoint = endpoint.with_context(|| format!("{server:?} is no address such as http://127.0.0.1:50051"))?;
+    match tls {
+        Some(tls) => endpoint = endpoint.tls_config(tls).context("cannot use the certificates")?,
+        None if are_there && !is_here(&endpoint) => {
+            eprintln!("failsafe: the token goes to {server} over a plain connection");
+        }
+        None => {}
+    }
+    endpoint.connect_timeout(CONNECT_MAX).connect().await.map_err(|error| {
+        let cause = innermost(&error);
+        let program = program();
+        let words = format!(
+            "cannot reach FailSafe at {server} ({cause}): start it by `{program} up`, or name another by --server"
+        );
+        Away::new(words).into()
+    })
 }
 
 fn limited<T>(message: T) -> tonic::Request<T> {
@@ -227,6 +309,11 @@ fn in_words(status: &Status) -> anyhow::Error {
     if status.code() == Code::InvalidArgument && !violations.is_empty() {
         let fields = violations.iter().map(|violation| format!("{} {}", violation.field, violation.description));
         return anyhow!("refused: {}", fields.collect::<Vec<_>>().join("; "));
+    }
+    let again_after = status.get_details_retry_info().and_then(|info| info.retry_delay);
+    if is_passing(status, again_after) {
+        let words = format!("{} ({})", status.message(), status.code().description());
+        return Away { words, again_after }.into();
     }
     match status.code() {
         Code::NotFound | Code::InvalidArgument | Code::FailedPrecondition => anyhow!("{}", status.message()),
@@ -243,6 +330,17 @@ fn in_words(status: &Status) -> anyhow::Error {
 fn is_here(endpoint: &Endpoint) -> bool {
     let host = endpoint.uri().host().unwrap_or_default();
     host == "localhost" || host.trim_matches(['[', ']']).parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
+}
+
+/// Whether the same question may be answered later. What is too long is told as RESOURCE_EXHAUSTED, too, without a time to wait.
+fn is_passing(status: &Status, again_after: Option<Duration>) -> bool {
+    match status.code() {
+        Code::Unavailable | Code::DeadlineExceeded | Code::Aborted | Code::Cancelled => true,
+        Code::ResourceExhausted => again_after.is_some(),
+        // Nobody said so: the connection was lost.
+        Code::Unknown | Code::Internal => std::error::Error::source(status).is_some(),
+        _ => false,
+    }
 }
 
 fn innermost(error: &dyn std::error::Error) -> String {

@@ -8,7 +8,8 @@ use decision::policy::{self, Policy, cases};
 use decision::published::{self, Published, Role};
 
 use crate::cli;
-use crate::terminal::{Sheet, Style, safe, say};
+use crate::published::Version;
+use crate::terminal::{safe, say};
 
 /// Does what the command says.
 pub(crate) async fn run(command: &cli::Policy) -> anyhow::Result<ExitCode> {
@@ -22,7 +23,7 @@ pub(crate) async fn run(command: &cli::Policy) -> anyhow::Result<ExitCode> {
             Some(policy) => say(&format!("{} decides again.", named(&policy))),
             None => say("There was none before: every decision service decides by its own policy again."),
         },
-        cli::Policy::Published(bus) => list(bus).await?,
+        cli::Policy::Published(options) => list(options).await?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -124,32 +125,26 @@ async fn publish(options: &cli::PublishPolicy) -> anyhow::Result<()> {
 }
 
 /// Prints every version of both roles that is kept.
-async fn list(options: &cli::Bus) -> anyhow::Result<()> {
-    let bus = options.connect().await?;
-    let mut sheet = Sheet::new(Style::of_stdout());
-    let mut any = false;
+async fn list(options: &cli::Listed) -> anyhow::Result<()> {
+    let bus = options.bus.connect().await?;
+    let mut rows = Vec::new();
     for role in Role::ALL {
         let versions = published::versions(&bus, role).await?;
-        for (index, version) in versions.iter().enumerate() {
-            any = true;
-            row(&mut sheet, role, version, index + 1 == versions.len());
-        }
+        let latest = versions.len();
+        rows.extend(versions.into_iter().zip(1..).map(|(version, place)| row(role, version, place == latest)));
     }
-    say(&if any {
-        sheet.into_text()
-    } else {
-        "Nothing was published: every decision service decides by its own policy.".to_owned()
-    });
+    let nothing = "Nothing was published: every decision service decides by its own policy.";
+    crate::published::print(&rows, nothing, options.output);
     Ok(())
 }
 
-fn row(sheet: &mut Sheet, role: Role, version: &Published, is_latest: bool) {
-    let (policy, about) = match &version.policy {
+fn row(role: Role, version: Published, is_latest: bool) -> Version {
+    let (what, about) = match &version.policy {
         Some(Ok(policy)) => (named(policy), format!("{} rules", policy.rules().count())),
         Some(Err(mistakes)) => ("unusable".to_owned(), mistakes.to_string()),
         None => ("none".to_owned(), String::new()),
     };
-    crate::published::version(sheet, &version.document, role.name(), &policy, &about, is_latest);
+    Version { document: version.document, role: role.name(), what, about, is_latest }
 }
 
 #[cfg(test)]

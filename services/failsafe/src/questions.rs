@@ -1,43 +1,32 @@
 //! `failsafe submit`, `status`, `explain`, `list` and `watch`: questions to a running FailSafe.
 
-use std::io::Read;
-use std::path::Path;
+use std::cell::RefCell;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use anyhow::Context;
 use prost::Message;
 use proto::v1;
-use proto::v1::submit_deployment_request::Change;
 use tokio::time::Instant;
 
 use crate::TROUBLE;
 use crate::addresses::program;
-use crate::cli::{Explain, List, One, Output, Submit};
+use crate::candidate::{self, Environment};
+use crate::cli::{Explain, List, One, Output, Status, Submit};
 use crate::client::{Client, Times};
-use crate::report;
-use crate::terminal::{Style, say};
+use crate::report::{self, Awaited};
+use crate::terminal::{Live, Style, safe, say};
 
-/// The longest diff that is read: more than any gateway takes.
-const DIFF_BYTES_MAX: u64 = 256 << 20;
+/// How often the line of what is awaited is written anew.
+const TICK: Duration = Duration::from_millis(200);
 
 /// Submits a deployment, and waits for its verdict where that is wanted.
 pub(crate) async fn submit(options: Submit) -> anyhow::Result<ExitCode> {
-    let diff = read_diff(&options.diff)?;
-    let request = v1::SubmitDeploymentRequest {
-        repository: options.repository,
-        pull_request: options.pull_request,
-        revision: options.revision,
-        change: Some(Change::Diff(diff)),
-        title: options.title,
-        author: options.author,
-        environment: options.environment,
-        ..v1::SubmitDeploymentRequest::default()
-    };
+    let candidate = candidate::collect(&options.candidate, &Environment::of_process())?;
+    candidate.tell();
     let (server, output) = (&options.asking.server.address, options.asking.output);
     let mut client = Client::connect(&options.asking.server).await?;
     let started = Instant::now();
-    let submitted = client.submit(request).await?;
+    let submitted = client.submit(candidate.request).await?;
     let id = &submitted.deployment_id;
     if !options.wait {
         match output {
@@ -48,23 +37,25 @@ pub(crate) async fn submit(options: Submit) -> anyhow::Result<ExitCode> {
         }
         return Ok(ExitCode::SUCCESS);
     }
+    let limit = Duration::from_secs(options.timeout);
     let mut times = Times::default();
-    let followed = client.follow(id, started, Duration::from_secs(options.timeout), &mut times).await;
-    if let Err(error) = followed {
-        // An explanation that is late does not keep the verdict.
-        if times.verdict.is_none() {
-            return Err(error.context(format!("no verdict on deployment {id}")));
-        }
-        eprintln!("failsafe: {error:#}");
+    let known = client.judged(id, started, started + limit, limit, &mut times).await?;
+    if times.explanation.is_none() {
+        eprintln!("failsafe: not explained within {} s", limit.as_secs());
     }
-    let known = if times.explanation.is_some() { client.explained(id).await? } else { client.get(id).await? };
     answer(&known, Some(times), output)
 }
 
 /// Shows what is known of one deployment.
-pub(crate) async fn status(options: One) -> anyhow::Result<ExitCode> {
-    let known = Client::connect(&options.asking.server).await?.get(&options.deployment_id).await?;
-    answer(&known, None, options.asking.output)
+pub(crate) async fn status(options: Status) -> anyhow::Result<ExitCode> {
+    let Status { one: One { deployment_id, asking }, jaeger } = options;
+    let known = Client::connect(&asking.server).await?.get(&deployment_id).await?;
+    let code = answer(&known, None, asking.output)?;
+    if asking.output == Output::Text && !known.trace_id.is_empty() {
+        let at = jaeger.map(|url| format!("{}/trace/", url.trim_end_matches('/'))).unwrap_or_default();
+        say(&format!("\ntrace {at}{}", safe(&known.trace_id)));
+    }
+    Ok(code)
 }
 
 pub(crate) fn answer(
@@ -76,12 +67,17 @@ pub(crate) fn answer(
         Output::Json => json("GetDeploymentResponse", known),
         Output::Text => say(&report::deployment(known, times, Style::of_stdout())),
     }
-    Ok(match report::latest_verdict(known) {
+    Ok(exit_code(report::latest_verdict(known)))
+}
+
+/// The exit code that stands for a verdict.
+pub(crate) fn exit_code(verdict: Option<v1::Verdict>) -> ExitCode {
+    match verdict {
         Some(v1::Verdict::Allow) => ExitCode::SUCCESS,
         Some(v1::Verdict::Block) => ExitCode::from(1),
         Some(v1::Verdict::Review) => ExitCode::from(2),
         Some(v1::Verdict::Unspecified) | None => ExitCode::from(TROUBLE),
-    })
+    }
 }
 
 /// Shows how a deployment was explained, after having it explained once more where that is wanted.
@@ -125,35 +121,38 @@ pub(crate) async fn list(options: List) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Prints each stage of a deployment until it is explained.
+/// Prints each stage of a deployment until it is explained; on a terminal with a line below of what is awaited.
 pub(crate) async fn watch(options: One) -> anyhow::Result<ExitCode> {
     let style = Style::of_stdout();
     let mut client = Client::connect(&options.asking.server).await?;
-    let on_stage = |response: &v1::WatchDeploymentResponse| match options.asking.output {
-        // One line for each, for programs that read line by line.
-        Output::Json => say(&proto::to_json("failsafe.v1.WatchDeploymentResponse", response).to_string()),
-        Output::Text => say(&report::stage(response, style)),
+    let awaited = RefCell::new(Awaited::default());
+    let is_text = options.asking.output == Output::Text;
+    let live = Live::new(is_text);
+    let on_stage = |response: &v1::WatchDeploymentResponse| {
+        awaited.borrow_mut().see(response);
+        live.clear();
+        match options.asking.output {
+            // One line for each, for programs that read line by line.
+            Output::Json => say(&proto::to_json("failsafe.v1.WatchDeploymentResponse", response).to_string()),
+            Output::Text => say(&report::stage(response, awaited.borrow().since, style)),
+        }
     };
-    client.watch(&options.deployment_id, on_stage).await?;
-    Ok(ExitCode::SUCCESS)
+    let waiting = async {
+        loop {
+            let words = awaited.borrow().words();
+            let elapsed = awaited.borrow().since.map(|since| report::seconds_between(since, SystemTime::now().into()));
+            live.show(&format!("{:.1} s: waiting for {words} …", elapsed.unwrap_or_default().max(0.0)));
+            tokio::time::sleep(TICK).await;
+        }
+    };
+    let watched = tokio::select! {
+        watched = client.watch(&options.deployment_id, on_stage) => watched,
+        () = waiting => Ok(()),
+    };
+    live.clear();
+    watched.map(|()| ExitCode::SUCCESS)
 }
 
 pub(crate) fn json<M: Message>(message: &str, value: &M) {
     say(&format!("{:#}", proto::to_json(&format!("failsafe.v1.{message}"), value)));
-}
-
-fn read_diff(path: &Path) -> anyhow::Result<String> {
-    let mut bytes = Vec::new();
-    let read = if path == Path::new("-") {
-        std::io::stdin().lock().take(DIFF_BYTES_MAX + 1).read_to_end(&mut bytes)
-    } else {
-        std::fs::File::open(path).and_then(|file| file.take(DIFF_BYTES_MAX + 1).read_to_end(&mut bytes))
-    };
-    read.with_context(|| format!("cannot read the diff {}", path.display()))?;
-    anyhow::ensure!(
-        bytes.len() as u64 <= DIFF_BYTES_MAX,
-        "the diff {} is longer than {DIFF_BYTES_MAX} bytes",
-        path.display()
-    );
-    String::from_utf8(bytes).with_context(|| format!("the diff {} is not UTF-8", path.display()))
 }

@@ -16,7 +16,8 @@ use time::OffsetDateTime;
 use time::macros::format_description;
 
 pub(crate) use listing::listing;
-pub(crate) use stage::stage;
+pub(crate) use stage::{Awaited, seconds_between, stage};
+pub(crate) use verdict::{finding, findings};
 
 use crate::client::Times;
 use crate::terminal::{Look, Sheet, Style};

@@ -14,6 +14,32 @@ pub(crate) fn begin(text: &str) {
     let _ = write!(stdout, "{text}").and_then(|()| stdout.flush());
 }
 
+/// A line below all others that is written anew and again; nothing where no terminal would show it.
+#[derive(Debug)]
+pub(crate) struct Live {
+    is_seen: bool,
+}
+
+impl Live {
+    /// A line that is shown where both outputs are a terminal and `is_wanted`.
+    pub(crate) fn new(is_wanted: bool) -> Self {
+        Self { is_seen: is_wanted && std::io::stdout().is_terminal() && std::io::stderr().is_terminal() }
+    }
+
+    /// Writes it anew.
+    pub(crate) fn show(&self, text: &str) {
+        if self.is_seen {
+            let mut out = std::io::stderr();
+            let _ = write!(out, "\r\x1b[K{}", safe(text)).and_then(|()| out.flush());
+        }
+    }
+
+    /// Takes it away.
+    pub(crate) fn clear(&self) {
+        self.show("");
+    }
+}
+
 /// How to print.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Style {
@@ -29,7 +55,15 @@ impl Style {
 
     /// What the standard output can show, and its owner wants (<https://no-color.org>).
     pub(crate) fn of_stdout() -> Self {
-        let is_terminal = std::io::stdout().is_terminal();
+        Self::of(std::io::stdout().is_terminal())
+    }
+
+    /// The same of the standard error.
+    pub(crate) fn of_stderr() -> Self {
+        Self::of(std::io::stderr().is_terminal())
+    }
+
+    fn of(is_terminal: bool) -> Self {
         let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
             || std::env::var_os("TERM").is_some_and(|value| value == "dumb");
         let width = terminal_size::terminal_size().map(|(width, _)| usize::from(width.0));

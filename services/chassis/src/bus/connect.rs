@@ -31,20 +31,7 @@ impl Bus {
     /// When the address or the credentials are wrong, `shutdown` is called first, or the server refuses JetStream.
     pub async fn connect(settings: &NatsSettings, service: &'static str, shutdown: &Shutdown) -> anyhow::Result<Self> {
         let denials = Denials::default();
-        let seen = denials.clone();
-        let options = ConnectOptions::new()
-            .name(service)
-            // Of its own, so that a server can keep others from listening to its answers.
-            .custom_inbox_prefix(format!("_INBOX.{service}"))
-            .connection_timeout(Duration::from_secs(5))
-            .event_callback(move |event| {
-                let seen = seen.clone();
-                async move {
-                    log_event(service, &event);
-                    seen.note(&event);
-                }
-            });
-        let options = identified(options, settings).await?;
+        let options = options(settings, service, &denials).await?;
         // Without a user's password, which the client would log where it is asked for every detail.
         let shown = settings.url.to_string();
         let addresses: Vec<&str> = shown.split(',').map(str::trim).collect();
@@ -68,8 +55,9 @@ impl Bus {
             }
         };
         let jetstream = jetstream::ContextBuilder::new().ack_timeout(ACK_TIMEOUT).build(client.clone());
-        let events = stream(&jetstream, settings, STREAM, &[STREAM_SUBJECTS]).await?;
-        stream(&jetstream, settings, DEAD_STREAM, &[DEAD_SUBJECTS, ADVISORY]).await?;
+        let [events, dead] = wanted(settings);
+        let events = stream(&jetstream, events).await?;
+        stream(&jetstream, dead).await?;
         let diffs = bucket(&jetstream, settings).await?;
         let server = client.server_info();
         tracing::info!(
@@ -78,8 +66,32 @@ impl Bus {
             nats.payload_max = server.max_payload,
             "connected to NATS"
         );
-        Ok(Self { service, client, jetstream, events, diffs: Arc::new(diffs), replicas: settings.replicas, denials })
+        let (diffs, replicas) = (Arc::new(diffs), settings.replicas);
+        let consumers = super::show::Consumers::default();
+        Ok(Self { service, client, jetstream, events, diffs, replicas, denials, consumers })
     }
+}
+
+/// How `service` connects. What the server refuses is noted in `denials`.
+pub(super) async fn options(
+    settings: &NatsSettings,
+    service: &'static str,
+    denials: &Denials,
+) -> anyhow::Result<ConnectOptions> {
+    let denials = denials.clone();
+    let options = ConnectOptions::new()
+        .name(service)
+        // Of its own, so that a server can keep others from listening to its answers.
+        .custom_inbox_prefix(format!("_INBOX.{service}"))
+        .connection_timeout(Duration::from_secs(5))
+        .event_callback(move |event| {
+            let denials = denials.clone();
+            async move {
+                log_event(service, &event);
+                denials.note(&event);
+            }
+        });
+    identified(options, settings).await
 }
 
 /// The options with all by which the server knows who connects, and by which we know the server.
@@ -137,13 +149,9 @@ fn log_event(service: &'static str, event: &Event) {
     }
 }
 
-async fn stream(
-    jetstream: &jetstream::Context,
-    settings: &NatsSettings,
-    name: &str,
-    subjects: &[&str],
-) -> anyhow::Result<Stream> {
-    let config = Config {
+/// The streams as they are made: that of the events, and that of the dead letters.
+pub(super) fn wanted(settings: &NatsSettings) -> [Config; 2] {
+    let config = |name: &str, subjects: &[&str]| Config {
         name: name.to_owned(),
         subjects: subjects.iter().map(ToString::to_string).collect(),
         // Not a work queue: several services read the same event.
@@ -154,6 +162,11 @@ async fn stream(
         duplicate_window: DUPLICATE_WINDOW,
         ..Config::default()
     };
+    [config(STREAM, &[STREAM_SUBJECTS]), config(DEAD_STREAM, &[DEAD_SUBJECTS, ADVISORY])]
+}
+
+async fn stream(jetstream: &jetstream::Context, config: Config) -> anyhow::Result<Stream> {
+    let name = config.name.clone();
     let made = jetstream.get_or_create_stream(config).await;
     made.map_err(|error| match error.kind() {
         CreateStreamErrorKind::JetStreamUnavailable => {

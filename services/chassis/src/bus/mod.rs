@@ -4,6 +4,7 @@
 //! the input. What cannot be handled goes to the dead letters before the input is terminated.
 
 mod ask;
+pub mod checkup;
 mod connect;
 pub mod dead;
 mod deaths;
@@ -11,9 +12,11 @@ mod delivery;
 mod denied;
 mod diffs;
 mod documents;
+mod letters;
 mod objects;
 mod publish;
 mod serve;
+mod show;
 mod watch;
 
 use std::fmt;
@@ -27,6 +30,7 @@ pub use ask::{Ask, Refusal, RefusalCode};
 pub use deaths::Death;
 pub use delivery::Delivery;
 pub use documents::{Document, Documents, Followed, stood_before};
+pub use letters::{Letter, Original, Requeued};
 pub use objects::{Objects, Stored};
 pub use publish::Outgoing;
 pub use serve::Handler;
@@ -42,6 +46,7 @@ pub struct Bus {
     diffs: Arc<ObjectStore>,
     replicas: usize,
     denials: denied::Denials,
+    consumers: show::Consumers,
 }
 
 impl fmt::Debug for Bus {

@@ -9,6 +9,8 @@ use decision::config::DatabaseSettings;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use super::Output;
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Audit {
     /// Walk the chain of every event, and name the first row that is not as it was written.
@@ -90,6 +92,9 @@ pub(crate) struct Verify {
     /// The key that the checkpoints have to be signed by, in PEM: the public one is enough.
     #[arg(long, value_name = "FILE")]
     pub(crate) key: Option<PathBuf>,
+    /// How to print what is found.
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    pub(crate) output: Output,
     #[command(flatten)]
     pub(crate) database: Database,
 }

@@ -7,6 +7,8 @@ use anyhow::Context;
 use chassis::{Settings, Shutdown};
 use clap::Args;
 
+use super::Output;
+
 /// How long to wait for NATS before giving up: somebody sits in front of this.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -19,6 +21,16 @@ pub(crate) struct Bus {
     /// Settings in TOML; FAILSAFE__TABLE__KEY variables go over them, and the flag over both.
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
+}
+
+/// A list of what the bus holds.
+#[derive(Args, Debug)]
+pub(crate) struct Listed {
+    /// How to print it.
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    pub(crate) output: Output,
+    #[command(flatten)]
+    pub(crate) bus: Bus,
 }
 
 impl Bus {

@@ -4,14 +4,14 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::Bus;
+use super::{Bus, Listed};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum History {
     /// Have every running ml-scoring know a repository's past, from a clone of it.
     Import(HistoryImport),
     /// List the repositories whose past is known, and how much of it.
-    List(Bus),
+    List(Listed),
     /// Write what a clone tells of past changes as rows that a model can be trained with.
     Rows(HistoryRows),
 }

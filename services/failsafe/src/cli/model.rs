@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::Bus;
+use super::{Bus, Listed};
 
 const DRIFT_EXIT_CODES: &str = "Exit codes:\n  0  there is no reason to train it anew\n  1  there is\n  3  an error";
 
@@ -30,7 +30,7 @@ pub(crate) enum Model {
     /// Go back to the model that was published before; where there was none, to the replicas' own.
     Rollback(Bus),
     /// List what was published, the latest last.
-    Published(Bus),
+    Published(Listed),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

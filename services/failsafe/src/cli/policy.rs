@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::Bus;
+use super::{Bus, Listed};
 
 const CHECK_EXIT_CODES: &str = "Exit codes:\n  0  it is sound\n  1  it is not\n  2  an error";
 const TEST_EXIT_CODES: &str = "Exit codes:\n  0  every case holds\n  1  one does not\n  2  an error";
@@ -41,7 +41,7 @@ pub(crate) enum Policy {
     /// Go back to the policy that was published before; where there was none, to the services' own.
     Rollback(Bus),
     /// List what was published, the latest last.
-    Published(Bus),
+    Published(Listed),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

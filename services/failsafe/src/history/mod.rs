@@ -4,12 +4,15 @@ mod import;
 mod log;
 mod rows;
 
+use std::path::Path;
+
 use anyhow::ensure;
-use ml_scoring::history::{CHANGES_MIN, Change, Import};
+use ml_scoring::history::{CHANGES_MIN, Change, Import, Repository};
 use ml_scoring::kept;
+use serde_json::{Value, json};
 use time::OffsetDateTime;
 
-use crate::cli;
+use crate::cli::{self, Output};
 use crate::progress::Progress;
 use crate::terminal::{Look, Sheet, Style, say};
 use rows::RowsOut;
@@ -18,7 +21,7 @@ use rows::RowsOut;
 pub(crate) async fn run(command: &cli::History) -> anyhow::Result<()> {
     match command {
         cli::History::Import(options) => import_into(options).await,
-        cli::History::List(bus) => list(bus).await,
+        cli::History::List(options) => list(options).await,
         cli::History::Rows(options) => write_rows(options),
     }
 }
@@ -45,8 +48,13 @@ async fn import_into(options: &cli::HistoryImport) -> anyhow::Result<()> {
 }
 
 /// Prints the repositories whose past is known.
-async fn list(options: &cli::Bus) -> anyhow::Result<()> {
-    let histories = kept::written(&options.connect().await?).await?;
+async fn list(options: &cli::Listed) -> anyhow::Result<()> {
+    let histories = kept::written(&options.bus.connect().await?).await?;
+    if options.output == Output::Json {
+        let rows: Vec<Value> = histories.iter().map(|(name, history)| facts(name, history)).collect();
+        say(&format!("{:#}", json!({ "repositories": rows })));
+        return Ok(());
+    }
     if histories.is_empty() {
         say("Of no repository's past anything is known: `failsafe history import` fills it, and so do deployments.");
         return Ok(());
@@ -71,6 +79,18 @@ async fn list(options: &cli::Bus) -> anyhow::Result<()> {
     Ok(())
 }
 
+fn facts(name: &str, history: &Repository) -> Value {
+    json!({
+        "repository": name,
+        "changes": history.len(),
+        "failures": history.failures(),
+        "since": history.changes().next().map(|change| change.at),
+        "until": history.changes().next_back().map(|change| change.at),
+        "imported_up_to": history.imported().map(|import| &import.head),
+        "whole": history.imported().is_some_and(|import| import.whole),
+    })
+}
+
 /// Writes the rows that a model is trained with.
 fn write_rows(options: &cli::HistoryRows) -> anyhow::Result<()> {
     let mut rows = RowsOut::default();
@@ -90,11 +110,16 @@ fn write_rows(options: &cli::HistoryRows) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The history that a clone tells up to the commit `head`, for one question.
+pub(crate) fn of_clone(folder: &Path, head: &str, from: Import) -> anyhow::Result<Repository> {
+    import::import(folder, head, from, |_| Ok(()))
+}
+
 /// The history that a clone tells, with a line of progress.
 fn read(
     git: &cli::Git,
     mut seen: impl FnMut(import::Imported<'_>) -> anyhow::Result<()>,
-) -> anyhow::Result<ml_scoring::history::Repository> {
+) -> anyhow::Result<Repository> {
     let whole = !log::is_shallow(&git.git)?;
     let total = log::count(&git.git, &git.head)?;
     ensure!(total > 0, "there is no change on {}", git.head);

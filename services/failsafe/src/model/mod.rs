@@ -41,7 +41,7 @@ pub(crate) async fn run(command: &cli::Model) -> anyhow::Result<ExitCode> {
         }
         cli::Model::Publish(options) => publish::publish(options).await,
         cli::Model::Rollback(bus) => publish::roll_back(bus).await,
-        cli::Model::Published(bus) => publish::list(bus).await,
+        cli::Model::Published(options) => publish::list(options).await,
     }
     .map(|()| ExitCode::SUCCESS)
 }

@@ -4,7 +4,8 @@ use ml_scoring::published::{self, Published, Role};
 
 use super::model;
 use crate::cli;
-use crate::terminal::{Sheet, Style, say};
+use crate::published::Version;
+use crate::terminal::say;
 
 /// Publishes a model, after it was read and found sound.
 pub(super) async fn publish(options: &cli::Publish) -> anyhow::Result<()> {
@@ -40,30 +41,24 @@ pub(super) async fn roll_back(options: &cli::Bus) -> anyhow::Result<()> {
 }
 
 /// Prints every version of champion and shadow that is kept.
-pub(super) async fn list(options: &cli::Bus) -> anyhow::Result<()> {
-    let bus = options.connect().await?;
-    let mut sheet = Sheet::new(Style::of_stdout());
-    let mut any = false;
+pub(super) async fn list(options: &cli::Listed) -> anyhow::Result<()> {
+    let bus = options.bus.connect().await?;
+    let mut rows = Vec::new();
     for role in [Role::Champion, Role::Shadow] {
         let versions = published::versions(&bus, role).await?;
-        for (index, version) in versions.iter().enumerate() {
-            any = true;
-            row(&mut sheet, role, version, index + 1 == versions.len());
-        }
+        let latest = versions.len();
+        rows.extend(versions.into_iter().zip(1..).map(|(version, place)| row(role, version, place == latest)));
     }
-    say(&if any {
-        sheet.into_text()
-    } else {
-        "Nothing was published: every ml-scoring scores with its own model.".to_owned()
-    });
+    let nothing = "Nothing was published: every ml-scoring scores with its own model.";
+    crate::published::print(&rows, nothing, options.output);
     Ok(())
 }
 
-fn row(sheet: &mut Sheet, role: Role, version: &Published, is_latest: bool) {
-    let (model, about) = match &version.model {
+fn row(role: Role, version: Published, is_latest: bool) -> Version {
+    let (what, about) = match version.model {
         Some(Ok(model)) => (model.basis().to_owned(), model.file().provenance.clone()),
-        Some(Err(error)) => ("unusable".to_owned(), error.clone()),
+        Some(Err(error)) => ("unusable".to_owned(), error),
         None => ("none".to_owned(), String::new()),
     };
-    crate::published::version(sheet, &version.document, role.name(), &model, &about, is_latest);
+    Version { document: version.document, role: role.name(), what, about, is_latest }
 }

@@ -1,5 +1,6 @@
 //! One stage of a deployment in a few lines, as it happens.
 
+use prost_types::Timestamp;
 use proto::v1;
 use proto::v1::watch_deployment_response::Stage;
 
@@ -7,10 +8,11 @@ use super::verdict::{in_one_line, signal_in_one_line};
 use super::{explanation, to_the_second, verdict_look};
 use crate::terminal::{Look, Sheet, Style};
 
-/// One stage.
-pub(crate) fn stage(response: &v1::WatchDeploymentResponse, style: Style) -> String {
+/// One stage, with the time since the first one, which came at `since`.
+pub(crate) fn stage(response: &v1::WatchDeploymentResponse, since: Option<Timestamp>, style: Style) -> String {
     let mut sheet = Sheet::new(style);
-    let at = response.at.map(|at| format!("{}.{:03}", to_the_second(at.seconds), at.nanos / 1_000_000));
+    let elapsed = |at| since.map_or_else(String::new, |since| format!("  {:>+9.3} s", seconds_between(since, at)));
+    let at = response.at.map(|at| format!("{}.{:03}{} ", to_the_second(at.seconds), at.nanos / 1_000_000, elapsed(at)));
     let (look, words) = match &response.stage {
         Some(Stage::Accepted(deployment)) => {
             let files = deployment.change.as_ref().map_or(0, |change| change.files.len());
@@ -35,6 +37,47 @@ pub(crate) fn stage(response: &v1::WatchDeploymentResponse, style: Style) -> Str
     };
     sheet.item(0, (Look::Dim, &at.unwrap_or_default()), look, &words);
     sheet.into_text()
+}
+
+/// How many seconds lie between two times.
+pub(crate) fn seconds_between(from: Timestamp, to: Timestamp) -> f64 {
+    (to.seconds - from.seconds) as f64 + f64::from(to.nanos - from.nanos) / 1e9
+}
+
+/// What is still to come of a deployment that is watched.
+#[derive(Debug, Default)]
+pub(crate) struct Awaited {
+    /// When the first stage was stored.
+    pub(crate) since: Option<Timestamp>,
+    accepted: bool,
+    spoken: Vec<v1::Source>,
+    decided: bool,
+}
+
+impl Awaited {
+    /// Takes note of a stage.
+    pub(crate) fn see(&mut self, response: &v1::WatchDeploymentResponse) {
+        self.since = self.since.or(response.at);
+        match &response.stage {
+            Some(Stage::Accepted(_)) => self.accepted = true,
+            Some(Stage::Signal(signal)) => self.spoken.push(signal.source()),
+            Some(Stage::Verdict(_)) => self.decided = true,
+            _ => {}
+        }
+    }
+
+    /// What is awaited, in words.
+    pub(crate) fn words(&self) -> String {
+        let silent = |source: &v1::Source| !self.spoken.contains(source);
+        let analysers = [(v1::Source::StaticAnalysis, "static-analysis"), (v1::Source::MlScoring, "ml-scoring")];
+        let open: Vec<_> = analysers.iter().filter(|(source, _)| silent(source)).map(|(_, name)| *name).collect();
+        match (self.decided, self.accepted, open.is_empty()) {
+            (true, ..) => "the explanation".to_owned(),
+            (false, false, _) => "the acceptance by ingest".to_owned(),
+            (false, true, false) => open.join(" and "),
+            (false, true, true) => "the verdict".to_owned(),
+        }
+    }
 }
 
 pub(super) fn review(review: &v1::ReviewRecorded) -> String {

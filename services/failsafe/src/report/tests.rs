@@ -170,7 +170,7 @@ fn every_stage_is_told() {
     let tell = |told| {
         let response =
             v1::WatchDeploymentResponse { sequence: 1, at: at(1_795_012_205, 250_000_000), stage: Some(told) };
-        stage(&response, Style { colour: false, width: 200 })
+        stage(&response, at(1_795_012_205, 0), Style { colour: false, width: 200 })
     };
     use v1::watch_deployment_response::Stage;
     let cases = [
@@ -201,7 +201,7 @@ fn every_stage_is_told() {
     ];
     for (told, expected) in cases {
         let line = tell(told);
-        assert!(line.starts_with("2026-11-18 14:30:05.250 ") && line.contains(expected), "{line}");
+        assert!(line.starts_with("2026-11-18 14:30:05.250     +0.250 s ") && line.contains(expected), "{line}");
     }
 }
 
@@ -245,4 +245,30 @@ fn a_list_is_a_table() {
     );
     assert_eq!(listing(&page, PLAIN), expected);
     assert_eq!(listing(&v1::ListDeploymentsResponse::default(), PLAIN), "no deployments");
+}
+
+#[test]
+fn who_watches_is_told_what_is_awaited() {
+    use v1::watch_deployment_response::Stage;
+    let known = blocked();
+    let mut awaited = Awaited::default();
+    let mut told = vec![awaited.words()];
+    for stage in [
+        Stage::Accepted(known.deployment.clone().unwrap()),
+        Stage::Signal(known.signals[1].clone()),
+        Stage::Signal(known.signals[0].clone()),
+        Stage::Verdict(known.verdicts[0].clone()),
+    ] {
+        awaited.see(&v1::WatchDeploymentResponse { sequence: 1, at: at(5, 0), stage: Some(stage) });
+        told.push(awaited.words());
+    }
+    let expected = [
+        "the acceptance by ingest",
+        "static-analysis and ml-scoring",
+        "static-analysis",
+        "the verdict",
+        "the explanation",
+    ];
+    assert_eq!(told, expected);
+    assert_eq!(awaited.since, at(5, 0));
 }

@@ -39,6 +39,9 @@ pub(super) fn print(sheet: &mut Sheet, known: &v1::GetDeploymentResponse, took: 
     for reason in &judgement.reasons {
         print_reason(sheet, reason, known);
     }
+    for missing in &judgement.missing {
+        sheet.item(4, (Look::Doubtful, "?"), Look::Plain, &format!("{} is missing: {}", missing.input, missing.why));
+    }
     print_ways(sheet, judgement);
 }
 
@@ -109,7 +112,10 @@ fn print_reason(sheet: &mut Sheet, reason: &v1::Reason, known: &v1::GetDeploymen
 }
 
 /// The finding that a piece of evidence points at.
-fn finding<'a>(known: &'a v1::GetDeploymentResponse, place: &v1::FindingEvidence) -> Option<&'a v1::Finding> {
+pub(crate) fn finding<'a>(
+    known: &'a v1::GetDeploymentResponse,
+    place: &v1::FindingEvidence,
+) -> Option<&'a v1::Finding> {
     let analyses = known.signals.iter().filter_map(|signal| match &signal.said {
         Some(v1::signal::Said::Analysis(analysis)) => Some(analysis),
         _ => None,
@@ -119,6 +125,22 @@ fn finding<'a>(known: &'a v1::GetDeploymentResponse, place: &v1::FindingEvidence
             == (&place.rule_id, &place.fingerprint, &place.path, place.line)
     };
     analyses.flat_map(|analysis| &analysis.findings).find(is_it)
+}
+
+/// Every finding that a reason of the latest verdict points at, with that reason, the strictest first.
+pub(crate) fn findings(known: &v1::GetDeploymentResponse) -> Vec<(&v1::Reason, &v1::Finding)> {
+    let judgement = known.verdicts.first().and_then(|reached| reached.judgement.as_ref());
+    let reasons = judgement.map(|judgement| judgement.reasons.as_slice()).unwrap_or_default();
+    let pointed = |reason| evidence_of(reason).filter_map(move |place| Some((reason, finding(known, place)?)));
+    reasons.iter().flat_map(pointed).collect()
+}
+
+/// The places that a reason rests on.
+fn evidence_of(reason: &v1::Reason) -> impl Iterator<Item = &v1::FindingEvidence> {
+    reason.evidence.iter().filter_map(|evidence| match &evidence.evidence {
+        Some(Evidence::Finding(place)) => Some(place),
+        _ => None,
+    })
 }
 
 /// A judgement in one line: `BLOCK: migration.rollback.missing: …`.

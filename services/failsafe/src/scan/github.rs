@@ -28,11 +28,11 @@ pub(super) fn write(out: &mut impl Write, analysis: &Analysis) -> io::Result<()>
 }
 
 /// A command's text. What is not escaped would end the command, or begin another.
-fn data(text: &str) -> String {
+pub(crate) fn data(text: &str) -> String {
     text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
 }
 
 /// A value of a command's property.
-fn property(text: &str) -> String {
+pub(crate) fn property(text: &str) -> String {
     data(text).replace(':', "%3A").replace(',', "%2C")
 }

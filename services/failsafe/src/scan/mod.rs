@@ -3,7 +3,7 @@
 mod baseline;
 mod files;
 mod git;
-mod github;
+pub(crate) mod github;
 mod json;
 mod sarif;
 mod source;

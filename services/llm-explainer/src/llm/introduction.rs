@@ -25,8 +25,11 @@ impl LanguageModel {
         }
     }
 
-    /// What is to be logged, or what is wrong and what to do.
-    pub(super) async fn introduction(&self) -> Result<String, String> {
+    /// Which model is asked where, or what is wrong and what to do.
+    ///
+    /// # Errors
+    /// What is wrong, in words.
+    pub async fn introduction(&self) -> Result<String, String> {
         let asked = async {
             match self.config.api {
                 Api::Ollama => self.introduce_ollama().await,
