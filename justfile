@@ -76,4 +76,4 @@ metrics:
 
 # Licences, advisories and sources of the dependencies (cargo install cargo-deny)
 deny:
-    cargo deny check --config deploy/deny.toml
+    cargo deny --config deploy/deny.toml check

@@ -89,6 +89,12 @@ impl Receiver {
         &self.address
     }
 
+    /// All spans received so far.
+    #[must_use]
+    pub fn all(&self) -> Vec<Span> {
+        self.spans.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// The names of the metrics received so far.
     #[must_use]
     pub fn metrics(&self) -> BTreeSet<String> {

@@ -7,11 +7,14 @@ use proto::v1;
 use proto::v1::deployment_service_client::DeploymentServiceClient;
 use proto::v1::watch_deployment_response::Stage;
 use tokio::time::Instant;
+use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
 use crate::addresses::program;
+use crate::cli::Server;
+use crate::credentials::{self, Credentials};
 
 /// How long the connection may take.
 const CONNECT_MAX: Duration = Duration::from_secs(5);
@@ -50,7 +53,7 @@ impl std::error::Error for Away {}
 
 /// A connection to a gateway.
 #[derive(Clone, Debug)]
-pub(crate) struct Client(DeploymentServiceClient<Channel>);
+pub(crate) struct Client(DeploymentServiceClient<InterceptedService<Channel, Credentials>>);
 
 /// When the stages of a deployment were seen, counted from when it was submitted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -62,13 +65,14 @@ pub(crate) struct Times {
 }
 
 impl Client {
-    /// Connects to `server`, such as `http://127.0.0.1:50051`.
+    /// Connects to `server`.
     ///
     /// # Errors
-    /// When nobody is there.
-    pub(crate) async fn connect(server: &str) -> anyhow::Result<Self> {
-        let channel = channel(server).await?;
-        Ok(Self(DeploymentServiceClient::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX)))
+    /// When nobody is there, or the credentials cannot be read.
+    pub(crate) async fn connect(server: &Server) -> anyhow::Result<Self> {
+        let credentials = Credentials::of(server)?;
+        let client = DeploymentServiceClient::with_interceptor(channel(server).await?, credentials);
+        Ok(Self(client.max_decoding_message_size(ANSWER_BYTES_MAX)))
     }
 
     /// Submits a deployment.
@@ -268,10 +272,21 @@ impl Client {
 ///
 /// # Errors
 /// When nobody is there.
-pub(crate) async fn channel(server: &str) -> anyhow::Result<Channel> {
-    let address = if server.contains("://") { server.to_owned() } else { format!("http://{server}") };
+pub(crate) async fn channel(server: &Server) -> anyhow::Result<Channel> {
+    let tls = credentials::tls(server)?;
+    let are_there = Credentials::of(server)?.are_there();
+    let server = server.address.as_str();
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let address = if server.contains("://") { server.to_owned() } else { format!("{scheme}://{server}") };
     let endpoint = Endpoint::from_shared(address);
-    let endpoint = endpoint.with_context(|| format!("{server:?} is no address such as http://127.0.0.1:50051"))?;
+    let mut endpoint = endpoint.with_context(|| format!("{server:?} is no address such as http://127.0.0.1:50051"))?;
+    match tls {
+        Some(tls) => endpoint = endpoint.tls_config(tls).context("cannot use the certificates")?,
+        None if are_there && !is_here(&endpoint) => {
+            eprintln!("failsafe: the token goes to {server} over a plain connection");
+        }
+        None => {}
+    }
     endpoint.connect_timeout(CONNECT_MAX).connect().await.map_err(|error| {
         let cause = innermost(&error);
         let program = program();
@@ -302,8 +317,19 @@ fn in_words(status: &Status) -> anyhow::Error {
     }
     match status.code() {
         Code::NotFound | Code::InvalidArgument | Code::FailedPrecondition => anyhow!("{}", status.message()),
+        Code::PermissionDenied => anyhow!("refused: {}", status.message()),
+        Code::Unauthenticated => anyhow!(
+            "refused: {} (a token by FAILSAFE_TOKEN or --token-file, a certificate by --cert and --key)",
+            status.message()
+        ),
         code => anyhow!("{} ({})", status.message(), code.description()),
     }
+}
+
+/// Whether an address is on this machine.
+fn is_here(endpoint: &Endpoint) -> bool {
+    let host = endpoint.uri().host().unwrap_or_default();
+    host == "localhost" || host.trim_matches(['[', ']']).parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
 }
 
 /// Whether the same question may be answered later. What is too long is told as RESOURCE_EXHAUSTED, too, without a time to wait.

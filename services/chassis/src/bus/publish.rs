@@ -1,5 +1,6 @@
 //! Publishing: with the event's own id, within its trace, acknowledged by the stream.
 
+use anyhow::Context;
 use async_nats::HeaderMap;
 use async_nats::header::NATS_MESSAGE_ID;
 use domain::DeploymentId;
@@ -101,28 +102,30 @@ impl Bus {
         let body = outgoing.body.clone().into();
         self.send(outgoing.subject.clone(), headers, body)
             .await
-            .map_err(|error| anyhow::Error::new(error).context(format!("cannot publish {}", outgoing.subject)))
+            .with_context(|| format!("cannot publish {}", outgoing.subject))
     }
 
     /// Publishes within the current span, which learns of a failure, and measures how long the stream took.
-    pub(crate) async fn send(
-        &self,
-        subject: String,
-        headers: HeaderMap,
-        body: bytes::Bytes,
-    ) -> Result<(), async_nats::jetstream::context::PublishError> {
+    pub(crate) async fn send(&self, subject: String, headers: HeaderMap, body: bytes::Bytes) -> anyhow::Result<()> {
         let (began, destination) = (Instant::now(), template(&subject));
-        let acknowledged = match self.jetstream.publish_with_headers(subject, headers, body).await {
-            Ok(acknowledgement) => acknowledgement.await,
-            Err(error) => Err(error),
+        let sending = async {
+            match self.jetstream.publish_with_headers(subject.clone(), headers, body).await {
+                Ok(acknowledgement) => acknowledgement.await,
+                Err(error) => Err(error),
+            }
         };
-        let kind = acknowledged.as_ref().err().map(|error| format!("{:?}", error.kind()));
+        let acknowledged = self.unless_denied(&subject, sending).await;
+        let kind = match &acknowledged {
+            Ok(Ok(_)) => None,
+            Ok(Err(error)) => Some(format!("{:?}", error.kind())),
+            Err(_) => Some("Denied".to_owned()),
+        };
         if let Some(kind) = &kind {
             Span::current().record("otel.status_code", "ERROR").record("error.type", kind);
         }
         let took = began.elapsed().as_secs_f64();
         PUBLISH.record(took, ["nats", "publish", &destination, kind.as_deref().unwrap_or_default()]);
-        acknowledged.map(|_| ())
+        acknowledged?.map(|_| ()).map_err(anyhow::Error::new)
     }
 }
 
