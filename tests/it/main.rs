@@ -18,6 +18,7 @@ mod identity;
 mod interleavings;
 mod issuer;
 mod join;
+mod kubernetes;
 mod layers;
 mod lists;
 mod model;
