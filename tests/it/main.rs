@@ -4,17 +4,18 @@
 
 mod cases;
 mod chaos;
-mod command;
 mod crash;
 mod crowd;
 mod deploy;
 mod diffs;
 mod front;
+mod gate;
 mod history;
 mod interleavings;
 mod join;
 mod layers;
 mod model;
+mod operator;
 mod people;
 mod pipeline;
 mod plans;
