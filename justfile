@@ -67,4 +67,4 @@ features:
 
 # Licences, advisories and sources of the dependencies (cargo install cargo-deny)
 deny:
-    cargo deny check --config deploy/deny.toml
+    cargo deny --config deploy/deny.toml check

@@ -26,6 +26,8 @@ pub const SERVICES: [&str; 6] = ["gateway", "ingest", "static-analysis", "ml-sco
 pub struct Fleet {
     children: BTreeMap<&'static str, Child>,
     environment: Vec<(String, String)>,
+    /// Whether each service is a user of its own to NATS.
+    users: bool,
     gateway: String,
     /// The NATS server, to be killed and restarted.
     pub nats: Nats,
@@ -38,19 +40,43 @@ impl Fleet {
     /// Starts the servers and every service, and waits until all serve. `environment` goes over the defaults.
     pub async fn start(environment: &[(&str, &str)]) -> Self {
         let mut fleet = Self::servers(environment).await;
-        for service in SERVICES {
-            fleet.spawn(service);
-        }
-        for service in SERVICES {
-            fleet.serving(service).await;
-        }
+        fleet.all_serve().await;
         fleet
+    }
+
+    /// The same with each service a user of its own to NATS, with the permissions of `deploy/nats.users.conf`.
+    pub async fn start_with_users(environment: &[(&str, &str)]) -> Self {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/nats.users.conf");
+        let permissions = fs::read_to_string(path).expect("the users' permissions");
+        let variables = SERVICES.into_iter().chain(["operator", "submitter"]).map(|user| {
+            let variable = user.to_uppercase().replace('-', "_");
+            format!("NATS_{variable}_PASSWORD: {:?}\n", nats_password(user))
+        });
+        let extra = variables.collect::<String>() + &permissions;
+        let mut fleet = Self::servers_with(environment, &extra).await;
+        fleet.users = true;
+        fleet.all_serve().await;
+        fleet
+    }
+
+    async fn all_serve(&mut self) {
+        for service in SERVICES {
+            self.spawn(service);
+        }
+        for service in SERVICES {
+            self.serving(service).await;
+        }
     }
 
     /// Starts the servers alone.
     pub async fn servers(environment: &[(&str, &str)]) -> Self {
+        Self::servers_with(environment, "").await
+    }
+
+    async fn servers_with(environment: &[(&str, &str)], nats_extra: &str) -> Self {
         let folder = embedded::temporary_folder().expect("a temporary folder");
-        let (nats, postgres) = tokio::join!(Nats::start(folder.path()), Postgres::start(folder.path()));
+        let (nats, postgres) =
+            tokio::join!(Nats::start_with(folder.path(), nats_extra), Postgres::start(folder.path()));
         let (nats, postgres) = (nats.expect("a NATS server"), postgres.expect("a PostgreSQL"));
         let gateway = free_address();
         let mut all = vec![
@@ -61,7 +87,7 @@ impl Fleet {
             ("FAILSAFE__LLM_EXPLAINER__MODEL_URL".to_owned(), "http://127.0.0.1:9".to_owned()),
         ];
         all.extend(environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-        Self { children: BTreeMap::new(), environment: all, gateway, nats, postgres, folder }
+        Self { children: BTreeMap::new(), environment: all, users: false, gateway, nats, postgres, folder }
     }
 
     /// Sets a variable for the services that are started from now on.
@@ -79,6 +105,9 @@ impl Fleet {
             std::env::vars().filter(|(name, _)| name.starts_with("FAILSAFE__") || name.starts_with("OTEL_"))
         {
             command.env_remove(name);
+        }
+        if self.users {
+            command.env("FAILSAFE__NATS__USER", service).env("FAILSAFE__NATS__PASSWORD", nats_password(service));
         }
         let child = command.envs(self.environment.iter().map(|(name, value)| (name, value))).spawn();
         self.children.insert(service, child.expect("the service starts"));
@@ -168,7 +197,11 @@ impl Fleet {
 
     /// A NATS client.
     pub async fn bus(&self) -> async_nats::Client {
-        async_nats::connect(self.nats.url()).await.expect("NATS answers")
+        let mut options = async_nats::ConnectOptions::new();
+        if self.users {
+            options = options.user_and_password("operator".to_owned(), nats_password("operator"));
+        }
+        options.connect(self.nats.url()).await.expect("NATS answers")
     }
 
     /// A JetStream context.
@@ -190,6 +223,12 @@ impl Drop for Fleet {
             }
         }
     }
+}
+
+/// The password of one of the users that NATS knows in the tests.
+#[must_use]
+pub fn nats_password(user: &str) -> String {
+    format!("the-password-of-{user}")
 }
 
 /// The path of one of FailSafe's own programs.

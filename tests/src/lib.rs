@@ -7,7 +7,7 @@ mod proxy;
 mod receiver;
 mod wait;
 
-pub use fleet::{Fleet, SERVICES, binary, free_address};
+pub use fleet::{Fleet, SERVICES, binary, free_address, nats_password};
 pub use proxy::Proxy;
 pub use receiver::{Receiver, Span};
 pub use wait::eventually;

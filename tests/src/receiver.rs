@@ -75,6 +75,12 @@ impl Receiver {
         &self.address
     }
 
+    /// All spans received so far.
+    #[must_use]
+    pub fn all(&self) -> Vec<Span> {
+        self.spans.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// The spans of one trace received so far.
     #[must_use]
     pub fn trace(&self, trace_id: &str) -> Vec<Span> {

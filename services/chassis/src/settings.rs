@@ -2,13 +2,14 @@
 //!
 //! A table or key that nobody knows stops the start and is named. Only this module reads the environment's settings.
 
-use std::path::Path;
+use std::fmt;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// The tables of a settings file: the first are shared, the others belong to the service of that name.
 pub const TABLES: [&str; 8] =
@@ -65,14 +66,29 @@ impl Settings {
     }
 }
 
-/// `[nats]`: where the bus is, and how it keeps events.
+/// `[nats]`: where the bus is, who the services are to it, and how it keeps events.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct NatsSettings {
-    /// Address of the server, or several with commas between them.
-    pub url: String,
+    /// Address of the server, or several with commas between them; `tls://` for TLS.
+    pub url: Address,
     /// File of a NATS credential (`.creds`), where the server asks for one.
-    pub credentials: Option<std::path::PathBuf>,
+    pub credentials: Option<PathBuf>,
+    /// File of the seed of an NKey, where the server knows its public part.
+    pub nkey_path: Option<PathBuf>,
+    /// The user's name, where the server asks for one; it has a password.
+    pub user: Option<String>,
+    /// The user's password. Better set by the environment, or as a file by `password_path`.
+    pub password: Option<Secret>,
+    /// File of the user's password.
+    pub password_path: Option<PathBuf>,
+    /// Certificates, in PEM, of the authorities that the server's certificate may be of, instead of the system's. With it, the
+    /// connection is by TLS.
+    pub tls_ca_path: Option<PathBuf>,
+    /// Certificate and key, in PEM, to be shown to a server that asks for one.
+    pub tls_cert_path: Option<PathBuf>,
+    /// See `tls_cert_path`.
+    pub tls_key_path: Option<PathBuf>,
     /// How many servers keep each stream, 1 to 5. Read when a stream is made.
     pub replicas: usize,
     /// For how many days events are kept. The audit trail in PostgreSQL keeps them longer.
@@ -81,7 +97,108 @@ pub struct NatsSettings {
 
 impl Default for NatsSettings {
     fn default() -> Self {
-        Self { url: "nats://127.0.0.1:4222".to_owned(), credentials: None, replicas: 1, days_kept: 30 }
+        Self {
+            url: Address("nats://127.0.0.1:4222".to_owned()),
+            credentials: None,
+            nkey_path: None,
+            user: None,
+            password: None,
+            password_path: None,
+            tls_ca_path: None,
+            tls_cert_path: None,
+            tls_key_path: None,
+            replicas: 1,
+            days_kept: 30,
+        }
+    }
+}
+
+/// An address that may hold a password. It is shown without.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct Address(String);
+
+impl Address {
+    /// The address as it was written, to connect to and never to be shown.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Address {
+    /// What stands in front of the `@` of each address, such as `user:password`; `None` where there is none in any.
+    ///
+    /// # Errors
+    /// When the addresses name several.
+    pub(crate) fn user_info(&self) -> anyhow::Result<Option<&str>> {
+        let mut infos = self.0.split(',').filter_map(|one| {
+            let rest = one.trim().split_once("://").map_or(one.trim(), |(_, rest)| rest);
+            rest.rsplit_once('@').map(|(info, _)| info)
+        });
+        let first = infos.next();
+        anyhow::ensure!(infos.all(|info| Some(info) == first), "nats.url names several users: name one by nats.user");
+        Ok(first)
+    }
+}
+
+impl From<&str> for Address {
+    fn from(address: &str) -> Self {
+        Self(address.to_owned())
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, one) in self.0.split(',').enumerate() {
+            let (scheme, rest) =
+                one.split_once("://").map_or(("", one), |(_, rest)| (&one[..one.len() - rest.len()], rest));
+            // The last, because a password may hold one, too.
+            let place = rest.rsplit_once('@').map_or(rest, |(_, place)| place);
+            write!(f, "{}{scheme}{place}", if index == 0 { "" } else { "," })?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.to_string())
+    }
+}
+
+/// A secret of the settings. It is never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The secret itself, to be sent and never to be shown.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for Secret {
+    /// The usual error would show what it did not expect, and that is the secret. An all-digit one from the environment is a number.
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Written {
+            Text(String),
+            Number(u64),
+        }
+        match Written::deserialize(from) {
+            Ok(Written::Text(text)) => Ok(Self(text)),
+            Ok(Written::Number(number)) => Ok(Self(number.to_string())),
+            Err(_) => Err(serde::de::Error::custom("a secret is text, in quotes")),
+        }
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(hidden)")
     }
 }
 
@@ -106,10 +223,26 @@ mod tests {
     }
 
     #[test]
+    fn a_password_is_never_shown() {
+        let text = "[nats]\nurl = 'nats://ann:se@cr,nats://bob:et@there:4222'\nuser = 'ann'\npassword = 'secret'";
+        let nats: NatsSettings = load(text).unwrap().table("nats").unwrap();
+        let shown = format!("{nats:?} {}", nats.url);
+        assert!(!shown.contains("cr,") && !shown.contains("et@") && !shown.contains("secret"), "{shown}");
+        assert_eq!(Address::from("nats://ann:pass@there:4222").to_string(), "nats://there:4222");
+        let address = |text: &str| Address::from(text).user_info().map(|info| info.map(str::to_owned)).ok();
+        assert_eq!(address("nats://a:b@c@there:1,nats://a:b@c@here:1"), Some(Some("a:b@c".to_owned())));
+        assert_eq!(address("nats://there:1"), Some(None));
+        assert_eq!(address("nats://a:b@there:1,nats://c:d@here:1"), None);
+        assert_eq!(Address::from("there:4222").to_string(), "there:4222");
+        let error = load("[nats]\npassword = ['secret']").unwrap().table::<NatsSettings>("nats").unwrap_err();
+        assert!(!error.to_string().contains("secret'"), "{error}");
+    }
+
+    #[test]
     fn what_is_not_set_has_its_default() {
         let settings = load("[nats]\nurl = 'nats://there:4222'").unwrap();
         let nats: NatsSettings = settings.clone().with("nats.replicas", 3).table("nats").unwrap();
-        assert_eq!((nats.url.as_str(), nats.replicas, nats.days_kept), ("nats://there:4222", 3, 30));
+        assert_eq!((nats.url.reveal(), nats.replicas, nats.days_kept), ("nats://there:4222", 3, 30));
         assert!(settings.has("nats.url") && !settings.has("database.url"));
     }
 }

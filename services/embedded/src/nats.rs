@@ -27,6 +27,7 @@ pub struct Nats {
     server: Guarded,
     folder: Folder,
     program: PathBuf,
+    extra: String,
     port: u16,
     url: String,
     version: String,
@@ -40,14 +41,22 @@ impl Nats {
     /// # Errors
     /// When the program is missing, `dir/nats` is in use, or the server does not start: its last log lines are told.
     pub async fn start(dir: &Path) -> Result<Self> {
+        Self::start_with(dir, "").await
+    }
+
+    /// The same with `extra` behind its configuration, such as users and their permissions.
+    ///
+    /// # Errors
+    /// As for [`Nats::start`], and when the server refuses the configuration.
+    pub async fn start_with(dir: &Path, extra: &str) -> Result<Self> {
         let program = programs::nats_server()?;
         let folder = Folder::claim(&dir.join("nats"), NAME)?;
         let kept = folder.kept_port();
-        let (server, port, info) = launch(&folder, &program, kept).await?;
+        let (server, port, info) = launch(&folder, &program, kept, extra).await?;
         folder.keep_port(port)?;
         let url = format!("nats://127.0.0.1:{port}");
         tracing::info!(%url, version = info.version, folder = %folder.path.display(), "nats-server is ready");
-        Ok(Self { server, folder, program, port, url, version: info.version })
+        Ok(Self { server, folder, program, extra: extra.to_owned(), port, url, version: info.version })
     }
 
     /// The address, such as `nats://127.0.0.1:40871`.
@@ -92,7 +101,7 @@ impl Nats {
         self.server.stop().await?;
         let what = format!("port {} to be free", self.port);
         wait::until(&what, PORT_FREE, || Ok(folder::is_free(self.port).then_some(()))).await?;
-        (self.server, ..) = launch(&self.folder, &self.program, Some(self.port)).await?;
+        (self.server, ..) = launch(&self.folder, &self.program, Some(self.port), &self.extra).await?;
         Ok(())
     }
 }
@@ -105,7 +114,7 @@ struct Info {
     jetstream: bool,
 }
 
-async fn launch(folder: &Folder, program: &Path, port: Option<u16>) -> Result<(Guarded, u16, Info)> {
+async fn launch(folder: &Folder, program: &Path, port: Option<u16>, extra: &str) -> Result<(Guarded, u16, Info)> {
     let log = folder.log().await?;
     let ports = folder.path.join("ports");
     // A killed server leaves its file there.
@@ -115,7 +124,7 @@ async fn launch(folder: &Folder, program: &Path, port: Option<u16>) -> Result<(G
     std::fs::create_dir(&ports).with_context(|| format!("making {}", ports.display()))?;
     let settings = folder.path.join("nats.conf");
     let durability = Durability::of(&programs::version_line(program)?);
-    std::fs::write(&settings, configuration(&folder.path, port, durability))
+    std::fs::write(&settings, configuration(&folder.path, port, durability) + extra)
         .with_context(|| format!("writing {}", settings.display()))?;
     let mut server = Guarded::start(Launch {
         name: NAME,

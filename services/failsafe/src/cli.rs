@@ -12,7 +12,9 @@ mod records;
 mod replay;
 mod rules;
 mod scan;
+mod server;
 mod submit;
+mod token;
 mod verdict;
 
 use std::net::SocketAddr;
@@ -34,7 +36,9 @@ pub(crate) use records::{Outcome, Review};
 pub(crate) use replay::Replay;
 pub(crate) use rules::{Listing, Rules, RulesFormat};
 pub(crate) use scan::{Format, Scan};
+pub(crate) use server::Server;
 pub(crate) use submit::{Candidate, Follow, Gate, GateFormat, Submit};
+pub(crate) use token::{CreateToken, Lifetime, Token};
 pub(crate) use verdict::{Attest, Verdict, VerifyVerdict};
 
 /// FailSafe decides whether a deployment may go to production.
@@ -96,6 +100,9 @@ pub(crate) enum Command {
     /// Work with the policy: the rules by which verdicts are reached.
     #[command(subcommand)]
     Policy(Policy),
+    /// Make, list and revoke API tokens, by which callers say who they are.
+    #[command(subcommand)]
+    Token(Token),
     /// Verify, export and thin out the audit trail, in its database.
     #[command(subcommand)]
     Audit(Audit),
@@ -185,9 +192,8 @@ pub(crate) struct Demo {
 /// How to reach FailSafe, and how to answer.
 #[derive(Args, Debug)]
 pub(crate) struct Asking {
-    /// Address of the gateway.
-    #[arg(long, value_name = "URL", env = "FAILSAFE_SERVER", default_value = "http://127.0.0.1:50051")]
-    pub(crate) server: String,
+    #[command(flatten)]
+    pub(crate) server: Server,
     /// How to print what is answered; JSON is the proto3 form of the gRPC reply.
     #[arg(long, value_enum, default_value_t = Output::Text)]
     pub(crate) output: Output,

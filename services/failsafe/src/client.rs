@@ -7,11 +7,16 @@ use proto::v1;
 use proto::v1::deployment_service_client::DeploymentServiceClient;
 use proto::v1::watch_deployment_response::Stage;
 use tokio::time::Instant;
+use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
 use crate::addresses::program;
+use crate::candidate::Environment;
+use crate::cli::Server;
+use crate::credentials::{self, Credentials};
+use crate::oidc;
 
 /// How long the connection may take.
 const CONNECT_MAX: Duration = Duration::from_secs(5);
@@ -50,7 +55,7 @@ impl std::error::Error for Away {}
 
 /// A connection to a gateway.
 #[derive(Clone, Debug)]
-pub(crate) struct Client(DeploymentServiceClient<Channel>);
+pub(crate) struct Client(DeploymentServiceClient<InterceptedService<Channel, Credentials>>);
 
 /// When the stages of a deployment were seen, counted from when it was submitted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -62,13 +67,14 @@ pub(crate) struct Times {
 }
 
 impl Client {
-    /// Connects to `server`, such as `http://127.0.0.1:50051`.
+    /// Connects to `server`.
     ///
     /// # Errors
-    /// When nobody is there.
-    pub(crate) async fn connect(server: &str) -> anyhow::Result<Self> {
-        let channel = channel(server).await?;
-        Ok(Self(DeploymentServiceClient::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX)))
+    /// When nobody is there, or the credentials cannot be read.
+    pub(crate) async fn connect(server: &Server) -> anyhow::Result<Self> {
+        let (channel, credentials) = channel(server).await?;
+        let client = DeploymentServiceClient::with_interceptor(channel, credentials);
+        Ok(Self(client.max_decoding_message_size(ANSWER_BYTES_MAX)))
     }
 
     /// Submits a deployment.
@@ -264,22 +270,39 @@ impl Client {
     }
 }
 
-/// A channel to `server`.
+/// A channel to `server`, and what is shown to it in each call.
 ///
 /// # Errors
-/// When nobody is there.
-pub(crate) async fn channel(server: &str) -> anyhow::Result<Channel> {
-    let address = if server.contains("://") { server.to_owned() } else { format!("http://{server}") };
+/// When nobody is there, or the credentials cannot be read.
+pub(crate) async fn channel(server: &Server) -> anyhow::Result<(Channel, Credentials)> {
+    let tls = credentials::tls(server)?;
+    let is_tls = tls.is_some();
+    let named = server.address.as_str();
+    let scheme = if is_tls { "https" } else { "http" };
+    let address = if named.contains("://") { named.to_owned() } else { format!("{scheme}://{named}") };
     let endpoint = Endpoint::from_shared(address);
-    let endpoint = endpoint.with_context(|| format!("{server:?} is no address such as http://127.0.0.1:50051"))?;
-    endpoint.connect_timeout(CONNECT_MAX).connect().await.map_err(|error| {
+    let mut endpoint = endpoint.with_context(|| format!("{named:?} is no address such as http://127.0.0.1:50051"))?;
+    if let Some(tls) = tls {
+        endpoint = endpoint.tls_config(tls).context("cannot use the certificates")?;
+    }
+    let is_private = is_tls || is_here(&endpoint);
+    let mut credentials = Credentials::of(server)?;
+    if !credentials.are_there() && server.cert.is_none() && is_private {
+        let workflow = oidc::token(&Environment::of_process(), &server.oidc_audience).await?;
+        credentials = workflow.map_or(Ok(credentials), |token| Credentials::bearer(&token))?;
+    }
+    if credentials.are_there() && !is_private {
+        eprintln!("failsafe: the token goes to {named} over a plain connection");
+    }
+    let connected = endpoint.connect_timeout(CONNECT_MAX).connect().await;
+    let channel = connected.map_err(|error| {
         let cause = innermost(&error);
         let program = program();
-        let words = format!(
-            "cannot reach FailSafe at {server} ({cause}): start it by `{program} up`, or name another by --server"
-        );
-        Away::new(words).into()
-    })
+        Away::new(format!(
+            "cannot reach FailSafe at {named} ({cause}): start it by `{program} up`, or name another by --server"
+        ))
+    })?;
+    Ok((channel, credentials))
 }
 
 fn limited<T>(message: T) -> tonic::Request<T> {
@@ -302,6 +325,11 @@ fn in_words(status: &Status) -> anyhow::Error {
     }
     match status.code() {
         Code::NotFound | Code::InvalidArgument | Code::FailedPrecondition => anyhow!("{}", status.message()),
+        Code::PermissionDenied => anyhow!("refused: {}", status.message()),
+        Code::Unauthenticated => anyhow!(
+            "refused: {} (a token by FAILSAFE_TOKEN or --token-file, a certificate by --cert and --key)",
+            status.message()
+        ),
         code => anyhow!("{} ({})", status.message(), code.description()),
     }
 }
@@ -315,6 +343,12 @@ fn is_passing(status: &Status, again_after: Option<Duration>) -> bool {
         Code::Unknown | Code::Internal => std::error::Error::source(status).is_some(),
         _ => false,
     }
+}
+
+/// Whether an address is on this machine.
+fn is_here(endpoint: &Endpoint) -> bool {
+    let host = endpoint.uri().host().unwrap_or_default();
+    host == "localhost" || host.trim_matches(['[', ']']).parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
 }
 
 fn innermost(error: &dyn std::error::Error) -> String {

@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use tokio::time::Instant;
 
 use crate::addresses::{self, program};
-use crate::cli;
+use crate::cli::{self, Server};
 use crate::client::{Client, Times};
 use crate::engine::Engine;
 use crate::report;
@@ -138,7 +138,7 @@ async fn on_servers(settings: &Settings, servers: &Servers, shutdown: &Shutdown,
 
 async fn show(server: &str) -> anyhow::Result<()> {
     let style = Style::of_stdout();
-    let mut client = Client::connect(server).await?;
+    let mut client = Client::connect(&Server::at(server)).await?;
     let mut stored = Vec::new();
     for (number, sample) in SAMPLES.iter().enumerate() {
         let mut sheet = Sheet::new(style);

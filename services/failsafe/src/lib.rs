@@ -8,6 +8,7 @@ mod audit;
 mod candidate;
 mod cli;
 mod client;
+mod credentials;
 mod dead;
 mod demo;
 mod doctor;
@@ -16,6 +17,7 @@ mod gate;
 mod git;
 mod history;
 mod model;
+mod oidc;
 mod pages;
 mod policy;
 mod progress;
@@ -29,6 +31,7 @@ mod scan;
 mod servers;
 mod services;
 mod terminal;
+mod token;
 mod up;
 mod verdict;
 mod voice;
@@ -113,6 +116,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::History(command) => history::run(&command).await.map(|()| ExitCode::SUCCESS),
         Command::Model(command) => model::run(&command).await,
         Command::Policy(command) => policy::run(&command).await,
+        Command::Token(command) => token::run(&command).await,
         Command::Audit(command) => audit::run(&command).await,
         Command::Dead(command) => dead::run(&command).await,
         Command::Doctor(options) => doctor::run(&options).await,

@@ -23,8 +23,8 @@ const TICK: Duration = Duration::from_millis(200);
 pub(crate) async fn submit(options: Submit) -> anyhow::Result<ExitCode> {
     let candidate = candidate::collect(&options.candidate, &Environment::of_process())?;
     candidate.tell();
-    let (server, output) = (&options.asking.server, options.asking.output);
-    let mut client = Client::connect(server).await?;
+    let (server, output) = (&options.asking.server.address, options.asking.output);
+    let mut client = Client::connect(&options.asking.server).await?;
     let started = Instant::now();
     let submitted = client.submit(candidate.request).await?;
     let id = &submitted.deployment_id;

@@ -59,6 +59,9 @@ fn subject(sheet: &mut Sheet, known: &v1::GetDeploymentResponse) {
     if !deployment.author.is_empty() {
         facts.push(format!("by {}", deployment.author));
     }
+    if !deployment.submitted_by.is_empty() {
+        facts.push(format!("submitted by {}", deployment.submitted_by));
+    }
     if let Some(change) = &deployment.change {
         let files = change.files.len();
         let sum =

@@ -20,6 +20,8 @@ pub struct Config {
     pub api: Api,
     /// The key that the server asks for, if it does: sent as a bearer token.
     pub api_key: Option<ApiKey>,
+    /// Certificates, in PEM, of the authorities that the server's certificate may be of, instead of the system's.
+    pub ca_path: Option<PathBuf>,
     /// The model's name on the server, such as `llama3.2:3b`. Without a tag, Ollama means `:latest`.
     pub model: String,
     /// A file that says in which language and tone explanations are written, such as `deploy/voice.de.toml`; English without.
@@ -116,6 +118,7 @@ impl Default for Config {
             model_url: Some("http://127.0.0.1:11434".to_owned()),
             api: Api::Ollama,
             api_key: None,
+            ca_path: None,
             model: "llama3.2:3b".to_owned(),
             template: None,
             timeout_ms: 20_000,

@@ -100,7 +100,9 @@ impl Bus {
             .headers(headers)
             .payload(question.encode_to_vec().into())
             .timeout(Some(ANSWER_MAX));
-        let reply = self.client.send_request(Q::subject(), request).await.map_err(|error| {
+        let subject = Q::subject();
+        let asked = self.unless_denied(&subject, self.client.send_request(subject.clone(), request)).await;
+        let reply = asked.map_err(|denied| Ask::Unavailable(denied.to_string()))?.map_err(|error| {
             Ask::Unavailable(match error.kind() {
                 RequestErrorKind::NoResponders => format!("no service answers {}", Q::subject()),
                 RequestErrorKind::TimedOut => format!("{} took over {} s", Q::subject(), ANSWER_MAX.as_secs()),

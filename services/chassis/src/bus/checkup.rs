@@ -16,6 +16,7 @@ use tokio::time::{Instant, timeout};
 
 use super::ask::health_of;
 use super::connect::{options, wanted};
+use super::denied::Denials;
 use crate::State;
 use crate::settings::NatsSettings;
 
@@ -88,8 +89,10 @@ impl Checkup {
     /// # Errors
     /// When there is no server, or it refuses.
     pub async fn connect(settings: &NatsSettings) -> anyhow::Result<Self> {
-        let addresses: Vec<&str> = settings.url.split(',').map(str::trim).collect();
-        let connecting = options(settings, "failsafe").await?.connect(addresses.as_slice());
+        // Without a user's password, as in `Bus::connect`.
+        let shown = settings.url.to_string();
+        let addresses: Vec<&str> = shown.split(',').map(str::trim).collect();
+        let connecting = options(settings, "failsafe", &Denials::default()).await?.connect(addresses.as_slice());
         let client = timeout(PATIENCE, connecting).await.map_err(|_| anyhow!("no answer within 5 s"))??;
         let jetstream = jetstream::ContextBuilder::new().timeout(PATIENCE).build(client.clone());
         Ok(Self { client, jetstream, wanted: wanted(settings) })

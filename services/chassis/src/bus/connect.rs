@@ -1,5 +1,6 @@
 //! Reaching the server, and making the streams if they are not there.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use async_nats::{ConnectOptions, Event};
 use proto::event::{DEAD_STREAM, DEAD_SUBJECTS, DIFFS_BUCKET, STREAM, STREAM_SUBJECTS};
 
 use super::Bus;
+use super::denied::Denials;
 use crate::Shutdown;
 use crate::settings::NatsSettings;
 
@@ -28,8 +30,11 @@ impl Bus {
     /// # Errors
     /// When the address or the credentials are wrong, `shutdown` is called first, or the server refuses JetStream.
     pub async fn connect(settings: &NatsSettings, service: &'static str, shutdown: &Shutdown) -> anyhow::Result<Self> {
-        let options = options(settings, service).await?;
-        let addresses: Vec<&str> = settings.url.split(',').map(str::trim).collect();
+        let denials = Denials::default();
+        let options = options(settings, service, &denials).await?;
+        // Without a user's password, which the client would log where it is asked for every detail.
+        let shown = settings.url.to_string();
+        let addresses: Vec<&str> = shown.split(',').map(str::trim).collect();
         let mut told = false;
         let client = loop {
             match options.clone().connect(addresses.as_slice()).await {
@@ -39,7 +44,7 @@ impl Bus {
                 }
                 Err(error) => {
                     if !told {
-                        tracing::warn!(service, url = settings.url, "waiting for NATS: {error}");
+                        tracing::warn!(service, url = %settings.url, "waiting for NATS: {error}");
                         told = true;
                     }
                 }
@@ -61,20 +66,70 @@ impl Bus {
             nats.payload_max = server.max_payload,
             "connected to NATS"
         );
-        Ok(Self { service, client, jetstream, events, diffs: Arc::new(diffs), replicas: settings.replicas })
+        Ok(Self { service, client, jetstream, events, diffs: Arc::new(diffs), replicas: settings.replicas, denials })
     }
 }
 
-/// How `service` connects.
-pub(super) async fn options(settings: &NatsSettings, service: &'static str) -> anyhow::Result<ConnectOptions> {
+/// How `service` connects; what the server denies it is noted in `denials`.
+pub(super) async fn options(
+    settings: &NatsSettings,
+    service: &'static str,
+    denials: &Denials,
+) -> anyhow::Result<ConnectOptions> {
+    let seen = denials.clone();
     let options = ConnectOptions::new()
         .name(service)
+        // Of its own, so that a server can keep others from listening to its answers.
+        .custom_inbox_prefix(format!("_INBOX.{service}"))
         .connection_timeout(Duration::from_secs(5))
-        .event_callback(move |event| async move { log_event(service, &event) });
-    match &settings.credentials {
-        Some(file) => options.credentials_file(file).await.context("cannot read nats.credentials"),
-        None => Ok(options),
+        .event_callback(move |event| {
+            let seen = seen.clone();
+            async move {
+                log_event(service, &event);
+                seen.note(&event);
+            }
+        });
+    identified(options, settings).await
+}
+
+/// The options with all by which the server knows who connects, and by which we know the server.
+async fn identified(mut options: ConnectOptions, settings: &NatsSettings) -> anyhow::Result<ConnectOptions> {
+    match settings.url.user_info()?.map(|info| info.split_once(':').ok_or(info)) {
+        Some(Ok((user, password))) => options = options.user_and_password(user.to_owned(), password.to_owned()),
+        Some(Err(token)) => options = options.token(token.to_owned()),
+        None => {}
     }
+    if let Some(file) = &settings.credentials {
+        options = options.credentials_file(file).await.context("cannot read nats.credentials")?;
+    }
+    if let Some(file) = &settings.nkey_path {
+        options = options.nkey(read_secret("nats.nkey_path", file)?);
+    }
+    if let Some(user) = &settings.user {
+        let password = match (&settings.password, &settings.password_path) {
+            (Some(password), None) => password.reveal().to_owned(),
+            (None, Some(file)) => read_secret("nats.password_path", file)?,
+            _ => anyhow::bail!("nats.user needs either nats.password or nats.password_path"),
+        };
+        options = options.user_and_password(user.clone(), password);
+    }
+    if let Some(file) = &settings.tls_ca_path {
+        anyhow::ensure!(file.is_file(), "cannot read nats.tls_ca_path = {}", file.display());
+        options = options.add_root_certificates(file.clone()).require_tls(true);
+    }
+    match (&settings.tls_cert_path, &settings.tls_key_path) {
+        (Some(certificate), Some(key)) => {
+            options = options.add_client_certificate(certificate.clone(), key.clone()).require_tls(true);
+        }
+        (None, None) => {}
+        _ => anyhow::bail!("nats.tls_cert_path and nats.tls_key_path come together"),
+    }
+    Ok(options)
+}
+
+fn read_secret(setting: &str, file: &Path) -> anyhow::Result<String> {
+    let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {setting} = {}", file.display()))?;
+    Ok(text.trim().to_owned())
 }
 
 fn is_hopeless(error: &async_nats::ConnectError) -> bool {
@@ -86,7 +141,7 @@ fn log_event(service: &'static str, event: &Event) {
     match event {
         Event::Connected => tracing::debug!(service, "NATS connection stands"),
         Event::Disconnected => tracing::warn!(service, "NATS connection lost; reconnecting"),
-        Event::ServerError(error) => tracing::error!(service, "NATS refuses: {error}"),
+        Event::ServerError(error) => tracing::error!(service, "NATS refuses {service} something: {error}"),
         Event::ClientError(error) => tracing::warn!(service, "NATS client: {error}"),
         other => tracing::debug!(service, "NATS: {other}"),
     }

@@ -56,7 +56,11 @@ impl Bus {
         headers.insert(AT, OffsetDateTime::now_utc().format(&Rfc3339)?);
         let subject = dead_subject(self.service);
         let body = delivery.body().to_vec().into();
-        self.jetstream.publish_with_headers(subject, headers, body).await?.await.context("no acknowledgement")?;
+        let burying = async {
+            let sent = self.jetstream.publish_with_headers(subject.clone(), headers, body).await?;
+            sent.await.context("no acknowledgement")
+        };
+        self.unless_denied(&subject, burying).await??;
         tracing::warn!(
             subject = delivery.subject(),
             stream.sequence = delivery.stream_sequence,

@@ -9,6 +9,7 @@ mod connect;
 pub mod dead;
 mod deaths;
 mod delivery;
+mod denied;
 mod diffs;
 mod documents;
 mod letters;
@@ -43,6 +44,7 @@ pub struct Bus {
     events: jetstream::stream::Stream,
     diffs: Arc<ObjectStore>,
     replicas: usize,
+    denials: denied::Denials,
 }
 
 impl fmt::Debug for Bus {

@@ -73,12 +73,14 @@ impl Bus {
             headers.insert(trace::TRACEPARENT, parent);
         }
         let body = outgoing.body.clone().into();
-        let sent = self.jetstream.publish_with_headers(outgoing.subject.clone(), headers, body).await;
-        let acknowledged = match sent {
-            Ok(acknowledgement) => acknowledgement.await,
-            Err(error) => Err(error),
+        let sending = async {
+            match self.jetstream.publish_with_headers(outgoing.subject.clone(), headers, body).await {
+                Ok(acknowledgement) => acknowledgement.await,
+                Err(error) => Err(error),
+            }
         };
-        acknowledged
+        self.unless_denied(&outgoing.subject, sending)
+            .await?
             .map(|_| ())
             .map_err(|error| anyhow::Error::new(error).context(format!("cannot publish {}", outgoing.subject)))
     }

@@ -16,8 +16,8 @@ pub(crate) struct Review {
     /// Why: it is kept with the verdict for ever.
     #[arg(long, value_name = "TEXT")]
     pub(crate) why: String,
-    /// Who you are.
-    #[arg(long, value_name = "NAME", env = "FAILSAFE_REVIEWER")]
+    /// Who you are; whoever your token or certificate is of, unless you may speak for others.
+    #[arg(long, value_name = "NAME", env = "FAILSAFE_REVIEWER", default_value = "", hide_default_value = true)]
     pub(crate) by: String,
     /// The number of the verdict that you looked at; the review counts for no other [default: the latest].
     #[arg(long, value_name = "NUMBER", default_value_t = 0, hide_default_value = true)]
@@ -60,8 +60,8 @@ pub(crate) struct Outcome {
     /// Details for people.
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     pub(crate) detail: String,
-    /// Who or what says so.
-    #[arg(long, value_name = "NAME", env = "FAILSAFE_REPORTER")]
+    /// Who or what says so; whoever your token or certificate is of.
+    #[arg(long, value_name = "NAME", env = "FAILSAFE_REPORTER", default_value = "", hide_default_value = true)]
     pub(crate) by: String,
     /// When it happened, as in 2026-11-20T15:30:00Z [default: now].
     #[arg(long, value_name = "TIME", value_parser = parse_time)]

@@ -11,6 +11,7 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 
 use super::Line;
+use crate::cli::Server;
 use crate::client;
 
 const AREA: &str = "services";
@@ -22,11 +23,11 @@ const BEHIND: [&str; 5] =
     [ingest::SERVICE, static_analysis::SERVICE, ml_scoring::SERVICE, decision::SERVICE, llm_explainer::SERVICE];
 
 /// Asks the gateway at `server` how all are; and over the bus each one that it does not see serving, for the reason.
-pub(super) async fn look(server: &str, bus: Option<&Checkup>) -> Vec<Line> {
-    let channel = client::channel(server).await;
+pub(super) async fn look(server: &Server, bus: Option<&Checkup>) -> Vec<Line> {
+    let channel = client::channel(server).await.map(|(channel, _)| channel);
     let mut lines = vec![match &channel {
         Ok(channel) => match ask(channel, gateway::SERVICE).await {
-            Ok(true) => Line::ok(AREA, gateway::SERVICE, format!("serving at {server}")),
+            Ok(true) => Line::ok(AREA, gateway::SERVICE, format!("serving at {}", server.address)),
             Ok(false) => Line::fail(AREA, gateway::SERVICE, "it does not serve", "its log says why"),
             Err(why) => Line::fail(AREA, gateway::SERVICE, why, "is it FailSafe's gateway that --server names?"),
         },

@@ -87,7 +87,8 @@ pub(super) fn review(review: &v1::ReviewRecorded) -> String {
         v1::ReviewDecision::Emergency => "let out in an emergency",
         v1::ReviewDecision::Unspecified => "reviewed",
     };
-    format!("{decision} by {} (verdict {}): {}", review.reviewer, review.verdict_number, review.why)
+    let recorded = spoken_for(&review.reviewer, &review.recorded_by);
+    format!("{decision} by {}{recorded} (verdict {}): {}", review.reviewer, review.verdict_number, review.why)
 }
 
 pub(super) fn outcome(outcome: &v1::OutcomeRecorded) -> String {
@@ -98,5 +99,11 @@ pub(super) fn outcome(outcome: &v1::OutcomeRecorded) -> String {
         v1::OutcomeKind::Unspecified => "was seen",
     };
     let detail = if outcome.detail.is_empty() { String::new() } else { format!(": {}", outcome.detail) };
-    format!("in production it {kind}, says {}{detail}", outcome.reporter)
+    let recorded = spoken_for(&outcome.reporter, &outcome.recorded_by);
+    format!("in production it {kind}, says {}{recorded}{detail}", outcome.reporter)
+}
+
+/// That somebody else than the one who is named has recorded it.
+fn spoken_for(named: &str, recorded_by: &str) -> String {
+    if recorded_by.is_empty() || recorded_by == named { String::new() } else { format!(", recorded by {recorded_by}") }
 }

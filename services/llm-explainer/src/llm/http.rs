@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use anyhow::Context;
 use reqwest::{Client, Response, Url};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -42,12 +43,19 @@ impl Http {
             url.set_path(&format!("{}/", url.path()));
         }
         // No proxy: what is asked tells about code that is not public, and the server is a local one.
-        let client = Client::builder()
+        let mut client = Client::builder()
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(Duration::from_millis(config.connect_timeout_ms))
-            .user_agent(concat!("failsafe/", env!("CARGO_PKG_VERSION")))
-            .build()?;
+            .user_agent(concat!("failsafe/", env!("CARGO_PKG_VERSION")));
+        if let Some(path) = &config.ca_path {
+            let pem = std::fs::read(path).with_context(|| format!("cannot read ca_path {}", path.display()))?;
+            let authorities = reqwest::Certificate::from_pem_bundle(&pem);
+            let authorities =
+                authorities.with_context(|| format!("ca_path {} holds no certificates in PEM", path.display()))?;
+            client = client.tls_certs_only(authorities);
+        }
+        let client = client.build()?;
         Ok(Self {
             client,
             url,
