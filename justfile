@@ -32,7 +32,7 @@ services *ARGUMENTS:
     cargo build --workspace --bins --locked
     cargo run --quiet -- services {{ARGUMENTS}}
 
-# Everything in containers, with Jaeger (http://127.0.0.1:16686) and Ollama
+# Everything in containers, with Ollama, Jaeger (http://127.0.0.1:16686) and Grafana (http://127.0.0.1:3000)
 containers:
     docker compose up --build --wait
 
@@ -52,6 +52,11 @@ chaos MINUTES="10" SEED="1":
         FAILSAFE_CHAOS_SECONDS=60 FAILSAFE_CHAOS_SEED=$seed cargo test --workspace --test it --locked -- --nocapture chaos:: || exit 1; \
     done
 
+# What telemetry costs: verdicts a second without it and with a tenth of the traces sampled, by turns (deployments, rounds)
+telemetry-cost *ARGUMENTS:
+    cargo build --release --workspace --bins --examples --locked
+    target/release/examples/telemetry_cost {{ARGUMENTS}}
+
 # Train the model that comes with FailSafe anew, from services/ml-scoring/data
 train:
     cargo build --workspace --bins --locked
@@ -64,6 +69,10 @@ rules:
 # Write the page of the model's features anew
 features:
     cargo run --quiet -- model features --format markdown > services/ml-scoring/FEATURES.md
+
+# Write the page of the metrics anew
+metrics:
+    cargo run --quiet -- metrics > deploy/metrics.md
 
 # Licences, advisories and sources of the dependencies (cargo install cargo-deny)
 deny:

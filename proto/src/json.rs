@@ -42,6 +42,14 @@ pub fn to_json<M: Message>(message: &str, value: &M) -> serde_json::Value {
     dynamic.serialize_with_options(serde_json::value::Serializer, &options).expect("every message has a JSON form")
 }
 
+/// Whether a gRPC method of that full name (`failsafe.v1.DeploymentService/ListDeployments`) is defined.
+#[must_use]
+pub fn has_method(name: &str) -> bool {
+    let Some((service, method)) = name.split_once('/') else { return false };
+    let service = POOL.get_service_by_name(service);
+    service.is_some_and(|service| service.methods().any(|known| known.name() == method))
+}
+
 /// The JSON form of the body of an event of that kind (`verdict.reached`); `None` when there is no such kind, or the bytes are
 /// not of it.
 #[must_use]

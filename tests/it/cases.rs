@@ -148,6 +148,7 @@ pub(crate) fn incoming<E: Event>(event: E, content: fn(E) -> Content) -> Incomin
         stream_sequence: 1,
         message_id: None,
         traceparent: None,
+        submitted_at: None,
         body: event.encode(),
         content: content(event),
     }

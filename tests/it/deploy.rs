@@ -27,7 +27,7 @@ fn compose_has_one_container_per_service_and_orders_the_start_by_health() {
         assert_eq!(container["command"], serde_json::json!([service]));
         assert_eq!(container["healthcheck"]["test"], serde_json::json!(["CMD", service, "--check-health"]));
         assert_eq!(container["build"]["dockerfile"], "deploy/Dockerfile");
-        assert_eq!(container["environment"]["OTEL_EXPORTER_OTLP_ENDPOINT"], "http://jaeger:4317", "{service}");
+        assert_eq!(container["environment"]["OTEL_EXPORTER_OTLP_ENDPOINT"], "http://collector:4317", "{service}");
         if service != "gateway" {
             assert_eq!(container["depends_on"]["nats"]["condition"], "service_healthy", "{service}");
         }
@@ -35,7 +35,7 @@ fn compose_has_one_container_per_service_and_orders_the_start_by_health() {
     assert_eq!(containers["gateway"]["depends_on"]["decision"]["condition"], "service_healthy");
     assert_eq!(containers["decision"]["depends_on"]["postgres"]["condition"], "service_healthy");
     let others: Vec<_> = containers.keys().filter(|name| !SERVICES.contains(&name.as_str())).collect();
-    assert_eq!(others, ["jaeger", "nats", "ollama", "postgres"]);
+    assert_eq!(others, ["collector", "grafana", "jaeger", "nats", "ollama", "postgres", "prometheus"]);
 }
 
 #[test]
@@ -65,15 +65,15 @@ fn compose_pins_its_images_and_opens_ports_on_the_loopback_only() {
 fn compose_sets_nothing_that_the_sample_settings_do_not_show() {
     let settings =
         chassis::Settings::load(Some(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/failsafe.toml"))).unwrap();
-    let compose = yaml("docker-compose.yml");
+    let (compose, sample) = (yaml("docker-compose.yml"), read("deploy/failsafe.toml"));
     let mut seen = 0;
     for container in compose["services"].as_object().unwrap().values() {
         let names = container["environment"].as_object().into_iter().flat_map(|all| all.keys());
         for name in names.filter_map(|name| name.strip_prefix("FAILSAFE__")) {
             let key = name.to_lowercase().replace("__", ".");
-            // One without a default stands there as a comment.
-            let name = key.rsplit('.').next().unwrap_or_default();
-            assert!(settings.has(&key) || read("deploy/failsafe.toml").contains(&format!("\n# {name} = ")), "{key}");
+            // What has no default stands there as a comment.
+            let (_, name) = key.split_once('.').unwrap();
+            assert!(settings.has(&key) || sample.contains(&format!("\n# {name} = ")), "{key}");
             seen += 1;
         }
     }

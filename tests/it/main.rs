@@ -27,6 +27,7 @@ mod program;
 mod refusals;
 mod replay;
 mod scan;
+mod telemetry;
 mod tls;
 mod trace;
 mod trail;

@@ -29,6 +29,7 @@ pub struct Fleet {
     /// Whether each service is a user of its own to NATS.
     users: bool,
     gateway: String,
+    admins: BTreeMap<&'static str, String>,
     /// The NATS server, to be killed and restarted.
     pub nats: Nats,
     /// The PostgreSQL server, to be killed and restarted.
@@ -87,7 +88,8 @@ impl Fleet {
             ("FAILSAFE__LLM_EXPLAINER__MODEL_URL".to_owned(), "http://127.0.0.1:9".to_owned()),
         ];
         all.extend(environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-        Self { children: BTreeMap::new(), environment: all, users: false, gateway, nats, postgres, folder }
+        let admins = SERVICES.map(|service| (service, free_address())).into();
+        Self { children: BTreeMap::new(), environment: all, users: false, gateway, admins, nats, postgres, folder }
     }
 
     /// Sets a variable for the services that are started from now on.
@@ -109,6 +111,7 @@ impl Fleet {
         if self.users {
             command.env("FAILSAFE__NATS__USER", service).env("FAILSAFE__NATS__PASSWORD", nats_password(service));
         }
+        command.env("FAILSAFE__ADMIN__LISTEN", &self.admins[service]);
         let child = command.envs(self.environment.iter().map(|(name, value)| (name, value))).spawn();
         self.children.insert(service, child.expect("the service starts"));
     }
@@ -183,6 +186,12 @@ impl Fleet {
     #[must_use]
     pub fn gateway(&self) -> &str {
         &self.gateway
+    }
+
+    /// The address of a service's admin port, as `host:port`.
+    #[must_use]
+    pub fn admin(&self, service: &str) -> &str {
+        &self.admins[service]
     }
 
     /// A channel to the gateway.

@@ -3,11 +3,13 @@
 #![expect(clippy::expect_used, clippy::missing_panics_doc, reason = "a test that cannot be set up has failed")]
 
 mod fleet;
+mod http;
 mod proxy;
 mod receiver;
 mod wait;
 
 pub use fleet::{Fleet, SERVICES, binary, free_address, nats_password};
+pub use http::http;
 pub use proxy::Proxy;
 pub use receiver::{Receiver, Span};
 pub use wait::eventually;

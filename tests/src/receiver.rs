@@ -1,11 +1,17 @@
-//! A real OTLP/gRPC receiver that keeps the spans it is sent.
+//! A real OTLP/gRPC receiver that keeps the spans and the metrics it is sent.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_server::{
+    MetricsService, MetricsServiceServer,
+};
+use opentelemetry_proto::tonic::collector::metrics::v1::{ExportMetricsServiceRequest, ExportMetricsServiceResponse};
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{TraceService, TraceServiceServer};
 use opentelemetry_proto::tonic::collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse};
 use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
+use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{Request, Response, Status};
@@ -23,7 +29,13 @@ pub struct Span {
     pub span_id: String,
     /// The id of its parent; empty for a root.
     pub parent_id: String,
-    /// Its kind, as numbered by OTLP: 2 server, 3 client, 4 producer, 5 consumer.
+    /// The ids of the spans that it is linked to.
+    pub links: Vec<String>,
+    /// The names of what happened while it lasted.
+    pub events: Vec<String>,
+    /// Whether it failed.
+    pub failed: bool,
+    /// Its kind, as numbered by OTLP: 1 internal, 2 server, 3 client, 4 producer, 5 consumer.
     pub kind: i32,
     attributes: Vec<KeyValue>,
 }
@@ -51,6 +63,7 @@ fn text(attribute: &KeyValue) -> Option<String> {
 pub struct Receiver {
     address: String,
     spans: Arc<Mutex<Vec<Span>>>,
+    metrics: Arc<Mutex<BTreeSet<String>>>,
     server: tokio::task::JoinHandle<()>,
 }
 
@@ -59,14 +72,15 @@ impl Receiver {
     pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = format!("http://{}", listener.local_addr().expect("a bound address"));
-        let spans = Arc::default();
-        let service = TraceServiceServer::new(Collector(Arc::clone(&spans)));
+        let (spans, metrics) = (Arc::default(), Arc::default());
+        let traced = TraceServiceServer::new(Collector(Arc::clone(&spans)));
+        let measured = MetricsServiceServer::new(Measured(Arc::clone(&metrics)));
         let server = tokio::spawn(async move {
             let incoming = TcpListenerStream::new(listener);
-            let served = tonic::transport::Server::builder().add_service(service).serve_with_incoming(incoming);
-            served.await.expect("the receiver serves");
+            let server = tonic::transport::Server::builder().add_service(traced).add_service(measured);
+            server.serve_with_incoming(incoming).await.expect("the receiver serves");
         });
-        Self { address, spans, server }
+        Self { address, spans, metrics, server }
     }
 
     /// What `OTEL_EXPORTER_OTLP_ENDPOINT` is to be.
@@ -79,6 +93,12 @@ impl Receiver {
     #[must_use]
     pub fn all(&self) -> Vec<Span> {
         self.spans.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The names of the metrics received so far.
+    #[must_use]
+    pub fn metrics(&self) -> BTreeSet<String> {
+        self.metrics.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The spans of one trace received so far.
@@ -115,12 +135,31 @@ impl TraceService for Collector {
                     trace_id: hex(&span.trace_id),
                     span_id: hex(&span.span_id),
                     parent_id: hex(&span.parent_span_id),
+                    links: span.links.iter().map(|link| hex(&link.span_id)).collect(),
+                    events: span.events.into_iter().map(|event| event.name).collect(),
+                    failed: span.status.is_some_and(|status| status.code() == StatusCode::Error),
                     kind: span.kind,
                     attributes: span.attributes,
                 });
             }
         }
         Ok(Response::new(ExportTraceServiceResponse::default()))
+    }
+}
+
+#[derive(Debug)]
+struct Measured(Arc<Mutex<BTreeSet<String>>>);
+
+#[tonic::async_trait]
+impl MetricsService for Measured {
+    async fn export(
+        &self,
+        request: Request<ExportMetricsServiceRequest>,
+    ) -> Result<Response<ExportMetricsServiceResponse>, Status> {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let scopes = request.into_inner().resource_metrics.into_iter().flat_map(|of| of.scope_metrics);
+        kept.extend(scopes.flat_map(|scope| scope.metrics).map(|metric| metric.name));
+        Ok(Response::new(ExportMetricsServiceResponse::default()))
     }
 }
 

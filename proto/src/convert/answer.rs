@@ -27,6 +27,7 @@ impl From<Dossier> for v1::GetDeploymentResponse {
             superseded_by: dossier.superseded_by.map(|id| id.to_string()).unwrap_or_default(),
             deadline_at: dossier.deadline_at.map(timestamp),
             against_verdict: against_to(dossier.against_verdict),
+            trace_id: dossier.trace_id.unwrap_or_default(),
         }
     }
 }

@@ -53,6 +53,11 @@ impl Health {
         });
     }
 
+    /// Tells whenever it is said to be another.
+    pub(crate) fn changes(&self) -> watch::Receiver<State> {
+        self.0.subscribe()
+    }
+
     /// How the service is.
     #[must_use]
     pub fn state(&self) -> State {

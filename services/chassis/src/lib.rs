@@ -1,9 +1,11 @@
-//! The process every service runs in: settings, telemetry, the bus, health and shutdown.
+//! The process every service runs in: settings, telemetry, the bus, health, its admin port and shutdown.
 //!
 //! The only crate that knows NATS and OpenTelemetry. It knows how events travel, and nothing of what they mean.
 
+pub mod admin;
 pub mod bus;
 pub mod health;
+pub mod metrics;
 pub mod settings;
 pub mod shutdown;
 pub mod telemetry;
@@ -11,6 +13,7 @@ pub mod trace;
 
 mod process;
 
+pub use admin::Admin;
 pub use bus::{
     Ask, Bus, ConsumerSpec, Death, Delivery, Document, Documents, Failure, Followed, Handler, Objects, Outgoing,
     Refusal, RefusalCode, Seen, Stored,
@@ -19,3 +22,4 @@ pub use health::{Health, State};
 pub use process::{Process, main, table_of};
 pub use settings::Settings;
 pub use shutdown::Shutdown;
+pub use telemetry::Telemetry;

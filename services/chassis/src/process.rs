@@ -7,7 +7,8 @@ use anyhow::Context;
 use clap::{CommandFactory, FromArgMatches, Parser};
 use serde::de::DeserializeOwned;
 
-use crate::{Bus, Health, Settings, Shutdown, State, telemetry};
+use crate::telemetry::{self, Telemetry, Wanted};
+use crate::{Admin, Bus, Health, Settings, Shutdown, State};
 
 /// What a service is given when it starts.
 #[derive(Clone, Debug)]
@@ -25,7 +26,7 @@ pub struct Process {
 }
 
 impl Process {
-    /// Connects `service` and has it answer for its health.
+    /// Connects `service`, has it answer for its health, and shows what waits for it.
     ///
     /// # Errors
     /// When the settings are wrong, or the bus cannot be used.
@@ -33,6 +34,7 @@ impl Process {
         let bus = Bus::connect(&settings.table("nats")?, service, &shutdown).await?;
         let health = Health::default();
         bus.answer_health(health.clone(), shutdown.clone()).await?;
+        tokio::spawn(bus.clone().show(health.clone(), shutdown.clone()));
         Ok(Self { service, bus, settings, shutdown, health })
     }
 }
@@ -61,14 +63,14 @@ where
         }
     };
     runtime.block_on(async {
-        let telemetry = match telemetry::start(service, "info") {
+        let telemetry = match telemetry::start(Wanted { service, level: "info", otlp: None }) {
             Ok(telemetry) => telemetry,
             Err(error) => {
                 eprintln!("{service}: cannot start telemetry: {error:#}");
                 return ExitCode::FAILURE;
             }
         };
-        let ended = run_until_signal(service, arguments, run).await;
+        let ended = run_until_signal(service, arguments, &telemetry, run).await;
         if let Err(error) = &ended {
             tracing::error!(service, "{service} ends: {error:#}");
         }
@@ -80,6 +82,7 @@ where
 async fn run_until_signal<C, F>(
     service: &'static str,
     arguments: Arguments,
+    telemetry: &Telemetry,
     run: impl FnOnce(Process, C) -> F,
 ) -> anyhow::Result<()>
 where
@@ -97,7 +100,11 @@ where
         };
     }
     let config: C = settings.table(&table_of(service))?;
-    let process = Process::start(service, settings, Shutdown::on_signals()?).await?;
+    let shutdown = Shutdown::on_signals()?;
+    // Before the bus, so that whoever asks is told what is waited for.
+    let admin = Admin::open(settings.table("admin")?, telemetry, &[service], &shutdown).await?;
+    let process = Process::start(service, settings, shutdown).await?;
+    admin.show(&process);
     let bus = process.bus.clone();
     tracing::info!(service, version = env!("CARGO_PKG_VERSION"), "{service} is up");
     let ended = run(process, config).await;

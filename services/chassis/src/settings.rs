@@ -3,6 +3,7 @@
 //! A table or key that nobody knows stops the start and is named. Only this module reads the environment's settings.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -12,8 +13,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 
 /// The tables of a settings file: the first are shared, the others belong to the service of that name.
-pub const TABLES: [&str; 8] =
-    ["nats", "database", "ingest", "static_analysis", "ml_scoring", "llm_explainer", "decision", "gateway"];
+pub const TABLES: [&str; 9] =
+    ["nats", "database", "admin", "ingest", "static_analysis", "ml_scoring", "llm_explainer", "decision", "gateway"];
 
 /// The settings of a process, not yet given out.
 #[derive(Clone, Debug)]
@@ -200,6 +201,15 @@ impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("(hidden)")
     }
+}
+
+/// `[admin]`: the port of a process for those who run it.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AdminSettings {
+    /// Address and port of `/metrics`, `/healthz`, `/readyz` and `/log`; none without. It is plain HTTP for whoever reaches it:
+    /// what is logged is only changed from this machine.
+    pub listen: Option<SocketAddr>,
 }
 
 #[cfg(test)]

@@ -3,11 +3,11 @@
 use std::pin::Pin;
 use std::time::Duration;
 
-use chassis::{Bus, ConsumerSpec, Delivery, Process, State};
+use chassis::{Bus, ConsumerSpec, Delivery, Process, State, trace};
 use domain::{Deployment, Explanation, Outcome, Review, Signal};
 use futures::stream::{self, Stream, StreamExt};
 use proto::Event;
-use tracing::Span;
+use tracing::{Instrument, Span};
 
 use crate::incoming::{Content, Incoming};
 use crate::relay::Wake;
@@ -73,10 +73,14 @@ async fn read(bus: &Bus, batch: Vec<(Delivery, Read)>) -> Vec<Arrived> {
             Ok(mut incoming) => {
                 let span = delivery.span(SERVICE);
                 span.record("deployment.id", tracing::field::display(incoming.deployment_id));
-                incoming.traceparent = chassis::trace::parent_of(&span);
+                incoming.traceparent = trace::parent_of(&span);
                 arrived.push(Arrived { delivery, incoming, span });
             }
-            Err(malformed) => delivery.reject(bus, &malformed.to_string()).await,
+            Err(malformed) => {
+                let span = delivery.span(SERVICE);
+                span.record("otel.status_code", "ERROR").record("error.type", "reject");
+                delivery.reject(bus, &malformed.to_string()).instrument(span).await;
+            }
         }
     }
     arrived
@@ -85,13 +89,13 @@ async fn read(bus: &Bus, batch: Vec<(Delivery, Read)>) -> Vec<Arrived> {
 /// Joins a batch. When PostgreSQL refuses it, each event is tried by itself, so that one cannot hold up the others.
 async fn join(process: &Process, store: &Store, arrived: Vec<Arrived>, wake: &Wake) {
     let batch: Vec<Incoming> = arrived.iter().map(|one| one.incoming.clone()).collect();
-    match store.join(&batch).await {
+    match store.join(&batch).instrument(span_of(&arrived)).await {
         Ok(joined) => {
             if joined.verdicts > 0 {
                 wake.call();
             }
             for one in &arrived {
-                one.delivery.acknowledge().await;
+                one.delivery.acknowledge().instrument(one.span.clone()).await;
             }
         }
         Err(error) if is_passing(&error) => pause(process, store, &arrived, &error).await,
@@ -105,10 +109,31 @@ async fn join(process: &Process, store: &Store, arrived: Vec<Arrived>, wake: &Wa
     }
 }
 
+/// The span in which a batch is joined. A span has one parent: that is the first event whose trace is exported; the others are
+/// linked, there and back.
+fn span_of(arrived: &[Arrived]) -> Span {
+    let Some(first) = arrived.iter().position(|one| trace::is_sampled(&one.span)) else { return Span::none() };
+    let span = tracing::info_span!(
+        parent: &arrived[first].span,
+        "join",
+        otel.kind = "internal",
+        failsafe.service = SERVICE,
+        messaging.batch.message_count = arrived.len(),
+    );
+    for (number, one) in arrived.iter().enumerate() {
+        if number != first && trace::is_sampled(&one.span) {
+            trace::parent_of(&one.span).iter().for_each(|event| trace::link(&span, event));
+            trace::parent_of(&span).iter().for_each(|join| trace::link(&one.span, join));
+        }
+    }
+    span
+}
+
 async fn refuse(bus: &Bus, arrived: &[Arrived], error: &sqlx::Error) {
     for one in arrived {
-        one.span.record("otel.status_code", "ERROR");
-        one.delivery.reject(bus, &format!("the audit trail refuses it: {error:#}")).await;
+        one.span.record("otel.status_code", "ERROR").record("error.type", "reject");
+        let reason = format!("the audit trail refuses it: {error:#}");
+        one.delivery.reject(bus, &reason).instrument(one.span.clone()).await;
     }
 }
 
@@ -117,7 +142,8 @@ async fn pause(process: &Process, store: &Store, arrived: &[Arrived], error: &sq
     tracing::error!(service = SERVICE, "PostgreSQL is away, pausing: {error:#}");
     process.health.set(State::NotServing(format!("PostgreSQL is away: {error}")));
     for one in arrived {
-        one.delivery.put_off(PUT_OFF).await;
+        one.span.record("otel.status_code", "ERROR").record("error.type", "retry");
+        one.delivery.put_off(PUT_OFF).instrument(one.span.clone()).await;
     }
     while store.ping().await.is_err() {
         tokio::select! {

@@ -4,6 +4,7 @@ use chassis::Delivery;
 use domain::{Deployment, DeploymentId, EventId, Explanation, Outcome, Review, Signal};
 use proto::event::Form;
 use proto::{Event, Malformed};
+use time::OffsetDateTime;
 
 /// One event that reached the service.
 #[derive(Clone, Debug)]
@@ -22,6 +23,8 @@ pub struct Incoming {
     pub message_id: Option<String>,
     /// The trace it is part of.
     pub traceparent: Option<String>,
+    /// When the submission that it goes back to was stored; `None` when that is not known.
+    pub submitted_at: Option<OffsetDateTime>,
     /// Its protobuf bytes, as they came or, for one that came as JSON, as they would have come.
     pub body: Vec<u8>,
     /// What it says.
@@ -65,6 +68,7 @@ impl Incoming {
             stream_sequence: i64::try_from(delivery.stream_sequence).unwrap_or(i64::MAX),
             message_id: delivery.message_id().map(str::to_owned),
             traceparent: None,
+            submitted_at: Some(delivery.submitted_at()),
             body,
             content: content(event),
         })

@@ -21,6 +21,7 @@ mod speak_for;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use chassis::metrics::list::{CONNECTIONS, CONNECTIONS_MAX, OUTBOX};
 use chassis::{Process, State};
 
 pub use config::Config;
@@ -35,6 +36,10 @@ pub const SERVICE: &str = "decision";
 const DATABASE_RETRY: Duration = Duration::from_millis(500);
 /// How often the next month is looked for, so that it is there long before it begins.
 const MONTHS_EVERY: Duration = Duration::from_secs(3_600);
+/// How often the database is looked at.
+const WATCH_EVERY: Duration = Duration::from_secs(5);
+/// The only pool of connections, by its database.
+const POOL: &str = "failsafe";
 /// How many overdue deployments are decided in one transaction.
 const SWEEP_MAX: i64 = 100;
 
@@ -56,6 +61,7 @@ pub async fn run(process: Process, config: Config) -> anyhow::Result<()> {
         relay::run(&process, &store, &wake),
         sweep(&process, &store, &config, &wake),
         speak_for::run(&process),
+        watch(&process, &store),
         async {
             published::follow(&process.bus, &store, &policy, &process.shutdown).await;
             Ok(())
@@ -85,6 +91,30 @@ async fn open(process: &Process, config: &Config, policy: &Policy) -> anyhow::Re
             () = process.shutdown.called() => return Ok(None),
         }
     }
+}
+
+/// Shows how the database is and what waits in it, and says so when it is away, events or not.
+async fn watch(process: &Process, store: &Store) -> anyhow::Result<()> {
+    let settings: DatabaseSettings = process.settings.table("database")?;
+    CONNECTIONS_MAX.set(f64::from(settings.connections_max), [POOL]);
+    store::begin_to_count();
+    while !process.shutdown.is_called() {
+        let (open, idle) = store.connections();
+        CONNECTIONS.set(idle as f64, [POOL, "idle"]);
+        CONNECTIONS.set(f64::from(open) - idle as f64, [POOL, "used"]);
+        match store.outbox_depth().await {
+            Ok(depth) => {
+                OUTBOX.set(depth as f64, []);
+                process.health.set(State::Serving);
+            }
+            Err(error) => process.health.set(State::NotServing(format!("PostgreSQL is away: {error}"))),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(WATCH_EVERY) => {}
+            () = process.shutdown.called() => break,
+        }
+    }
+    Ok(())
 }
 
 /// Decides what is past its deadline, again and again. Safe with any number of replicas.

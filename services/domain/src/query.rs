@@ -32,6 +32,8 @@ pub struct Dossier {
     pub deadline_at: Option<OffsetDateTime>,
     /// What stood against it when it was deployed all the same, by the outcome that was filed last.
     pub against_verdict: Option<AgainstVerdict>,
+    /// The trace that followed it through all services, in 32 hexadecimal digits; `None` when none was kept.
+    pub trace_id: Option<String>,
 }
 
 /// A verdict in a form that others can check without asking.

@@ -113,6 +113,9 @@ pub enum OutcomeKind {
 }
 
 impl OutcomeKind {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Succeeded, Self::Failed, Self::RolledBack];
+
     /// Its name in lowercase.
     #[must_use]
     pub const fn name(self) -> &'static str {

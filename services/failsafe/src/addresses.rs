@@ -14,7 +14,7 @@ use crate::servers::Servers;
 const SUBMISSION: &str = r#"{"repository":"acme/shop","pull_request":7,"title":"Greet the world","diff":"--- a/README.md\n+++ b/README.md\n@@ -1 +1 @@\n-Hello\n+Hello, world\n"}"#;
 
 /// Where everything is, as lines for people.
-pub(crate) fn lines(gateway: SocketAddr, servers: &Servers) -> String {
+pub(crate) fn lines(gateway: SocketAddr, admin: Option<SocketAddr>, servers: &Servers, otlp: Option<&str>) -> String {
     let gateway = reachable(gateway);
     let nats = servers.nats.as_ref().map_or_else(
         || "the NATS server that the settings name".to_owned(),
@@ -32,10 +32,15 @@ pub(crate) fn lines(gateway: SocketAddr, servers: &Servers) -> String {
          command     {program} list --server http://{gateway}\n\
          NATS        {nats}\n\
          PostgreSQL  {postgres}\n\
+         admin       {admin}\n\
          traces      {traces}",
         grpcurl = grpcurl(gateway),
         program = program(),
-        traces = traces(),
+        admin = admin.map_or_else(
+            || "no port: --admin 127.0.0.1:9464 opens one for /metrics, /readyz and /log".to_owned(),
+            |address| format!("http://{}/metrics  /healthz  /readyz  /log", reachable(address))
+        ),
+        traces = traces(otlp),
     )
 }
 
@@ -60,10 +65,10 @@ fn reachable(address: SocketAddr) -> SocketAddr {
 }
 
 /// Where the spans go.
-pub(crate) fn traces() -> String {
+pub(crate) fn traces(otlp: Option<&str>) -> String {
     let named = ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"];
-    let endpoint = named.iter().find_map(|name| env::var(name).ok().filter(|value| !value.is_empty()));
-    endpoint.map_or_else(
+    let set = || named.iter().find_map(|name| env::var(name).ok().filter(|value| !value.is_empty()));
+    otlp.map(str::to_owned).or_else(set).map_or_else(
         || "go nowhere; OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4317 sends them to a collector".to_owned(),
         |endpoint| format!("go to {endpoint}"),
     )

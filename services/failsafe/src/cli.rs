@@ -67,7 +67,7 @@ pub(crate) enum Command {
     Gate(Box<Gate>),
     /// Show what is known of one deployment.
     #[command(after_help = EXIT_CODES)]
-    Status(One),
+    Status(Status),
     /// Show how one deployment was explained, and have it explained once more.
     Explain(Explain),
     /// Approve or reject a deployment, or let it out in an emergency: a new verdict follows.
@@ -103,6 +103,9 @@ pub(crate) enum Command {
     /// Make, list and revoke API tokens, by which callers say who they are.
     #[command(subcommand)]
     Token(Token),
+    /// Say in Markdown which metrics there are.
+    #[command(hide = true)]
+    Metrics,
     /// Verify, export and thin out the audit trail, in its database.
     #[command(subcommand)]
     Audit(Audit),
@@ -159,6 +162,13 @@ pub(crate) struct Running {
     /// Where to listen for gRPC [default: 127.0.0.1:50051].
     #[arg(long, value_name = "ADDR:PORT", env = "FAILSAFE__GATEWAY__LISTEN")]
     pub(crate) listen: Option<SocketAddr>,
+    /// Where to listen for /metrics, /healthz, /readyz and /log; of `services` the first process, each further one a port higher
+    /// [default of up: a free port of this machine].
+    #[arg(long, value_name = "ADDR:PORT", env = "FAILSAFE__ADMIN__LISTEN")]
+    pub(crate) admin: Option<SocketAddr>,
+    /// A collector that takes traces and metrics by OTLP over gRPC, such as http://localhost:4317.
+    #[arg(long, value_name = "URL", env = "OTEL_EXPORTER_OTLP_ENDPOINT")]
+    pub(crate) otlp: Option<String>,
     /// Settings in TOML; FAILSAFE__TABLE__KEY variables go over them, and these flags over both.
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
@@ -172,6 +182,7 @@ impl Running {
             ("nats.url", self.nats_url.clone()),
             ("database.url", self.database_url.clone()),
             ("gateway.listen", self.listen.map(|address| address.to_string())),
+            ("admin.listen", self.admin.map(|address| address.to_string())),
         ];
         for (key, value) in flags {
             if let Some(value) = value {
@@ -179,6 +190,11 @@ impl Running {
             }
         }
         Ok(settings)
+    }
+
+    /// The collector, if one is named.
+    pub(crate) fn otlp(&self) -> Option<&str> {
+        self.otlp.as_deref().filter(|address| !address.is_empty())
     }
 }
 
@@ -205,6 +221,15 @@ pub(crate) enum Output {
     Text,
     /// For programs.
     Json,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Status {
+    #[command(flatten)]
+    pub(crate) one: One,
+    /// Address of a Jaeger, where the deployment's trace is linked to, such as http://localhost:16686.
+    #[arg(long, value_name = "URL", env = "FAILSAFE_JAEGER")]
+    pub(crate) jaeger: Option<String>,
 }
 
 #[derive(Args, Debug)]
@@ -325,6 +350,7 @@ mod tests {
     fn the_sample_settings_show_every_setting_with_its_default() {
         check::<chassis::settings::NatsSettings>("nats");
         check::<decision::config::DatabaseSettings>("database");
+        check::<chassis::settings::AdminSettings>("admin");
         check::<gateway::Config>("gateway");
         check::<ingest::Config>("ingest");
         check::<static_analysis::Config>("static_analysis");

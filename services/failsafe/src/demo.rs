@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
-use chassis::{Settings, Shutdown};
+use chassis::{Admin, Settings, Shutdown, Telemetry};
 use prost_types::Timestamp;
 use proto::v1;
 use proto::v1::submit_deployment_request::Change;
@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use crate::addresses::{self, program};
 use crate::cli::{self, Server};
 use crate::client::{Client, Times};
-use crate::engine::Engine;
+use crate::engine::{Engine, SERVICES};
 use crate::report;
 use crate::servers::{Servers, step};
 use crate::terminal::{Sheet, Style, say};
@@ -102,19 +102,27 @@ impl Sample {
 }
 
 /// Starts everything, shows the three deployments, and ends everything.
-pub(crate) async fn run(options: cli::Demo) -> anyhow::Result<()> {
+pub(crate) async fn run(options: cli::Demo, telemetry: &Telemetry) -> anyhow::Result<()> {
     let shutdown = Shutdown::on_signals()?;
     let folder = embedded::temporary_folder().context("cannot make a temporary folder")?;
     let (servers, settings) = Servers::start_private(folder.path(), Settings::load(None)?).await?;
-    let shown = on_servers(&settings, &servers, &shutdown, options.stay).await;
+    let admin = Admin::open(settings.table("admin")?, telemetry, &SERVICES, &shutdown).await?;
+    let shown = on_servers(&settings, &servers, admin, &shutdown, options.stay).await;
     let stopped = servers.stop().await;
     shown.and(stopped)
 }
 
-async fn on_servers(settings: &Settings, servers: &Servers, shutdown: &Shutdown, stay: bool) -> anyhow::Result<()> {
+async fn on_servers(
+    settings: &Settings,
+    servers: &Servers,
+    admin: Admin,
+    shutdown: &Shutdown,
+    stay: bool,
+) -> anyhow::Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0").await.context("cannot listen on any port of 127.0.0.1")?;
     let address = listener.local_addr()?;
-    let starting = Engine::start(settings, listener, shutdown);
+    let admin_address = admin.address();
+    let starting = Engine::start(settings, listener, admin, shutdown);
     let mut engine = step("starting six services", starting, |_| format!("gRPC on {address}")).await?;
     let server = format!("http://{address}");
     let shown = tokio::select! {
@@ -123,7 +131,8 @@ async fn on_servers(settings: &Settings, servers: &Servers, shutdown: &Shutdown,
     };
     let ended = match shown {
         Ok(()) if stay => {
-            say(&format!("Everything keeps running until Ctrl-C.\n\n{}\n", addresses::lines(address, servers)));
+            let lines = addresses::lines(address, admin_address, servers, None);
+            say(&format!("Everything keeps running until Ctrl-C.\n\n{lines}\n"));
             engine.run().await
         }
         Ok(()) => {
@@ -205,7 +214,7 @@ fn where_next() -> String {
          {program} up            runs FailSafe on {listen}, and keeps its data in .failsafe/; then try\n  {grpcurl}",
         listen = gateway::Config::default().listen,
         grpcurl = addresses::grpcurl(gateway::Config::default().listen),
-        traces = addresses::traces(),
+        traces = addresses::traces(None),
     )
 }
 

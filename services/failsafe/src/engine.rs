@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
-use chassis::{Health, Process, Settings, Shutdown, State, table_of};
+use chassis::{Admin, Health, Process, Settings, Shutdown, State, table_of};
 use serde::de::DeserializeOwned;
 use tokio::net::TcpListener;
 use tokio::task::{JoinError, JoinSet};
@@ -20,16 +20,32 @@ const LOOK: Duration = Duration::from_millis(10);
 pub(crate) struct Engine {
     services: JoinSet<(&'static str, Result<anyhow::Result<()>, JoinError>)>,
     healths: Vec<(&'static str, Health)>,
+    admin: Admin,
     shutdown: Shutdown,
 }
 
+/// What the engine runs, in the order of the flow.
+pub(crate) const SERVICES: [&str; 6] = [
+    gateway::SERVICE,
+    ingest::SERVICE,
+    static_analysis::SERVICE,
+    ml_scoring::SERVICE,
+    decision::SERVICE,
+    llm_explainer::SERVICE,
+];
+
 impl Engine {
-    /// Starts all services, the gateway on `listener`, and waits until all of them serve.
+    /// Starts all services, the gateway on `listener`, shows them on the admin port, and waits until all of them serve.
     ///
     /// # Errors
     /// When the settings are wrong, a service ends, or `shutdown` is called; then all have ended.
-    pub(crate) async fn start(settings: &Settings, listener: TcpListener, shutdown: &Shutdown) -> anyhow::Result<Self> {
-        let mut engine = Self { services: JoinSet::new(), healths: Vec::new(), shutdown: shutdown.clone() };
+    pub(crate) async fn start(
+        settings: &Settings,
+        listener: TcpListener,
+        admin: Admin,
+        shutdown: &Shutdown,
+    ) -> anyhow::Result<Self> {
+        let mut engine = Self { services: JoinSet::new(), healths: Vec::new(), admin, shutdown: shutdown.clone() };
         let started = async {
             engine.add_behind_gateway(settings).await?;
             engine.serving().await?;
@@ -68,6 +84,7 @@ impl Engine {
         let config = settings.table(&table_of(service))?;
         let process = Process::start(service, settings.clone(), self.shutdown.clone()).await?;
         self.healths.push((service, process.health.clone()));
+        self.admin.show(&process);
         let bus = process.bus.clone();
         let running = run(process, config);
         let running = tokio::spawn(async move {

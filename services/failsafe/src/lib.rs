@@ -38,7 +38,8 @@ mod voice;
 
 use std::process::ExitCode;
 
-use chassis::telemetry;
+use chassis::Telemetry;
+use chassis::telemetry::{self, Wanted};
 use clap::Parser;
 
 use cli::{Cli, Command};
@@ -98,9 +99,14 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
     // reqwest and sqlx are built without a provider of their own.
     let _ = rustls::crypto::ring::default_provider().install_default();
     match command {
-        Command::Up(options) => with_telemetry("info", up::run(options)).await,
-        Command::Services(options) => with_telemetry("info", services::run(options)).await,
-        Command::Demo(options) => with_telemetry("warn", demo::run(options)).await,
+        Command::Up(options) => {
+            let otlp = options.otlp().map(str::to_owned);
+            with_telemetry("info", otlp.as_deref(), async |telemetry| up::run(options, telemetry).await).await
+        }
+        Command::Services(options) => with_telemetry("info", None, async |_| services::run(options).await).await,
+        Command::Demo(options) => {
+            with_telemetry("warn", None, async |telemetry| demo::run(options, telemetry).await).await
+        }
         Command::Submit(options) => questions::submit(*options).await,
         Command::Gate(options) => gate::run(*options).await,
         Command::Status(options) => questions::status(options).await,
@@ -122,12 +128,20 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Doctor(options) => doctor::run(&options).await,
         Command::Completions(options) => pages::completions(&options),
         Command::Man(options) => pages::man(&options),
+        Command::Metrics => {
+            print!("{}", chassis::metrics::table());
+            Ok(ExitCode::SUCCESS)
+        }
     }
 }
 
-async fn with_telemetry(level: &str, run: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<ExitCode> {
-    let telemetry = telemetry::start("failsafe", level)?;
-    let ended = run.await;
+async fn with_telemetry(
+    level: &str,
+    otlp: Option<&str>,
+    run: impl AsyncFnOnce(&Telemetry) -> anyhow::Result<()>,
+) -> anyhow::Result<ExitCode> {
+    let telemetry = telemetry::start(Wanted { service: "failsafe", level, otlp })?;
+    let ended = run(&telemetry).await;
     telemetry.stop().await;
     ended.map(|()| ExitCode::SUCCESS)
 }

@@ -11,10 +11,10 @@ use tokio::time::Instant;
 use crate::TROUBLE;
 use crate::addresses::program;
 use crate::candidate::{self, Environment};
-use crate::cli::{Explain, List, One, Output, Submit};
+use crate::cli::{Explain, List, One, Output, Status, Submit};
 use crate::client::{Client, Times};
 use crate::report::{self, Awaited};
-use crate::terminal::{Live, Style, say};
+use crate::terminal::{Live, Style, safe, say};
 
 /// How often the line of what is awaited is written anew.
 const TICK: Duration = Duration::from_millis(200);
@@ -47,9 +47,15 @@ pub(crate) async fn submit(options: Submit) -> anyhow::Result<ExitCode> {
 }
 
 /// Shows what is known of one deployment.
-pub(crate) async fn status(options: One) -> anyhow::Result<ExitCode> {
-    let known = Client::connect(&options.asking.server).await?.get(&options.deployment_id).await?;
-    answer(&known, None, options.asking.output)
+pub(crate) async fn status(options: Status) -> anyhow::Result<ExitCode> {
+    let Status { one: One { deployment_id, asking }, jaeger } = options;
+    let known = Client::connect(&asking.server).await?.get(&deployment_id).await?;
+    let code = answer(&known, None, asking.output)?;
+    if asking.output == Output::Text && !known.trace_id.is_empty() {
+        let at = jaeger.map(|url| format!("{}/trace/", url.trim_end_matches('/'))).unwrap_or_default();
+        say(&format!("\ntrace {at}{}", safe(&known.trace_id)));
+    }
+    Ok(code)
 }
 
 pub(crate) fn answer(

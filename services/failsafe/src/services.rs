@@ -4,11 +4,13 @@
 
 mod log;
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
+use chassis::settings::AdminSettings;
 use chassis::{Bus, Settings, Shutdown, State};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
@@ -17,19 +19,11 @@ use tokio::task::JoinSet;
 
 use crate::addresses;
 use crate::cli::Running;
+use crate::engine::SERVICES;
 use crate::servers::{Servers, step};
 use crate::terminal::say;
 use crate::up::{data_folder, listen};
 
-/// The programs, in the order of the flow.
-const PROGRAMS: [&str; 6] = [
-    gateway::SERVICE,
-    ingest::SERVICE,
-    static_analysis::SERVICE,
-    ml_scoring::SERVICE,
-    decision::SERVICE,
-    llm_explainer::SERVICE,
-];
 /// How long the services may take to end.
 const DRAIN_MAX: Duration = Duration::from_secs(40);
 /// Between two looks at the services' health while they start.
@@ -44,12 +38,13 @@ pub(crate) async fn run(options: Running) -> anyhow::Result<()> {
     let address = settings.table::<gateway::Config>("gateway")?.listen;
     // Told here, a taken address is one clear line. The gateway listens on it in a moment.
     drop(listen(address).await?);
-    let programs = PROGRAMS.map(|service| Ok((service, program(service)?)));
+    let programs = SERVICES.map(|service| Ok((service, program(service)?)));
     let programs = programs.into_iter().collect::<anyhow::Result<Vec<_>>>()?;
     let folder = data_folder(&options.data_dir, &settings)?;
     let (servers, settings) = Servers::start(&folder, settings).await?;
     let environment = environment(&options, &servers);
-    let mut fleet = Fleet::new(programs, environment, options.config.as_deref());
+    let admin = settings.table::<AdminSettings>("admin")?.listen;
+    let mut fleet = Fleet::new(programs, environment, admin, options.config.as_deref());
     let ended = async {
         fleet.start_all()?;
         tokio::select! {
@@ -59,7 +54,7 @@ pub(crate) async fn run(options: Running) -> anyhow::Result<()> {
         }
         say(&format!(
             "\nFailSafe is up. Ctrl-C drains and stops all of it.\n\n{}\n",
-            addresses::lines(address, &servers)
+            addresses::lines(address, options.admin, &servers, options.otlp())
         ));
         tokio::select! {
             ended = fleet.keep_up() => ended,
@@ -106,16 +101,21 @@ fn environment(options: &Running, servers: &Servers) -> Vec<(&'static str, Strin
     let nats = servers.nats.as_ref().map(|nats| nats.url().to_owned()).or_else(|| options.nats_url.clone());
     let postgres = servers.postgres.as_ref().map(|it| it.url().to_owned()).or_else(|| options.database_url.clone());
     let listen = options.listen.map(|address| address.to_string());
-    [("FAILSAFE__NATS__URL", nats), ("FAILSAFE__DATABASE__URL", postgres), ("FAILSAFE__GATEWAY__LISTEN", listen)]
-        .into_iter()
-        .filter_map(|(name, value)| Some((name, value?)))
-        .collect()
+    [
+        ("FAILSAFE__NATS__URL", nats),
+        ("FAILSAFE__DATABASE__URL", postgres),
+        ("FAILSAFE__GATEWAY__LISTEN", listen),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", options.otlp().map(str::to_owned)),
+    ]
+    .into_iter()
+    .filter_map(|(name, value)| Some((name, value?)))
+    .collect()
 }
 
 /// Waits until all services say that they serve.
 async fn serving(settings: &Settings) -> anyhow::Result<()> {
     let bus = Bus::connect(&settings.table("nats")?, "failsafe", &Shutdown::default()).await?;
-    for service in PROGRAMS {
+    for service in SERVICES {
         while bus.ask_health(service).await != State::Serving {
             tokio::time::sleep(LOOK).await;
         }
@@ -127,6 +127,8 @@ async fn serving(settings: &Settings) -> anyhow::Result<()> {
 struct Fleet {
     programs: Vec<(&'static str, PathBuf)>,
     environment: Vec<(&'static str, String)>,
+    /// The admin port of the first; each further one has the next.
+    admin: Option<SocketAddr>,
     config: Option<PathBuf>,
     running: JoinSet<(usize, std::io::Result<ExitStatus>)>,
     /// The process of each program while it runs.
@@ -137,10 +139,11 @@ impl Fleet {
     fn new(
         programs: Vec<(&'static str, PathBuf)>,
         environment: Vec<(&'static str, String)>,
+        admin: Option<SocketAddr>,
         config: Option<&Path>,
     ) -> Self {
         let pids = vec![None; programs.len()];
-        Self { programs, environment, config: config.map(Path::to_owned), running: JoinSet::new(), pids }
+        Self { programs, environment, admin, config: config.map(Path::to_owned), running: JoinSet::new(), pids }
     }
 
     fn start_all(&mut self) -> anyhow::Result<()> {
@@ -152,6 +155,10 @@ impl Fleet {
         let mut command = Command::new(path);
         if let Some(file) = &self.config {
             command.arg("--config").arg(file);
+        }
+        if let Some(first) = self.admin {
+            let port = if first.port() == 0 { 0 } else { first.port().saturating_add(u16::try_from(number)?) };
+            command.env("FAILSAFE__ADMIN__LISTEN", SocketAddr::new(first.ip(), port).to_string());
         }
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         // Ctrl-C in the terminal is for this process alone, which passes it on once.

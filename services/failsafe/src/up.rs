@@ -1,26 +1,30 @@
 //! `failsafe up`: everything in this process, until it is told to end.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use chassis::{Settings, Shutdown};
+use chassis::settings::AdminSettings;
+use chassis::{Admin, Settings, Shutdown, Telemetry};
 use tokio::net::TcpListener;
 
 use crate::addresses;
 use crate::cli::Running;
-use crate::engine::Engine;
+use crate::engine::{Engine, SERVICES};
 use crate::servers::{Servers, step};
 use crate::terminal::say;
 
 /// Runs everything until it is told to end.
-pub(crate) async fn run(options: Running) -> anyhow::Result<()> {
+pub(crate) async fn run(options: Running, telemetry: &Telemetry) -> anyhow::Result<()> {
     let shutdown = Shutdown::on_signals()?;
     let settings = options.settings()?;
     let listener = listen(settings.table::<gateway::Config>("gateway")?.listen).await?;
+    let mut admin: AdminSettings = settings.table("admin")?;
+    admin.listen.get_or_insert(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
+    let admin = Admin::open(admin, telemetry, &SERVICES, &shutdown).await?;
     let folder = data_folder(&options.data_dir, &settings)?;
     let (servers, settings) = Servers::start(&folder, settings).await?;
-    let ended = serve(&settings, listener, &shutdown, &servers).await;
+    let ended = serve(&settings, listener, admin, &shutdown, &servers, options.otlp()).await;
     let stopped = servers.stop().await;
     ended.and(stopped)?;
     say("FailSafe is down.");
@@ -30,13 +34,16 @@ pub(crate) async fn run(options: Running) -> anyhow::Result<()> {
 async fn serve(
     settings: &Settings,
     listener: TcpListener,
+    admin: Admin,
     shutdown: &Shutdown,
     servers: &Servers,
+    otlp: Option<&str>,
 ) -> anyhow::Result<()> {
-    let address = listener.local_addr()?;
-    let mut engine =
-        step("starting six services", Engine::start(settings, listener, shutdown), |_| String::new()).await?;
-    say(&format!("\nFailSafe is up. Ctrl-C drains and stops all of it.\n\n{}\n", addresses::lines(address, servers)));
+    let (address, admin_address) = (listener.local_addr()?, admin.address());
+    let starting = Engine::start(settings, listener, admin, shutdown);
+    let mut engine = step("starting six services", starting, |_| String::new()).await?;
+    let lines = addresses::lines(address, admin_address, servers, otlp);
+    say(&format!("\nFailSafe is up. Ctrl-C drains and stops all of it.\n\n{lines}\n"));
     let ended = engine.run().await;
     engine.drain().await;
     ended

@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use chassis::metrics::list::RPC;
 use chassis::trace;
 use futures::future::BoxFuture;
 use http_body::{Frame, SizeHint};
@@ -69,7 +70,7 @@ where
             request.extensions_mut().insert(Deadline(Instant::now() + patience));
         }
         let limit = patience.map_or(self.limit, |patience| patience.min(self.limit));
-        let ending = Ending { span: span.clone(), code: None };
+        let ending = Ending { span: span.clone(), method: method_of(&request), began: Instant::now(), code: None };
         // Before the request is read, so that the limit is one on memory too.
         let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else {
             let busy = status::exhausted("GATEWAY_BUSY", "the gateway answers as many calls as it may: try again");
@@ -91,14 +92,21 @@ where
     }
 }
 
-fn span_of(request: &Request) -> Span {
+/// The method that is called; a name that a caller made up is none.
+fn method_of(request: &Request) -> String {
     let method = request.uri().path().trim_start_matches('/');
+    if proto::has_method(method) { method.to_owned() } else { "_OTHER".to_owned() }
+}
+
+fn span_of(request: &Request) -> Span {
+    let method = &method_of(request);
     let caller = request.extensions().get::<Caller>();
     let span = tracing::info_span!(
         "call",
         otel.name = method,
         otel.kind = "server",
         otel.status_code = tracing::field::Empty,
+        error.type = tracing::field::Empty,
         failsafe.service = SERVICE,
         rpc.system.name = "grpc",
         rpc.method = method,
@@ -133,6 +141,8 @@ fn timeout_of(text: &str) -> Option<Duration> {
 /// Writes into the span how its call ended, whenever that is. A call that is dropped was cancelled by its client.
 struct Ending {
     span: Span,
+    method: String,
+    began: Instant,
     code: Option<Code>,
 }
 
@@ -146,10 +156,13 @@ impl Ending {
 impl Drop for Ending {
     fn drop(&mut self) {
         let code = self.code.unwrap_or(Code::Cancelled);
-        self.span.record("rpc.response.status_code", status::name(code));
+        let name = status::name(code);
+        self.span.record("rpc.response.status_code", &name);
         if status::is_ours(code) {
-            self.span.record("otel.status_code", "ERROR");
+            self.span.record("otel.status_code", "ERROR").record("error.type", &name);
         }
+        let took = self.began.elapsed().as_secs_f64();
+        self.span.in_scope(|| RPC.record(took, ["grpc", &self.method, &name]));
     }
 }
 

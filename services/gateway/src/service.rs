@@ -125,8 +125,10 @@ impl DeploymentService for Deployments {
         permit::on_repository(&caller, &draft.repository)?;
         let draft = Draft { submitted_by: caller.name, ..draft };
         let Checked { id, draft } = self.check(draft).await?;
-        Span::current().record("deployment.id", tracing::field::display(id));
-        let (repository, pull_request) = (draft.repository.clone(), draft.pull_request);
+        let (span, repository, pull_request) = (Span::current(), draft.repository.clone(), draft.pull_request);
+        span.record("deployment.id", tracing::field::display(id));
+        trace::set(&span, "vcs.repository.name", &repository);
+        trace::set(&span, "vcs.change.id", &pull_request.to_string());
         let outgoing = Outgoing { deployment_id: Some(id), ..self.pack(draft).await? };
         self.bus.publish(&outgoing).await.map_err(|error| {
             tracing::warn!(deployment.id = %id, "cannot publish a submission: {error:#}");

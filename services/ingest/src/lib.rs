@@ -62,6 +62,7 @@ impl Handler for Ingest {
     async fn handle(&self, draft: Draft) -> Result<Vec<Outgoing>, Failure> {
         let fetched = self.fetch(&draft).await?;
         let accepted = self.accept(draft, fetched).await?.map_err(|violations| reject(&violations))?;
+        chassis::trace::describe(&tracing::Span::current(), &accepted);
         tracing::info!(
             deployment.id = %accepted.id,
             repository = %accepted.repository,

@@ -24,6 +24,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::anyhow;
+use chassis::metrics::list::BREAKER;
 use chassis::{Bus, ConsumerSpec, Failure, Handler, Outgoing, Process, State};
 use domain::{ExplanationRequest, Reached};
 use time::OffsetDateTime;
@@ -58,6 +59,7 @@ pub async fn run(process: Process, config: Config, secrets: SecretRules) -> anyh
     }
     let voice = Arc::new(Voice::new(config, secrets).map_err(|error| wrong(error.to_string()))?);
     let again = ExplainingAgain { voice: Arc::clone(&voice), bus: process.bus.clone() };
+    BREAKER.set(0.0, []);
     process.health.set(State::Serving);
     tokio::try_join!(
         process.bus.serve(verdicts, Explaining(voice), &process.shutdown),

@@ -8,6 +8,7 @@ mod chat;
 mod content;
 mod http;
 mod introduction;
+mod measured;
 mod ollama;
 mod openai;
 mod unanswered;
@@ -15,14 +16,17 @@ mod unanswered;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use chassis::metrics::list::BREAKER;
 use serde::Serialize;
 use tokio::time::{Instant, timeout};
+use tracing::Instrument;
 
 use crate::config::{Api, Config};
 use crate::prompt::Prompt;
 use breaker::{Breaker, Turn};
 use chat::{Question, Sampling};
 use http::Http;
+use measured::Measured;
 pub use unanswered::Unanswered;
 
 /// How long a digest that the server told is taken for true.
@@ -120,8 +124,11 @@ impl LanguageModel {
     pub async fn ask<S: Serialize + Sync>(&self, prompt: &Prompt, schema: &S) -> Result<Answer, Unanswered> {
         let turn = self.state().breaker.admit(Instant::now())?;
         let ms = self.config.timeout_ms;
-        let asked = timeout(Duration::from_millis(ms), self.chat(prompt, schema)).await;
+        let measured = Measured::begin(&self.config, &self.http, self.sampling);
+        let chat = self.chat(prompt, schema).instrument(measured.span.clone());
+        let asked = timeout(Duration::from_millis(ms), chat).await;
         let answered = asked.unwrap_or(Err(Unanswered::Slow { ms }));
+        measured.end(answered.as_ref());
         self.learn(turn, answered.as_ref().err());
         let mut answer = answered?;
         if self.config.api == Api::Ollama {
@@ -143,11 +150,13 @@ impl LanguageModel {
         match unanswered.filter(|why| why.tires()) {
             Some(why) => {
                 if let Some(rest) = self.state().breaker.failed(turn, Instant::now(), why) {
+                    BREAKER.set(1.0, []);
                     tracing::warn!("{why}; it is not asked for {} s", rest.as_secs_f32());
                 }
             }
             None => {
                 if self.state().breaker.answered() {
+                    BREAKER.set(0.0, []);
                     tracing::info!("the language model's server answers again");
                 }
             }

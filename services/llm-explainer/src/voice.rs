@@ -6,10 +6,12 @@ mod newest;
 mod question;
 mod queue;
 mod rest;
+mod without;
 
 use std::time::Duration;
 
 use anyhow::anyhow;
+use chassis::metrics::list::EXPLANATIONS;
 use domain::{Explanation, ExplanationRequest, ModelName, Origin, Reached, Verdict};
 use time::OffsetDateTime;
 use tokio::time::{Instant, timeout};
@@ -28,6 +30,7 @@ use newest::Newest;
 use question::Held;
 use queue::{Queue, Turn};
 use rest::Rest;
+use without::Without;
 
 /// How much longer than one question two of them may take together.
 const GRACE: Duration = Duration::from_millis(500);
@@ -96,9 +99,14 @@ impl Voice {
             Some(request) => self.asked_again(request, reached, &evidence, now).await,
         };
         let (words, origin) = match asked {
-            Ok(Held { words, origin }) => (words.completed_by(written), origin),
-            Err(why) => {
-                tracing::info!(deployment.id = %reached.deployment_id, "explaining from the evidence: {why}");
+            Ok(Held { words, origin }) => {
+                EXPLANATIONS.add(1, ["model", ""]);
+                tracing::info!(deployment.id = %reached.deployment_id, "explained by the language model");
+                (words.completed_by(written), origin)
+            }
+            Err(Without { kind, why }) => {
+                EXPLANATIONS.add(1, ["evidence", kind]);
+                tracing::info!(deployment.id = %reached.deployment_id, "explained from the evidence: {why}");
                 (written, Origin::Evidence { because: sentence(&why) })
             }
         };
@@ -109,11 +117,12 @@ impl Voice {
     }
 
     /// The model's words as far as they hold, or why there are none, in one sentence.
-    async fn asked(&self, reached: &Reached, evidence: &Evidence<'_>, now: OffsetDateTime) -> Result<Held, String> {
+    async fn asked(&self, reached: &Reached, evidence: &Evidence<'_>, now: OffsetDateTime) -> Result<Held, Without> {
         let model = self.model()?;
         let verdict = reached.judgement.verdict;
         if verdict == Verdict::Allow && !self.config.ask_on_allow {
-            return Err("the settings do not ask the language model about deployments that may go".to_owned());
+            let why = "the settings do not ask the language model about deployments that may go";
+            return Err(Without::new("not_asked", why));
         }
         let prompt = self.prompt(verdict, evidence)?;
         let key = Key::of(model.model(), &prompt);
@@ -128,7 +137,8 @@ impl Voice {
         let _turn = self.turn(verdict, reached.reached_at, now).await?;
         // What was known before the wait may be otherwise now.
         if self.newest.is_superseded(reached) {
-            return Err("a newer verdict had taken its place before its turn with the language model came".to_owned());
+            let why = "a newer verdict had taken its place before its turn with the language model came";
+            return Err(Without::new("superseded", why));
         }
         if let Some(held) = self.cache.get(key) {
             return Ok(held);
@@ -152,7 +162,7 @@ impl Voice {
         reached: &Reached,
         evidence: &Evidence<'_>,
         now: OffsetDateTime,
-    ) -> Result<Held, String> {
+    ) -> Result<Held, Without> {
         // The same request throws the same dice, however often it is delivered.
         let dice = request.event_id().uuid().as_u128() as u32 >> 1;
         let model = self.model()?.anew(request.model.as_ref().map(ModelName::as_str), dice);
@@ -163,14 +173,14 @@ impl Voice {
         asked.unwrap_or_else(|_| Err(too_slow(time)))
     }
 
-    fn model(&self) -> Result<&LanguageModel, String> {
-        self.model.as_ref().ok_or_else(|| "no language model is configured".to_owned())
+    fn model(&self) -> Result<&LanguageModel, Without> {
+        self.model.as_ref().ok_or_else(|| Without::new("not_configured", "no language model is configured"))
     }
 
-    fn prompt(&self, verdict: Verdict, evidence: &Evidence<'_>) -> Result<Prompt, String> {
+    fn prompt(&self, verdict: Verdict, evidence: &Evidence<'_>) -> Result<Prompt, Without> {
         prompt(verdict, evidence, &self.template, &self.secrets).map_err(|secret| {
             tracing::warn!(rule = secret.rule, "a prompt is not sent: the rule {} sees a secret in it", secret.rule);
-            secret.to_string()
+            Without::new("secret", secret.to_string())
         })
     }
 
@@ -179,17 +189,18 @@ impl Voice {
     }
 
     /// The turn with the model of somebody who waits `since` then, when it comes before the wait is too long.
-    async fn turn(&self, verdict: Verdict, since: OffsetDateTime, now: OffsetDateTime) -> Result<Turn<'_>, String> {
+    async fn turn(&self, verdict: Verdict, since: OffsetDateTime, now: OffsetDateTime) -> Result<Turn<'_>, Without> {
         let age = Duration::try_from(now - since).unwrap_or_default();
         let left = Duration::from_millis(self.config.wait_ms_max).checked_sub(age);
-        let too_long = || "the verdict had waited too long for its turn with the language model".to_owned();
+        let too_long =
+            || Without::new("waited", "the verdict had waited too long for its turn with the language model");
         let turn = self.queue.turn(verdict);
         timeout(left.ok_or_else(too_long)?, turn).await.map_err(|_| too_long())
     }
 }
 
-fn too_slow(time: Duration) -> String {
-    format!("the language model did not answer within {} ms", time.as_millis())
+fn too_slow(time: Duration) -> Without {
+    Without::new("timeout", format!("the language model did not answer within {} ms", time.as_millis()))
 }
 
 #[cfg(test)]

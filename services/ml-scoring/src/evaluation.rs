@@ -4,7 +4,7 @@
 
 use std::cmp::Reverse;
 
-use crate::features::FEATURES;
+use crate::features::{FEATURES, Features};
 use crate::metrics::{Bin, Metrics, Predicted, auc_interval, bins};
 use crate::model::{Model, Weight};
 use crate::rows::{Row, Rows};
@@ -66,7 +66,7 @@ pub struct Drift {
 pub fn evaluate(model: &Model, rows: &Rows) -> Evaluation {
     let log_odds = |row: &Row| model.log_odds(&row.features);
     let probability = |row: &Row| (row.id.clone(), crate::metrics::logistic(log_odds(row)));
-    let mut drift: Vec<_> = model.file().weights.features.iter().map(|weight| drifted(weight, rows)).collect();
+    let mut drift = drift(model, &rows.iter().map(|row| &row.features).collect::<Vec<_>>());
     drift.sort_by(|a, b| b.stability_index.total_cmp(&a.stability_index));
     Evaluation { predictions: rows.iter().map(probability).collect(), quality: quality(rows, log_odds), drift }
 }
@@ -134,13 +134,19 @@ fn curves(predicted: &[Predicted]) -> (Curve, Curve) {
 }
 
 /// How far the feature of `weight` has drifted in `rows`.
-fn drifted(weight: &Weight, rows: &Rows) -> Drift {
+/// How far the features of `model` have moved among `latest` deployments from what it learnt from.
+#[must_use]
+pub fn drift(model: &Model, latest: &[&Features]) -> Vec<Drift> {
+    model.file().weights.features.iter().map(|weight| drifted(weight, latest)).collect()
+}
+
+fn drifted(weight: &Weight, latest: &[&Features]) -> Drift {
     let mut edges = weight.deciles.to_vec();
     edges.dedup();
     let mut counts = vec![0.0; edges.len() + 1];
     let mut unknown = 0.0;
-    for row in rows.iter() {
-        match row.features.value(weight.feature) {
+    for features in latest {
+        match features.value(weight.feature) {
             Some(value) => {
                 // As in the model's file, so that what equals an edge lies below it.
                 let value = rounded(weight.transform.apply(value));

@@ -20,6 +20,7 @@ pub mod rows;
 pub mod score;
 pub mod synthetic;
 pub mod train;
+mod watched;
 
 #[cfg(test)]
 mod samples;
@@ -41,6 +42,7 @@ use peers::Peers;
 use published::{Models, Now};
 pub use score::{risk, score};
 pub use train::{blend, train};
+use watched::Watched;
 
 /// The service's name.
 pub const SERVICE: &str = Source::MlScoring.name();
@@ -80,7 +82,7 @@ pub async fn run(process: Process, config: Config) -> anyhow::Result<()> {
         in_flight_max: config.in_flight_max,
     };
     process.health.set(State::Serving);
-    process.bus.serve(spec, Scoring { models, histories }, &process.shutdown).await?;
+    process.bus.serve(spec, Scoring::new(models, histories), &process.shutdown).await?;
     // It writes down what was not written yet.
     keeping.await.context("keeping the histories")
 }
@@ -89,9 +91,17 @@ pub async fn run(process: Process, config: Config) -> anyhow::Result<()> {
 struct Scoring {
     models: Models,
     histories: Histories,
+    watched: Watched,
 }
 
 impl Scoring {
+    fn new(models: Models, histories: Histories) -> Self {
+        let Now { champion, shadow } = models.now();
+        watched::show("champion", None, Some(&champion));
+        watched::show("shadow", None, shadow.as_deref());
+        Self { models, histories, watched: Watched::default() }
+    }
+
     fn signal(&self, model: &Model, deployment: &Deployment, said: Said, took: Duration) -> Signal {
         Signal {
             deployment_id: deployment.id,
@@ -116,6 +126,7 @@ impl Handler for Scoring {
             let score = score(&champion, &features, peers.as_ref());
             (features, score)
         });
+        self.watched.scored(&champion, features.clone(), score.risk.probability());
         score.shadow = shadow.map(|model| Shadow { basis: model.basis().to_owned(), risk: risk(&model, &features) });
         tracing::info!(
             deployment.id = %deployment.id,
@@ -146,7 +157,7 @@ mod tests {
     }
 
     fn scoring(model: Model) -> Scoring {
-        Scoring { models: Models::new(model), histories: Histories::new(offset!(+2)) }
+        Scoring::new(Models::new(model), Histories::new(offset!(+2)))
     }
 
     #[track_caller]

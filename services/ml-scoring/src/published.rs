@@ -11,6 +11,7 @@ use chassis::{Bus, Document, Documents, Followed, Shutdown};
 use proto::event::MODELS_BUCKET;
 
 use crate::model::Model;
+use crate::watched;
 
 /// What a published model is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,12 +93,14 @@ impl Models {
                 let champion = model.unwrap_or_else(|| Arc::clone(&self.own));
                 if champion.basis() != now.champion.basis() {
                     tracing::info!(model = champion.basis(), "scoring with {} from now on", champion.basis());
+                    watched::show(role.name(), Some(&now.champion), Some(&champion));
                 }
                 now.champion = champion;
             }
             Role::Shadow => {
                 let name = model.as_ref().map_or("no model", |model| model.basis());
                 tracing::info!("{name} scores in the champion's shadow from now on");
+                watched::show(role.name(), now.shadow.as_deref(), model.as_deref());
                 now.shadow = model;
             }
         }

@@ -34,6 +34,17 @@ pub enum Ask {
     Refused(Refusal),
 }
 
+impl Ask {
+    /// What kind of failure it is, in a word.
+    const fn kind(&self) -> &'static str {
+        match self {
+            Self::Refused(Refusal { code: RefusalCode::NotFound, .. }) => "not_found",
+            Self::Refused(Refusal { code: RefusalCode::Invalid, .. }) => "invalid",
+            Self::Refused(Refusal { code: RefusalCode::Unavailable, .. }) | Self::Unavailable(_) => "unavailable",
+        }
+    }
+}
+
 /// An answer that says no.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
@@ -82,13 +93,22 @@ impl Bus {
     pub async fn ask<Q: Question>(&self, question: &Q) -> Result<Q::Answer, Ask> {
         let span = tracing::info_span!(
             "ask",
-            otel.name = format!("ask {}", Q::NAME),
+            otel.name = Q::subject(),
             otel.kind = "client",
+            otel.status_code = tracing::field::Empty,
+            error.type = tracing::field::Empty,
+            rpc.system.name = "nats",
+            rpc.method = Q::subject(),
             failsafe.service = self.service,
-            messaging.system = "nats",
-            messaging.destination.name = Q::subject(),
         );
-        self.ask_within(question).instrument(span).await
+        let answered = self.ask_within(question).instrument(span.clone()).await;
+        if let Err(error) = &answered {
+            span.record("error.type", error.kind());
+            if error.kind() == "unavailable" {
+                span.record("otel.status_code", "ERROR");
+            }
+        }
+        answered
     }
 
     async fn ask_within<Q: Question>(&self, question: &Q) -> Result<Q::Answer, Ask> {
@@ -162,9 +182,11 @@ impl Bus {
     {
         let span = tracing::info_span!(
             "answer",
-            otel.name = format!("answer {}", Q::NAME),
+            otel.name = Q::subject(),
             otel.kind = "server",
-            failsafe.service = self.service
+            rpc.system.name = "nats",
+            rpc.method = Q::subject(),
+            failsafe.service = self.service,
         );
         let parent = message.headers.as_ref().and_then(|headers| headers.get(trace::TRACEPARENT));
         trace::continue_from(&span, parent.map(async_nats::HeaderValue::as_str));

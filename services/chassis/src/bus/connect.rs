@@ -66,27 +66,29 @@ impl Bus {
             nats.payload_max = server.max_payload,
             "connected to NATS"
         );
-        Ok(Self { service, client, jetstream, events, diffs: Arc::new(diffs), replicas: settings.replicas, denials })
+        let (diffs, replicas) = (Arc::new(diffs), settings.replicas);
+        let consumers = super::show::Consumers::default();
+        Ok(Self { service, client, jetstream, events, diffs, replicas, denials, consumers })
     }
 }
 
-/// How `service` connects; what the server denies it is noted in `denials`.
+/// How `service` connects. What the server refuses is noted in `denials`.
 pub(super) async fn options(
     settings: &NatsSettings,
     service: &'static str,
     denials: &Denials,
 ) -> anyhow::Result<ConnectOptions> {
-    let seen = denials.clone();
+    let denials = denials.clone();
     let options = ConnectOptions::new()
         .name(service)
         // Of its own, so that a server can keep others from listening to its answers.
         .custom_inbox_prefix(format!("_INBOX.{service}"))
         .connection_timeout(Duration::from_secs(5))
         .event_callback(move |event| {
-            let seen = seen.clone();
+            let denials = denials.clone();
             async move {
                 log_event(service, &event);
-                seen.note(&event);
+                denials.note(&event);
             }
         });
     identified(options, settings).await

@@ -5,8 +5,11 @@ use async_nats::header::NATS_MESSAGE_ID;
 use proto::event::dead_subject;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+use tracing::{Instrument, Span};
 
 use super::{Bus, Delivery};
+use crate::metrics::list::DEAD_LETTERS;
+use crate::trace;
 
 /// Why it is dead.
 pub const ERROR: &str = "Failsafe-Error";
@@ -38,7 +41,36 @@ pub(crate) enum Answer {
 impl Bus {
     /// Writes `delivery` to the dead letters of this service: its bytes, its headers, and why.
     pub(crate) async fn bury(&self, delivery: &Delivery, error: &str, answer: Answer) -> anyhow::Result<()> {
+        let subject = dead_subject(self.service);
+        let span = tracing::info_span!(
+            "publish",
+            otel.name = format!("publish {subject}"),
+            otel.kind = "producer",
+            otel.status_code = tracing::field::Empty,
+            error.type = tracing::field::Empty,
+            messaging.system = "nats",
+            messaging.operation.name = "publish",
+            messaging.operation.type = "send",
+            messaging.destination.name = subject,
+            messaging.message.id = format!("dead:{}:{}", self.service, delivery.stream_sequence),
+            messaging.message.body.size = delivery.body().len(),
+            failsafe.service = self.service,
+        );
+        self.bury_within(delivery, subject, error, answer).instrument(span).await
+    }
+
+    async fn bury_within(
+        &self,
+        delivery: &Delivery,
+        subject: String,
+        error: &str,
+        answer: Answer,
+    ) -> anyhow::Result<()> {
         let mut headers = delivery.headers();
+        // Whoever takes it up again goes on from here.
+        if let Some(parent) = trace::parent_of(&Span::current()) {
+            headers.insert(trace::TRACEPARENT, parent);
+        }
         if let Some(id) = delivery.message_id() {
             headers.insert(MESSAGE_ID, id.to_owned());
         }
@@ -54,13 +86,8 @@ impl Bus {
             headers.insert(ANSWERED, "yes");
         }
         headers.insert(AT, OffsetDateTime::now_utc().format(&Rfc3339)?);
-        let subject = dead_subject(self.service);
-        let body = delivery.body().to_vec().into();
-        let burying = async {
-            let sent = self.jetstream.publish_with_headers(subject.clone(), headers, body).await?;
-            sent.await.context("no acknowledgement")
-        };
-        self.unless_denied(&subject, burying).await??;
+        self.send(subject, headers, delivery.body().to_vec().into()).await.context("no acknowledgement")?;
+        DEAD_LETTERS.add(1, [self.service]);
         tracing::warn!(
             subject = delivery.subject(),
             stream.sequence = delivery.stream_sequence,

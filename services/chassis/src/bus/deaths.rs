@@ -13,10 +13,11 @@ use futures::StreamExt;
 use proto::event::{DEAD_STREAM, kind_of};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+use tracing::Instrument;
 
 use super::letters::Advisory;
 use super::{Bus, Delivery, Outgoing, dead};
-use crate::Shutdown;
+use crate::{Shutdown, trace};
 
 /// How long an unacknowledged death waits before it is delivered again.
 const ACK_WAIT: Duration = Duration::from_secs(15);
@@ -81,39 +82,52 @@ impl Bus {
     }
 
     async fn replace_death(&self, delivery: &Delivery, replace: &impl Fn(&Death) -> Vec<Outgoing>) {
+        let told = self.death(delivery).await;
+        let span = delivery.span(self.service);
+        if let Ok(Some((_, parent))) = &told {
+            trace::continue_from(&span, parent.as_deref());
+        }
         let replaced = async {
-            for outgoing in self.death(delivery).await?.as_ref().map(replace).unwrap_or_default() {
+            for outgoing in told?.map(|(death, _)| replace(&death)).unwrap_or_default() {
                 self.publish(&outgoing).await?;
             }
             anyhow::Ok(())
         };
-        match replaced.await {
-            Ok(()) => delivery.acknowledge().await,
-            Err(error) => {
-                tracing::warn!(service = self.service, "cannot speak for one that failed, trying again: {error:#}");
-                delivery.put_off(PUT_OFF).await;
+        async {
+            match replaced.await {
+                Ok(()) => delivery.acknowledge().await,
+                Err(error) => {
+                    tracing::warn!(service = self.service, "cannot speak for one that failed, trying again: {error:#}");
+                    delivery.put_off(PUT_OFF).await;
+                }
             }
         }
+        .instrument(span)
+        .await;
     }
 
-    /// The death that a dead letter or an advisory tells of; `None` when the service has spoken for itself, the event is about no
+    /// The death that a dead letter or an advisory tells of, and the trace of it; `None` when the service has spoken for itself, the event is about no
     /// deployment, or it is not there any more.
-    async fn death(&self, delivery: &Delivery) -> anyhow::Result<Option<Death>> {
+    async fn death(&self, delivery: &Delivery) -> anyhow::Result<Option<(Death, Option<String>)>> {
         if let (Some(service), Some(subject)) = (delivery.header(dead::SERVICE), delivery.header(dead::SUBJECT)) {
             if delivery.header(dead::ANSWERED).is_some() {
                 return Ok(None);
             }
             let at = delivery.header(dead::AT).and_then(|text| OffsetDateTime::parse(text, &Rfc3339).ok());
             let why = delivery.header(dead::ERROR).unwrap_or("for an unknown reason").to_owned();
-            return Ok(Death::of(service, subject, why, at.unwrap_or(OffsetDateTime::UNIX_EPOCH)));
+            let parent = delivery.header(trace::TRACEPARENT).map(str::to_owned);
+            let death = Death::of(service, subject, why, at.unwrap_or(OffsetDateTime::UNIX_EPOCH));
+            return Ok(death.map(|death| (death, parent)));
         }
         let Ok(advisory) = serde_json::from_slice::<Advisory>(delivery.body()) else { return Ok(None) };
-        let subject = match self.events.get_raw_message(advisory.stream_seq).await {
-            Ok(message) => message.subject,
+        let message = match self.events.get_raw_message(advisory.stream_seq).await {
+            Ok(message) => message,
             Err(error) if matches!(error.kind(), RawMessageErrorKind::NoMessageFound) => return Ok(None),
             Err(error) => return Err(error).context("cannot read the event that an advisory speaks of"),
         };
-        Ok(Death::of(&advisory.consumer, &subject, advisory.words(), advisory.timestamp))
+        let parent = message.headers.get(trace::TRACEPARENT).map(ToString::to_string);
+        let death = Death::of(&advisory.consumer, &message.subject, advisory.words(), advisory.timestamp);
+        Ok(death.map(|death| (death, parent)))
     }
 }
 

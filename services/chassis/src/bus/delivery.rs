@@ -1,21 +1,27 @@
 //! One event as it arrived, to be acknowledged, put off or rejected.
 
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime};
 
 use async_nats::header::NATS_MESSAGE_ID;
 use async_nats::jetstream::{AckKind, Message};
 use proto::{Event, Malformed};
+use time::OffsetDateTime;
 use tracing::Span;
 
 use super::Bus;
 use super::dead::Answer;
-use super::publish::{CONTENT_TYPE, template};
+use super::publish::{CONTENT_TYPE, SUBMITTED_AT, at_of, template};
+use crate::metrics::list::{PROCESS, REDELIVERIES, STAGES};
 use crate::trace;
 
 /// One event as it arrived. Dropped without a word, it is delivered again after the wait.
 #[derive(Debug)]
 pub struct Delivery {
     message: Message,
+    consumer: String,
+    arrived: Instant,
+    /// When the stream stored it.
+    pub stored_at: OffsetDateTime,
     /// Its place in the stream.
     pub stream_sequence: u64,
     /// How often it has been delivered, this time included; from 1.
@@ -25,8 +31,13 @@ pub struct Delivery {
 impl Delivery {
     pub(crate) fn new(message: Message) -> anyhow::Result<Self> {
         let info = message.info().map_err(|error| anyhow::anyhow!("not a message of a stream: {error}"))?;
-        let (stream_sequence, delivered) = (info.stream_sequence, info.delivered);
-        Ok(Self { message, stream_sequence, deliveries: u32::try_from(delivered).unwrap_or(u32::MAX).max(1) })
+        let (stream_sequence, consumer) = (info.stream_sequence, info.consumer.to_owned());
+        let deliveries = u32::try_from(info.delivered).unwrap_or(u32::MAX).max(1);
+        let stored_at = OffsetDateTime::from(SystemTime::from(info.published));
+        if deliveries > 1 {
+            REDELIVERIES.add(1, [&consumer]);
+        }
+        Ok(Self { message, consumer, arrived: Instant::now(), stored_at, stream_sequence, deliveries })
     }
 
     /// Its subject.
@@ -53,6 +64,12 @@ impl Delivery {
         self.message.headers.as_ref()?.get(NATS_MESSAGE_ID).map(async_nats::HeaderValue::as_str)
     }
 
+    /// When the submission that it goes back to was stored; its own time when it does not say.
+    #[must_use]
+    pub fn submitted_at(&self) -> OffsetDateTime {
+        self.header(SUBMITTED_AT).and_then(at_of).unwrap_or(self.stored_at)
+    }
+
     pub(crate) fn headers(&self) -> async_nats::HeaderMap {
         self.message.headers.clone().unwrap_or_default()
     }
@@ -74,12 +91,13 @@ impl Delivery {
             otel.kind = "consumer",
             otel.status_code = tracing::field::Empty,
             otel.status_description = tracing::field::Empty,
+            error.type = tracing::field::Empty,
             messaging.system = "nats",
             messaging.operation.name = "process",
             messaging.operation.type = "process",
             messaging.destination.name = self.subject(),
             messaging.destination.template = template(self.subject()),
-            messaging.consumer.group.name = service,
+            messaging.consumer.group.name = self.consumer,
             messaging.message.id = self.message_id(),
             messaging.message.body.size = self.body().len(),
             messaging.nats.stream.sequence = self.stream_sequence,
@@ -94,11 +112,25 @@ impl Delivery {
     /// Says that it has been handled.
     pub async fn acknowledge(&self) {
         self.answer(AckKind::Ack).await;
+        self.measure("");
+        self.measure_stage();
     }
 
     /// Asks for it again after `wait`.
     pub async fn put_off(&self, wait: Duration) {
         self.answer(AckKind::Nak(Some(wait))).await;
+        self.measure("retry");
+    }
+
+    fn measure(&self, error: &str) {
+        let took = self.arrived.elapsed().as_secs_f64();
+        PROCESS.record(took, ["nats", &self.consumer, &template(self.subject()), error]);
+    }
+
+    fn measure_stage(&self) {
+        // Clocks of two machines may differ by more than it took.
+        let took = (OffsetDateTime::now_utc() - self.stored_at).as_seconds_f64().max(0.0);
+        STAGES.record(took, [&self.consumer]);
     }
 
     /// Says that work on it goes on.
@@ -115,7 +147,11 @@ impl Delivery {
 
     pub(crate) async fn reject_with(&self, bus: &Bus, error: &str, answer: Answer) {
         match bus.bury(self, error, answer).await {
-            Ok(()) => self.answer(AckKind::Term).await,
+            Ok(()) => {
+                self.answer(AckKind::Term).await;
+                self.measure("reject");
+                self.measure_stage();
+            }
             Err(failed) => {
                 tracing::error!("cannot write the dead letter of {}: {failed:#}", self.subject());
                 self.put_off(Duration::from_secs(10)).await;

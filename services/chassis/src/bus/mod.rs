@@ -16,6 +16,7 @@ mod letters;
 mod objects;
 mod publish;
 mod serve;
+mod show;
 mod watch;
 
 use std::fmt;
@@ -45,6 +46,7 @@ pub struct Bus {
     diffs: Arc<ObjectStore>,
     replicas: usize,
     denials: denied::Denials,
+    consumers: show::Consumers,
 }
 
 impl fmt::Debug for Bus {

@@ -1,16 +1,29 @@
 //! Publishing: with the event's own id, within its trace, acknowledged by the stream.
 
+use anyhow::Context;
 use async_nats::HeaderMap;
 use async_nats::header::NATS_MESSAGE_ID;
 use domain::DeploymentId;
 use proto::Event;
+use time::OffsetDateTime;
+use tokio::time::Instant;
 use tracing::{Instrument, Span};
 
 use super::Bus;
+use crate::metrics::list::PUBLISH;
 use crate::trace;
 
 /// The header that says how a body is written.
 pub(crate) const CONTENT_TYPE: &str = "Content-Type";
+
+/// When the submission that an event goes back to was stored, in nanoseconds since 1970: it travels from hop to hop, so that
+/// whoever reaches the verdict knows how long all of it took.
+pub(crate) const SUBMITTED_AT: &str = "Failsafe-Submitted-At";
+
+/// Reads such a time.
+pub(crate) fn at_of(header: &str) -> Option<OffsetDateTime> {
+    OffsetDateTime::from_unix_timestamp_nanos(header.parse().ok()?).ok()
+}
 
 /// An event ready to be published.
 #[derive(Clone, Debug)]
@@ -47,10 +60,21 @@ impl Bus {
     /// # Errors
     /// When the stream did not acknowledge: it may have the message or not, so publish it again.
     pub async fn publish(&self, outgoing: &Outgoing) -> anyhow::Result<()> {
+        self.publish_since(outgoing, None).await
+    }
+
+    /// The same for an event that goes back to a submission of that time.
+    pub(crate) async fn publish_since(
+        &self,
+        outgoing: &Outgoing,
+        submitted_at: Option<OffsetDateTime>,
+    ) -> anyhow::Result<()> {
         let span = tracing::info_span!(
             "publish",
-            otel.name = format!("send {}", template(&outgoing.subject)),
+            otel.name = format!("publish {}", template(&outgoing.subject)),
             otel.kind = "producer",
+            otel.status_code = tracing::field::Empty,
+            error.type = tracing::field::Empty,
             messaging.system = "nats",
             messaging.operation.name = "publish",
             messaging.operation.type = "send",
@@ -62,27 +86,46 @@ impl Bus {
             deployment.id = outgoing.deployment_id.map(tracing::field::display),
         );
         trace::continue_from(&span, outgoing.traceparent.as_deref());
-        self.publish_within(outgoing).instrument(span).await
+        self.publish_within(outgoing, submitted_at).instrument(span).await
     }
 
-    async fn publish_within(&self, outgoing: &Outgoing) -> anyhow::Result<()> {
+    async fn publish_within(&self, outgoing: &Outgoing, submitted_at: Option<OffsetDateTime>) -> anyhow::Result<()> {
         let mut headers = HeaderMap::new();
+        if let Some(at) = submitted_at {
+            headers.insert(SUBMITTED_AT, at.unix_timestamp_nanos().to_string());
+        }
         headers.insert(NATS_MESSAGE_ID, outgoing.message_id.as_str());
         headers.insert(CONTENT_TYPE, "application/x-protobuf");
         if let Some(parent) = trace::parent_of(&Span::current()) {
             headers.insert(trace::TRACEPARENT, parent);
         }
         let body = outgoing.body.clone().into();
+        self.send(outgoing.subject.clone(), headers, body)
+            .await
+            .with_context(|| format!("cannot publish {}", outgoing.subject))
+    }
+
+    /// Publishes within the current span, which learns of a failure, and measures how long the stream took.
+    pub(crate) async fn send(&self, subject: String, headers: HeaderMap, body: bytes::Bytes) -> anyhow::Result<()> {
+        let (began, destination) = (Instant::now(), template(&subject));
         let sending = async {
-            match self.jetstream.publish_with_headers(outgoing.subject.clone(), headers, body).await {
+            match self.jetstream.publish_with_headers(subject.clone(), headers, body).await {
                 Ok(acknowledgement) => acknowledgement.await,
                 Err(error) => Err(error),
             }
         };
-        self.unless_denied(&outgoing.subject, sending)
-            .await?
-            .map(|_| ())
-            .map_err(|error| anyhow::Error::new(error).context(format!("cannot publish {}", outgoing.subject)))
+        let acknowledged = self.unless_denied(&subject, sending).await;
+        let kind = match &acknowledged {
+            Ok(Ok(_)) => None,
+            Ok(Err(error)) => Some(format!("{:?}", error.kind())),
+            Err(_) => Some("Denied".to_owned()),
+        };
+        if let Some(kind) = &kind {
+            Span::current().record("otel.status_code", "ERROR").record("error.type", kind);
+        }
+        let took = began.elapsed().as_secs_f64();
+        PUBLISH.record(took, ["nats", "publish", &destination, kind.as_deref().unwrap_or_default()]);
+        acknowledged?.map(|_| ()).map_err(anyhow::Error::new)
     }
 }
 

@@ -84,13 +84,15 @@ impl Bus {
             filter_subject: E::filter(),
             ack_policy: AckPolicy::Explicit,
             ack_wait: spec.wait_after(1),
-            backoff: spec.backoff.clone(),
+            // The server wants fewer waits than deliveries.
+            backoff: spec.backoff.iter().copied().take(spec.deliveries_max.saturating_sub(1) as usize).collect(),
             max_deliver: i64::from(spec.deliveries_max),
             // For all instances of the service together.
             max_ack_pending: i64::try_from(spec.in_flight_max * 8).unwrap_or(i64::MAX),
             ..pull::Config::default()
         };
         let made = self.events.create_consumer(config).await;
+        self.consumers.add(spec.name);
         made.with_context(|| format!("cannot make the consumer {}", spec.name))
     }
 
@@ -160,7 +162,7 @@ where
         let event: H::In = match delivery.decode() {
             Ok(event) => event,
             Err(malformed) => {
-                fail_span(&malformed.to_string());
+                fail_span("reject", &malformed.to_string());
                 return delivery.reject(&self.bus, &malformed.to_string()).await;
             }
         };
@@ -168,16 +170,17 @@ where
             Span::current().record("deployment.id", tracing::field::display(id));
         }
         let outcome = tokio::select! {
-            outcome = self.handle_and_publish(event.clone()) => outcome,
+            outcome = self.handle_and_publish(event.clone(), &delivery) => outcome,
             never = self.keep(&delivery) => match never {},
         };
         let wait = self.spec.wait_after(delivery.deliveries);
         match outcome {
             Ok(()) => delivery.acknowledge().await,
             Err(failure) => {
-                fail_span(&failure.to_string());
                 let last = delivery.deliveries >= self.spec.deliveries_max;
-                if matches!(failure, Failure::Retry(_)) && !last {
+                let again = matches!(failure, Failure::Retry(_)) && !last;
+                fail_span(if again { "retry" } else { "reject" }, &failure.to_string());
+                if again {
                     tracing::warn!(
                         service = self.bus.service,
                         delivery = delivery.deliveries,
@@ -190,20 +193,21 @@ where
         }
     }
 
-    async fn handle_and_publish(&self, event: H::In) -> Result<(), Failure> {
+    async fn handle_and_publish(&self, event: H::In, delivery: &Delivery) -> Result<(), Failure> {
         let handled = AssertUnwindSafe(self.handler.handle(event)).catch_unwind().await;
         let outgoing = handled.unwrap_or_else(|_| Err(Failure::Retry(anyhow!("the handler panicked"))))?;
-        self.publish_all(&outgoing).await.map_err(Failure::Retry)
+        self.publish_all(&outgoing, delivery).await.map_err(Failure::Retry)
     }
 
-    async fn publish_all(&self, outgoing: &[Outgoing]) -> anyhow::Result<()> {
-        future::try_join_all(outgoing.iter().map(|one| self.bus.publish(one))).await.map(|_| ())
+    async fn publish_all(&self, outgoing: &[Outgoing], delivery: &Delivery) -> anyhow::Result<()> {
+        let submitted_at = Some(delivery.submitted_at());
+        future::try_join_all(outgoing.iter().map(|one| self.bus.publish_since(one, submitted_at))).await.map(|_| ())
     }
 
     /// Tells the others first that there is nothing to wait for, then buries the event.
     async fn give_up(&self, event: &H::In, delivery: &Delivery, error: &str, wait: Duration) {
         let outgoing = self.handler.give_up(event, error);
-        if let Err(failed) = self.publish_all(&outgoing).await {
+        if let Err(failed) = self.publish_all(&outgoing, delivery).await {
             tracing::error!(service = self.bus.service, "cannot say that it was given up: {failed:#}");
             return delivery.put_off(wait).await;
         }
@@ -221,8 +225,9 @@ where
     }
 }
 
-fn fail_span(error: &str) {
+fn fail_span(kind: &str, error: &str) {
     let span = Span::current();
+    span.record("error.type", kind);
     span.record("otel.status_code", "ERROR");
     span.record("otel.status_description", error);
 }

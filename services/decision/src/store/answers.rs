@@ -1,5 +1,6 @@
 //! Look-ups: one deployment with everything, or a page of many.
 
+use chassis::trace;
 use domain::{
     AgainstVerdict, Deployment, DeploymentId, Dossier, Explanation, ListQuery, Outcome, Page, Place, Progress, Reached,
     Review, ReviewDecision, Risk, Signal, Summary, Verdict,
@@ -27,8 +28,9 @@ impl Store {
     /// # Errors
     /// When PostgreSQL is away.
     pub async fn dossier(&self, id: DeploymentId) -> Result<Option<Dossier>, sqlx::Error> {
-        let mut query =
-            QueryBuilder::new("SELECT d.month, d.against_verdict, d.facts, d.deadline_at, d.verdict_number, ");
+        let mut query = QueryBuilder::new(
+            "SELECT d.month, d.against_verdict, d.facts, d.deadline_at, d.verdict_number, d.traceparent, ",
+        );
         query.push(EXPLAINED).push(", ").push(SUPERSEDED_BY);
         query.push(" FROM deployments d WHERE d.deployment_id = ").push_bind(id.uuid());
         let Some(row) = query.build().fetch_optional(&self.pool).await? else { return Ok(None) };
@@ -44,6 +46,7 @@ impl Store {
             superseded_by: superseded_by(&row)?,
             deadline_at: row.try_get("deadline_at")?,
             against_verdict: against(&row)?,
+            trace_id: row.try_get::<Option<&str>, _>("traceparent")?.and_then(trace::id_in).map(str::to_owned),
         };
         // A signal that another of its source has replaced is left out; so are acceptances, whose facts are above.
         let events = sqlx::query(

@@ -8,6 +8,7 @@ use proto::Event;
 use sqlx::{PgConnection, Row};
 use uuid::Uuid;
 
+use super::statement::Statement;
 use crate::chain::Month;
 use crate::policy::Given;
 
@@ -73,6 +74,7 @@ pub(super) async fn load_cases(
     )
     .bind(ids)
     .fetch_all(&mut *connection)
+    .named("SELECT deployments")
     .await?;
     for row in rows {
         let accepted = match (row.try_get::<Option<Uuid>, _>("accepted_event_id")?, row.try_get("facts")?) {
@@ -98,6 +100,7 @@ pub(super) async fn load_cases(
     )
     .bind(ids)
     .fetch_all(&mut *connection)
+    .named("SELECT signals")
     .await?;
     for row in rows {
         let signal = decode::<Signal>(row.try_get("body")?)?;
@@ -125,6 +128,7 @@ async fn load_reviews(
     )
     .bind(ids)
     .fetch_all(connection)
+    .named("SELECT reviews")
     .await?;
     for row in rows {
         let review = decode::<Review>(row.try_get("body")?)?;
@@ -169,6 +173,7 @@ async fn load_known_findings(
     .bind(wanted.iter().map(|one| one.1.as_str()).collect::<Vec<_>>())
     .bind(wanted.iter().map(|one| one.2.as_str()).collect::<Vec<_>>())
     .fetch_all(connection)
+    .named("SELECT findings")
     .await?;
     for row in rows {
         if let Some(case) = cases.get_mut(&DeploymentId::from_uuid(row.try_get("deployment_id")?)) {
@@ -209,6 +214,7 @@ async fn load_reverts(
     .bind(wanted.iter().map(|one| one.1).collect::<Vec<_>>())
     .bind(wanted.iter().map(|one| one.2).collect::<Vec<_>>())
     .fetch_all(connection)
+    .named("SELECT deployments")
     .await?;
     for row in rows {
         if let Some(case) = cases.get_mut(&DeploymentId::from_uuid(row.try_get("deployment_id")?)) {

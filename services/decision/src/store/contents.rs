@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use chassis::metrics::list::OUTCOMES;
 use domain::{Analysis, Deployment, Explanation, Origin, Outcome, Review, Said, Signal};
 use proto::Event;
 use sqlx::{PgConnection, Row};
@@ -9,6 +10,7 @@ use time::Date;
 use uuid::Uuid;
 
 use super::join::Fresh;
+use super::statement::Statement;
 use crate::SERVICE;
 use crate::incoming::Content;
 
@@ -85,6 +87,7 @@ async fn update_accepted(connection: &mut PgConnection, accepted: &[(Place, &Dep
     .bind(accepted.iter().map(|(_, d)| d.change.lines.as_ref().map(|l| l.done.as_str())).collect::<Vec<_>>())
     .bind(accepted.iter().map(|(_, d)| d.change.lines.as_ref().map(|l| l.undone.as_str())).collect::<Vec<_>>())
     .execute(connection)
+    .named("UPDATE deployments")
     .await
     .map(|_| ())
 }
@@ -119,6 +122,7 @@ async fn upsert_signals(connection: &mut PgConnection, signals: &[(Place, &Signa
     .bind(signals.iter().map(|(_, s)| i64::try_from(s.took.as_micros()).unwrap_or(i64::MAX)).collect::<Vec<_>>())
     .bind(months(&signals))
     .execute(connection)
+    .named("INSERT signals")
     .await
     .map(|_| ())
 }
@@ -157,6 +161,7 @@ async fn insert_findings(connection: &mut PgConnection, signals: &[(Place, &Sign
     .bind(rows.iter().map(|row| row.3.fingerprint.as_str()).collect::<Vec<_>>())
     .bind(rows.iter().map(|row| row.0.month).collect::<Vec<_>>())
     .execute(connection)
+    .named("INSERT findings")
     .await
     .map(|_| ())
 }
@@ -181,6 +186,7 @@ async fn insert_explanations(
     .bind(explanations.iter().map(|(_, x)| model(x)).collect::<Vec<_>>())
     .bind(explanations.iter().map(|(_, x)| x.written_at).collect::<Vec<_>>())
     .execute(connection)
+    .named("INSERT explanations")
     .await
     .map(|_| ())
 }
@@ -199,6 +205,7 @@ async fn insert_reviews(connection: &mut PgConnection, reviews: &[(Place, &Revie
     .bind(reviews.iter().map(|(_, r)| r.why.as_str()).collect::<Vec<_>>())
     .bind(reviews.iter().map(|(_, r)| r.reviewed_at).collect::<Vec<_>>())
     .execute(connection)
+    .named("INSERT reviews")
     .await
     .map(|_| ())
 }
@@ -227,10 +234,13 @@ async fn insert_outcomes(connection: &mut PgConnection, outcomes: &[(Place, &Out
         .bind(outcomes.iter().map(|(_, o)| o.reporter.as_str()).collect::<Vec<_>>())
         .bind(outcomes.iter().map(|(_, o)| o.occurred_at).collect::<Vec<_>>())
         .fetch_all(&mut *connection)
+        .named("INSERT outcomes")
         .await?;
     let mut went_against = BTreeMap::new();
     for row in &rows {
-        let Some(against) = row.try_get::<Option<&str>, _>("against_verdict")? else { continue };
+        let against = row.try_get::<Option<&str>, _>("against_verdict")?;
+        OUTCOMES.add(1, [row.try_get("kind")?, against.unwrap_or_default()]);
+        let Some(against) = against else { continue };
         went_against.insert(row.try_get::<Uuid, _>("deployment_id")?, against);
         tracing::warn!(
             service = SERVICE,
@@ -251,6 +261,7 @@ async fn insert_outcomes(connection: &mut PgConnection, outcomes: &[(Place, &Out
     .bind(went_against.keys().copied().collect::<Vec<_>>())
     .bind(went_against.into_values().collect::<Vec<_>>())
     .execute(connection)
+    .named("UPDATE deployments")
     .await
     .map(|_| ())
 }

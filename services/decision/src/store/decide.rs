@@ -1,21 +1,27 @@
 //! Reaching verdicts within a transaction that holds the rows of the deployments.
 
+use chassis::trace;
 use domain::{Cause, DeploymentId, Judgement, Reached, Signal};
 use proto::{Event, judgement_bytes};
 use sqlx::{PgConnection, Row};
 use time::{Date, OffsetDateTime};
+use tracing::Span;
 use uuid::Uuid;
 
 use super::case::{Case, load_cases};
 use super::ledger::Ledger;
+use super::statement::Statement;
+use super::told::{span, tell, write_into};
 use super::{Policies, Store};
 use crate::chain::{Entry, Month};
 use crate::policy::{Given, Inputs};
 
 /// A verdict ready to be stored.
-struct Decided {
+pub(super) struct Decided {
     month: Month,
-    reached: Reached,
+    pub(super) reached: Reached,
+    /// In which it was reached, until it is stored.
+    pub(super) span: Span,
     inputs: Vec<Uuid>,
     traceparent: Option<String>,
     risk: Option<f64>,
@@ -37,14 +43,14 @@ impl Decided {
 
 impl Store {
     /// Decides those of `ids`, whose rows are locked, for which everything is in, or for which something has come in after a
-    /// verdict. Gives how many verdicts that made.
+    /// verdict. Gives the verdicts that this made.
     pub(super) async fn decide_complete(
         &self,
         connection: &mut PgConnection,
         ledger: &mut Ledger,
         now: OffsetDateTime,
         ids: &[Uuid],
-    ) -> Result<usize, sqlx::Error> {
+    ) -> Result<Vec<Decided>, sqlx::Error> {
         let cases = load_cases(connection, ids).await?;
         let ready = cases.into_iter().filter_map(|(id, case)| {
             let complete = Inputs::are_complete(case.accepted.is_some(), case.signals.keys().copied());
@@ -72,6 +78,7 @@ impl Store {
         )
         .bind(limit)
         .fetch_all(&mut *transaction)
+        .named("SELECT deployments")
         .await?;
         let Some(first) = rows.first() else { return Ok(0) };
         let now = first.try_get("now")?;
@@ -81,10 +88,11 @@ impl Store {
         let mut ledger = locked.ok_or(sqlx::Error::RowNotFound)?;
         let cases = load_cases(&mut transaction, &ids).await?;
         let overdue = cases.into_iter().map(|(id, case)| (id, case, Cause::Deadline)).collect();
-        let verdicts = self.reach(&mut transaction, &mut ledger, now, overdue).await?;
+        let decided = self.reach(&mut transaction, &mut ledger, now, overdue).await?;
         ledger.close(&mut transaction).await?;
-        transaction.commit().await?;
-        Ok(verdicts)
+        transaction.commit().named("COMMIT").await?;
+        tell(&decided, &[]);
+        Ok(decided.len())
     }
 
     async fn reach(
@@ -93,30 +101,16 @@ impl Store {
         ledger: &mut Ledger,
         stored_at: OffsetDateTime,
         cases: Vec<(DeploymentId, Case, Cause)>,
-    ) -> Result<usize, sqlx::Error> {
+    ) -> Result<Vec<Decided>, sqlx::Error> {
         if cases.is_empty() {
-            return Ok(0);
+            return Ok(Vec::new());
         }
         let now = OffsetDateTime::now_utc();
         let policies = self.policies();
         let decided: Vec<Decided> =
             cases.into_iter().map(|(id, case, cause)| judge(&policies, id, case, cause, now)).collect();
         insert_verdicts(connection, ledger, stored_at, &decided).await?;
-        for one in &decided {
-            tracing::info!(
-                deployment.id = %one.reached.deployment_id,
-                verdict = one.reached.judgement.verdict.name(),
-                verdict.number = one.reached.number,
-                cause = one.reached.cause.name(),
-                "{} for {}",
-                one.reached.judgement.verdict,
-                one.reached.deployment.as_ref().map_or_else(
-                    || "a deployment whose acceptance is missing".to_owned(),
-                    |d| format!("{} #{} at {}", d.repository, d.pull_request, d.revision.short())
-                ),
-            );
-        }
-        Ok(decided.len())
+        Ok(decided)
     }
 }
 
@@ -124,7 +118,10 @@ fn judge(policies: &Policies, deployment_id: DeploymentId, case: Case, cause: Ca
     let (month, inputs, evidence_digest, risk) = (case.month, case.inputs(), case.evidence_digest(), case.risk());
     // The verdict continues the trace of what came last, or of the deployment's first word.
     let latest = case.signals.values().max_by_key(|(_, signal, _)| signal.raised_at);
-    let traceparent = latest.and_then(|(_, _, parent)| parent.clone()).or(case.traceparent);
+    let parent = latest.and_then(|(_, _, parent)| parent.clone()).or_else(|| case.traceparent.clone());
+    let joined = case.signals.values().filter_map(|(_, _, parent)| parent.as_deref());
+    let span = span(parent.as_deref(), joined);
+    let traceparent = trace::parent_of(&span).or(parent);
     let signals: Vec<Signal> = case.signals.into_values().map(|(_, signal, _)| signal).collect();
     let reviews: Vec<Given> = case.reviews.into_iter().map(|(_, given)| given).collect();
     let deployment = case.accepted.map(|(_, deployment)| deployment);
@@ -150,7 +147,8 @@ fn judge(policies: &Policies, deployment_id: DeploymentId, case: Case, cause: Ca
         evidence_digest,
         circumstances: case.circumstances,
     };
-    Decided { month, reached, inputs, traceparent, risk, shadow }
+    write_into(&span, &reached);
+    Decided { month, reached, span, inputs, traceparent, risk, shadow }
 }
 
 async fn insert_verdicts(
@@ -192,6 +190,7 @@ async fn insert_verdicts(
         .bind(&months)
         .bind(&ids)
         .execute(&mut *connection)
+        .named("INSERT outbox")
         .await?;
     sqlx::query(
         "UPDATE deployments SET verdict = new.verdict, verdict_number = new.number, risk = new.risk,
@@ -207,6 +206,7 @@ async fn insert_verdicts(
     .bind(decided.iter().map(Decided::overruled_by).collect::<Vec<_>>())
     .bind(decided.iter().map(Decided::review_due).collect::<Vec<_>>())
     .execute(connection)
+    .named("UPDATE deployments")
     .await
     .map(|_| ())
 }
@@ -244,6 +244,7 @@ async fn insert_rows(
     .bind(decided.iter().map(Decided::overruled_by).collect::<Vec<_>>())
     .bind(decided.iter().map(Decided::review_due).collect::<Vec<_>>())
     .execute(connection)
+    .named("INSERT verdicts")
     .await
     .map(|_| ())
 }
@@ -268,6 +269,7 @@ async fn insert_shadows(connection: &mut PgConnection, decided: &[Decided]) -> R
     .bind(rows.iter().map(|(.., said)| judgement_bytes(said)).collect::<Vec<_>>())
     .bind(rows.iter().map(|(one, ..)| one.reached.reached_at).collect::<Vec<_>>())
     .execute(connection)
+    .named("INSERT shadow_verdicts")
     .await
     .map(|_| ())
 }

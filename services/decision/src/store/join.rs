@@ -13,6 +13,8 @@ use uuid::Uuid;
 use super::Store;
 use super::contents::insert_contents;
 use super::ledger::Ledger;
+use super::statement::Statement;
+use super::told::tell;
 use crate::chain::{Entry, Month};
 use crate::incoming::{Content, Incoming};
 
@@ -76,10 +78,11 @@ impl Store {
         let touched: BTreeSet<Uuid> =
             fresh.iter().filter(|one| may_decide(one.event)).map(|one| one.event.deployment_id.uuid()).collect();
         let touched: Vec<Uuid> = touched.into_iter().collect();
-        let verdicts = self.decide_complete(&mut transaction, &mut ledger, locked.now, &touched).await?;
+        let decided = self.decide_complete(&mut transaction, &mut ledger, locked.now, &touched).await?;
         ledger.close(&mut transaction).await?;
-        transaction.commit().await?;
-        Ok(Some(Joined { fresh: fresh.len(), verdicts }))
+        transaction.commit().named("COMMIT").await?;
+        tell(&decided, batch);
+        Ok(Some(Joined { fresh: fresh.len(), verdicts: decided.len() }))
     }
 
     /// Makes and locks the rows of the deployments of `batch`. The first word of a deployment sets its month, and the first word
@@ -107,6 +110,7 @@ impl Store {
         .bind(first.values().map(|(_, awaited)| *awaited).collect::<Vec<_>>())
         .bind(deadline)
         .execute(&mut *connection)
+        .named("INSERT deployments")
         .await?;
         let rows = sqlx::query(
             "SELECT deployment_id, month, deadline_at IS NULL AS unawaited, now() FROM deployments
@@ -114,6 +118,7 @@ impl Store {
         )
         .bind(&ids)
         .fetch_all(&mut *connection)
+        .named("SELECT deployments")
         .await?;
         let mut locked = Locked { months: BTreeMap::new(), now: OffsetDateTime::UNIX_EPOCH };
         let mut now_awaited = Vec::new();
@@ -132,6 +137,7 @@ impl Store {
             .bind(&now_awaited)
             .bind(deadline)
             .execute(connection)
+            .named("UPDATE deployments")
             .await?;
         }
         Ok(locked)
@@ -160,6 +166,7 @@ async fn known_events(
         .bind(months.into_iter().collect::<Vec<_>>())
         .bind(batch.iter().map(|one| one.event_id.uuid()).collect::<Vec<_>>())
         .fetch_all(connection)
+        .named("SELECT events")
         .await?;
     rows.iter().map(|row| row.try_get("event_id")).collect()
 }

@@ -6,6 +6,7 @@ use sqlx::{PgConnection, Row};
 use time::{Date, OffsetDateTime};
 use uuid::Uuid;
 
+use super::statement::Statement;
 use crate::chain::{Entry, Hash, Head, Link, Month};
 
 /// The ends of the chains that a transaction writes to, locked until it ends.
@@ -27,6 +28,7 @@ impl Ledger {
             sqlx::query("SELECT month, events, head FROM chains WHERE month = ANY($1) ORDER BY month FOR UPDATE")
                 .bind(&wanted)
                 .fetch_all(connection)
+                .named("SELECT chains")
                 .await?;
         let heads = rows
             .iter()
@@ -71,6 +73,7 @@ impl Ledger {
         .bind(links.iter().map(|link| link.previous.0.as_slice()).collect::<Vec<_>>())
         .bind(links.iter().map(|link| link.hash.0.as_slice()).collect::<Vec<_>>())
         .execute(connection)
+        .named("INSERT events")
         .await
         .map(|_| ())
     }
@@ -86,6 +89,7 @@ impl Ledger {
         .bind(self.heads.values().map(|head| head.events).collect::<Vec<_>>())
         .bind(self.heads.values().map(|head| head.hash.0.as_slice()).collect::<Vec<_>>())
         .execute(connection)
+        .named("UPDATE chains")
         .await
         .map(|_| ())
     }

@@ -14,6 +14,8 @@ mod outbox;
 mod rederive;
 mod replay;
 mod retention;
+mod statement;
+mod told;
 
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -32,6 +34,7 @@ pub use join::Joined;
 pub use outbox::Waiting;
 pub use rederive::Rederived;
 pub use replay::DecidedBefore;
+pub(crate) use told::begin_to_count;
 
 /// Forward only.
 static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations");
@@ -81,6 +84,20 @@ impl Store {
     /// Why it does not.
     pub async fn ping(&self) -> Result<(), sqlx::Error> {
         sqlx::query("SELECT 1").execute(&self.pool).await.map(|_| ())
+    }
+
+    /// Connections that are open, and how many of them nobody uses.
+    #[must_use]
+    pub fn connections(&self) -> (u32, usize) {
+        (self.pool.size(), self.pool.num_idle())
+    }
+
+    /// Verdicts that are stored and not published yet.
+    ///
+    /// # Errors
+    /// When PostgreSQL is away.
+    pub async fn outbox_depth(&self) -> Result<i64, sqlx::Error> {
+        sqlx::query_scalar("SELECT count(*) FROM outbox WHERE published_at IS NULL").fetch_one(&self.pool).await
     }
 
     /// The policy that decides now.

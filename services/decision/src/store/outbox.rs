@@ -6,6 +6,7 @@ use sqlx::{PgTransaction, Row};
 use uuid::Uuid;
 
 use super::Store;
+use super::statement::Statement;
 
 /// Verdicts taken from the outbox. Until they are marked, or this is dropped, no other replica takes them.
 #[derive(Debug)]
@@ -29,6 +30,7 @@ impl Store {
         )
         .bind(limit)
         .fetch_all(&mut *transaction)
+        .named("SELECT outbox")
         .await?;
         let mut outgoing = Vec::with_capacity(rows.len());
         for row in rows {
@@ -55,7 +57,8 @@ impl Waiting {
         sqlx::query("UPDATE outbox SET published_at = now() WHERE event_id = ANY($1)")
             .bind(published)
             .execute(&mut *self.transaction)
+            .named("UPDATE outbox")
             .await?;
-        self.transaction.commit().await
+        self.transaction.commit().named("COMMIT").await
     }
 }

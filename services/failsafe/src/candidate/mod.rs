@@ -134,6 +134,7 @@ pub(crate) fn collect(options: &cli::Candidate, environment: &Environment) -> an
         commits: None,
         files_changed: None,
         history: change.history,
+        // The gateway says who called.
         submitted_by: String::new(),
     };
     draft.labels = noted(&mut found, "labels", labels.filter(|labels| !labels.value.is_empty()), |all| all.join(", "))

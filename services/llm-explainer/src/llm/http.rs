@@ -65,6 +65,11 @@ impl Http {
         })
     }
 
+    /// Its host and port.
+    pub(super) fn server(&self) -> (&str, u16) {
+        (self.url.host_str().unwrap_or_default(), self.url.port_or_known_default().unwrap_or_default())
+    }
+
     /// The address of `path`. People give addresses with and without the version that an OpenAI-compatible path begins with.
     pub(super) fn at(&self, path: &str) -> Url {
         let path = if self.url.path().ends_with("/v1/") { path.trim_start_matches("v1/") } else { path };

@@ -76,6 +76,23 @@ pub enum Unanswered {
 }
 
 impl Unanswered {
+    /// What kind it is, in a word to count by.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Unreachable { .. } => "unreachable",
+            Self::Slow { .. } => "timeout",
+            Self::Stalled { .. } => "stalled",
+            Self::NoModel { .. } => "no_model",
+            Self::Status { .. } => "status",
+            Self::BrokeOff { .. } | Self::Broken => "broken",
+            Self::Garbage { .. } => "garbage",
+            Self::PromptCut { .. } => "prompt_cut",
+            Self::TooLong { .. } | Self::CutOff { .. } => "too_long",
+            Self::Resting(_) => "resting",
+        }
+    }
+
     /// Whether the server is better left alone for a while: it is away, stuck or full. What it refuses or gets wrong it
     /// says at once, and costs nobody any time.
     pub(super) fn tires(&self) -> bool {

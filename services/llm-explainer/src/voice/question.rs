@@ -1,13 +1,13 @@
 //! What a model is asked about one verdict: once, and once more with the faults named when its answer does not hold.
 
 use domain::{Origin, Reached};
-use tracing::Instrument;
 
 use crate::check::{Checked, check};
 use crate::evidence::Evidence;
-use crate::llm::{Answer, LanguageModel, Unanswered};
+use crate::llm::{Answer, LanguageModel};
 use crate::prompt::{Prompt, schema};
 use crate::template::Template;
+use crate::voice::without::Without;
 use crate::words::Words;
 
 /// Words of a model that hold, and how they came about.
@@ -26,43 +26,26 @@ pub(super) async fn ask(
     reached: &Reached,
     evidence: &Evidence<'_>,
     template: &Template,
-) -> Result<Held, String> {
+) -> Result<Held, Without> {
     let verdict = reached.judgement.verdict;
-    let first = chat(model, &prompt, evidence).await.map_err(|why| why.to_string())?;
+    let first = model.ask(&prompt, &schema(evidence)).await?;
     let rejected = match check(&first.content, verdict, evidence, template) {
         Ok(checked) => return Ok(held(first, checked, reached, template)),
         Err(rejected) => rejected,
     };
     tracing::debug!(deployment.id = %reached.deployment_id, "asking once more, with the faults named: {rejected}");
     let corrected = prompt.corrected(&rejected.faults());
-    let mut second = chat(model, &corrected, evidence).await.map_err(|why| why.to_string())?;
+    let mut second = model.ask(&corrected, &schema(evidence)).await?;
     second.prompt_tokens = sum(first.prompt_tokens, second.prompt_tokens);
     second.answer_tokens = sum(first.answer_tokens, second.answer_tokens);
-    let checked = check(&second.content, verdict, evidence, template).map_err(|rejected| rejected.to_string())?;
+    let checked = check(&second.content, verdict, evidence, template);
+    let checked = checked.map_err(|rejected| Without::new("rejected", rejected.to_string()))?;
     Ok(held(second, checked, reached, template))
 }
 
 /// Both, when both were counted.
 fn sum(first: Option<u64>, second: Option<u64>) -> Option<u64> {
     Some(first?.saturating_add(second?))
-}
-
-async fn chat(model: &LanguageModel, prompt: &Prompt, evidence: &Evidence<'_>) -> Result<Answer, Unanswered> {
-    let span = tracing::info_span!(
-        "chat",
-        otel.name = format!("chat {}", model.model()),
-        otel.kind = "client",
-        gen_ai.operation.name = "chat",
-        gen_ai.request.model = model.model(),
-        gen_ai.usage.input_tokens = tracing::field::Empty,
-        gen_ai.usage.output_tokens = tracing::field::Empty,
-    );
-    let answered = model.ask(prompt, &schema(evidence)).instrument(span.clone()).await;
-    if let Ok(answer) = &answered {
-        span.record("gen_ai.usage.input_tokens", answer.prompt_tokens);
-        span.record("gen_ai.usage.output_tokens", answer.answer_tokens);
-    }
-    answered
 }
 
 fn held(answer: Answer, checked: Checked, reached: &Reached, template: &Template) -> Held {

@@ -1,0 +1,70 @@
+//! What waits for a service, asked of the stream now and then and shown as metrics.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use proto::event::{DEAD_STREAM, dead_subject};
+use tokio::time::MissedTickBehavior;
+
+use super::Bus;
+use crate::metrics::list::{
+    BUILD, DEAD_LETTERS, DEAD_LETTERS_HELD, LAG, READY, REDELIVERED, REDELIVERIES, UNACKNOWLEDGED,
+};
+use crate::{Health, Shutdown, State};
+
+/// How often the stream is asked.
+const EVERY: Duration = Duration::from_secs(5);
+
+/// The names of the consumers that this process reads by.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Consumers(Arc<Mutex<BTreeSet<&'static str>>>);
+
+impl Consumers {
+    pub(super) fn add(&self, name: &'static str) {
+        REDELIVERIES.add(0, [name]);
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(name);
+    }
+
+    fn all(&self) -> Vec<&'static str> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect()
+    }
+}
+
+impl Bus {
+    /// Shows how the service is and what waits for it, until `shutdown` is called.
+    pub(crate) async fn show(self, health: Health, shutdown: Shutdown) {
+        DEAD_LETTERS.add(0, [self.service]);
+        BUILD.set(1.0, [self.service, env!("CARGO_PKG_VERSION")]);
+        let mut ticks = tokio::time::interval(EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut changes = health.changes();
+        loop {
+            let serves = self.is_connected() && health.state() == State::Serving;
+            READY.set(f64::from(u8::from(serves)), [self.service]);
+            tokio::select! {
+                () = shutdown.called() => return,
+                _ = changes.changed() => {}
+                _ = ticks.tick() => self.show_waiting().await,
+            }
+        }
+    }
+
+    /// What cannot be told now is told the next time; a bus that is away shows elsewhere.
+    async fn show_waiting(&self) {
+        for name in self.consumers.all() {
+            let Ok(info) = self.events.consumer_info(name).await else { continue };
+            LAG.set(info.num_pending as f64, [name]);
+            UNACKNOWLEDGED.set(info.num_ack_pending as f64, [name]);
+            REDELIVERED.set(info.num_redelivered as f64, [name]);
+        }
+        let subject = dead_subject(self.service);
+        let Ok(dead) = self.jetstream.get_stream_no_info(DEAD_STREAM).await else { return };
+        let Ok(mut subjects) = dead.info_with_subjects(&subject).await else { return };
+        let mut held = 0;
+        while let Some(Ok((_, count))) = futures::StreamExt::next(&mut subjects).await {
+            held += count;
+        }
+        DEAD_LETTERS_HELD.set(held as f64, [self.service]);
+    }
+}

@@ -1,0 +1,108 @@
+//! What telemetry costs: deployments through `failsafe up`, with telemetry off and with a tenth of the traces sampled, by turns, each
+//! on servers of its own; and the verdicts a second of both. `just telemetry-cost` runs it.
+
+#![expect(clippy::unwrap_used, reason = "a measurement that cannot go on has failed")]
+
+use std::process::Stdio;
+use std::time::Instant;
+
+use async_nats::jetstream;
+use embedded::{Nats, Postgres};
+use futures::StreamExt;
+use futures::future::join_all;
+use harness::{Receiver, SERVICES, binary, eventually, free_address};
+use proto::question::health_subject;
+use tokio::process::Command;
+
+/// Deployments before the clock starts, so that connections and caches are there.
+const WARM_UP: u32 = 200;
+const SUBMITTED: &str = "failsafe.v1.deployment.submitted";
+const REACHED: &str = "failsafe.v1.verdict.reached.>";
+
+/// How the traces are kept in one run.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Telemetry {
+    Off,
+    Tenth,
+}
+
+#[tokio::main]
+async fn main() {
+    let mut numbers = std::env::args().skip(1).map(|text| text.parse().expect("a number"));
+    let deployments: u32 = numbers.next().unwrap_or(3_000);
+    let rounds: u32 = numbers.next().unwrap_or(5);
+    let receiver = Receiver::start().await;
+    let (mut off, mut tenth) = (Vec::new(), Vec::new());
+    for round in 0..rounds {
+        let mut turns = [Telemetry::Off, Telemetry::Tenth];
+        if round % 2 == 1 {
+            turns.reverse();
+        }
+        for turn in turns {
+            let rate = run(turn, &receiver, deployments).await;
+            println!("round {}: {turn:?}: {rate:.0} verdicts/s", round + 1);
+            if turn == Telemetry::Off { off.push(rate) } else { tenth.push(rate) }
+        }
+    }
+    let (off, tenth) = (median(off), median(tenth));
+    println!("median of {rounds}: off {off:.0}/s, a tenth sampled {tenth:.0}/s: {:.1} %", 100.0 * tenth / off);
+}
+
+fn median(mut rates: Vec<f64>) -> f64 {
+    rates.sort_by(f64::total_cmp);
+    rates[rates.len() / 2]
+}
+
+/// Verdicts a second on fresh servers.
+async fn run(telemetry: Telemetry, receiver: &Receiver, deployments: u32) -> f64 {
+    let folder = embedded::temporary_folder().unwrap();
+    let (nats, postgres) = tokio::join!(Nats::start(folder.path()), Postgres::start(folder.path()));
+    let (nats, postgres) = (nats.unwrap(), postgres.unwrap());
+    let mut command = Command::new(binary("failsafe"));
+    command.args(["up", "--nats-url", nats.url(), "--database-url", postgres.url(), "--listen", &free_address()]);
+    command.env("FAILSAFE__LLM_EXPLAINER__MODEL_URL", "");
+    match telemetry {
+        Telemetry::Off => command.env("OTEL_SDK_DISABLED", "true"),
+        Telemetry::Tenth => command
+            .env("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.address())
+            .env("OTEL_TRACES_SAMPLER", "parentbased_traceidratio")
+            .env("OTEL_TRACES_SAMPLER_ARG", "0.1"),
+    };
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
+    let mut child = command.spawn().unwrap();
+    let client = async_nats::connect(nats.url()).await.unwrap();
+    for service in SERVICES {
+        eventually(&format!("{service} serves"), async || {
+            let reply = client.request(health_subject(service), "".into()).await.ok()?;
+            (reply.payload == "SERVING").then_some(())
+        })
+        .await;
+    }
+    let mut reached = client.subscribe(REACHED).await.unwrap();
+    let stream = jetstream::new(client.clone());
+    for (first, count) in [(1, WARM_UP), (WARM_UP + 1, deployments)] {
+        let started = Instant::now();
+        submit(&stream, first, count).await;
+        for _ in 0..count {
+            reached.next().await.unwrap();
+        }
+        if first > 1 {
+            let rate = f64::from(count) / started.elapsed().as_secs_f64();
+            child.kill().await.unwrap();
+            return rate;
+        }
+    }
+    unreachable!("the second lot is measured")
+}
+
+async fn submit(stream: &jetstream::Context, first: u32, count: u32) {
+    for lot in (first..first + count).collect::<Vec<_>>().chunks(256) {
+        let published = lot.iter().map(async |number| {
+            let diff =
+                format!("--- a/docs/{number}.md\n+++ b/docs/{number}.md\n@@ -1 +1,2 @@\n # Notes\n+One more line.\n");
+            let body = serde_json::json!({"repository": "acme/shop", "pull_request": number, "diff": diff});
+            stream.publish(SUBMITTED, body.to_string().into()).await.unwrap().await.unwrap();
+        });
+        join_all(published).await;
+    }
+}
