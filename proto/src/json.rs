@@ -10,7 +10,7 @@ use crate::{DESCRIPTORS, Malformed};
 static POOL: LazyLock<DescriptorPool> =
     LazyLock::new(|| DescriptorPool::decode(DESCRIPTORS).expect("the build wrote sound descriptors"));
 
-fn descriptor(message: &str) -> MessageDescriptor {
+pub(crate) fn descriptor(message: &str) -> MessageDescriptor {
     POOL.get_message_by_name(message).expect("the message is one of ours")
 }
 

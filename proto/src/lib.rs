@@ -7,12 +7,14 @@ pub mod question;
 
 mod convert;
 mod json;
+mod mask;
 #[cfg(test)]
 mod samples;
 
 pub use convert::verdict::{judgement_bytes, judgement_from_bytes};
 pub use event::{Event, Form, decode};
 pub use json::{body_json, from_json, has_method, to_json};
+pub use mask::Mask;
 
 /// The generated messages and the gRPC service of package `failsafe.v1`; their documentation is in the `.proto` files.
 #[expect(clippy::all, clippy::allow_attributes_without_reason, reason = "generated")]

@@ -9,8 +9,8 @@ use domain::{
     Deployment, DeploymentId, DiffDigest, DiffReference, Draft, DraftChange, EventId, Evidence, Explanation,
     ExplanationRequest, FileChange, FileChangeKind, Finding, Grounds, History, Judgement, LinesDigest, Missing,
     MissingInput, ModelName, Origin, Outcome, OutcomeKind, Overruled, PolicyStamp, Provenance, PullRequest, Rank,
-    Reached, Reason, Remedy, Repository, Review, ReviewDecision, Revision, Risk, RiskScore, Said, Severity, Shadow,
-    Signal, Source, Verdict,
+    Reached, Reason, Remedy, Repository, RequestId, Review, ReviewDecision, Revision, Risk, RiskScore, Said, Severity,
+    Shadow, Signal, Source, Verdict,
 };
 use time::OffsetDateTime;
 use time::macros::datetime;
@@ -275,7 +275,13 @@ fn by_a_model(grounding: Option<f64>, claims_dropped: u32, tokens: Option<u64>) 
 }
 
 fn request() -> ExplanationRequest {
-    ExplanationRequest { deployment_id: id(), model: Some(ModelName::parse("m:3b").unwrap()), requested_at: AT }
+    let model = Some(ModelName::parse("m:3b").unwrap());
+    ExplanationRequest { deployment_id: id(), model, requested_at: AT, request: None }
+}
+
+/// What a caller may send as often as it likes.
+fn told_apart() -> Option<RequestId> {
+    Some(RequestId::parse("7c9e6679-7425-40de-944b-e07fc1f90ae7").unwrap())
 }
 
 fn requested() -> Explanation {
@@ -293,6 +299,7 @@ fn review() -> Review {
         reviewed_at: AT,
         evidence_digest: String::new(),
         policy_digest: String::new(),
+        request: None,
         recorded_by: String::new(),
     }
 }
@@ -313,6 +320,7 @@ fn outcome() -> Outcome {
         detail: "500s".to_owned(),
         reporter: "argo".to_owned(),
         occurred_at: AT,
+        request: None,
         recorded_by: String::new(),
     }
 }
@@ -345,6 +353,9 @@ fn what_an_earlier_version_wrote_is_read() {
     check("explanation-evidence-1.bin", &explanation(Origin::Evidence { because: "no model".to_owned() }));
     check("review-1.bin", &review());
     check("outcome-1.bin", &outcome());
+    check("review-3.bin", &Review { request: told_apart(), ..review_of_what_was_seen() });
+    check("outcome-2.bin", &Outcome { request: told_apart(), ..outcome() });
+    check("explanation-requested-2.bin", &ExplanationRequest { request: told_apart(), ..request() });
     check("submitted-by-caller-1.bin", &draft_by_a_caller());
     check("accepted-by-caller-1.bin", &accepted_by_a_caller());
     check("review-by-caller-1.bin", &review_by_a_caller());

@@ -189,6 +189,7 @@ pub(crate) fn outcome_at(number: u32, when: OffsetDateTime) -> Incoming {
         detail: "it broke".to_owned(),
         reporter: "pager".to_owned(),
         occurred_at: when,
+        request: None,
         recorded_by: String::new(),
     };
     incoming(outcome, Content::Outcome)
@@ -205,6 +206,7 @@ pub(crate) fn review(number: u32, decision: ReviewDecision, when: OffsetDateTime
         reviewed_at: when,
         evidence_digest: String::new(),
         policy_digest: String::new(),
+        request: None,
         recorded_by: String::new(),
     };
     incoming(review, Content::Review)

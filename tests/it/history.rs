@@ -126,7 +126,7 @@ async fn scored(fleet: &Fleet, number: u32, title: &str) -> (String, v1::RiskSco
     };
     let deployment_id = fleet.client().submit_deployment(request).await.unwrap().into_inner().deployment_id;
     let score = eventually("the score", async || {
-        let request = v1::GetDeploymentRequest { deployment_id: deployment_id.clone() };
+        let request = v1::GetDeploymentRequest { deployment_id: deployment_id.clone(), ..Default::default() };
         let known = fleet.client().get_deployment(request).await.ok()?.into_inner();
         let signal = known.signals.into_iter().find(|signal| signal.source() == v1::Source::MlScoring)?;
         let Some(Said::RiskScore(score)) = signal.said else { panic!("no score: {signal:?}") };
@@ -175,6 +175,7 @@ async fn an_imported_past_is_scored_with_grows_with_outcomes_and_survives_a_rest
         detail: String::new(),
         reporter: "argo".to_owned(),
         occurred_at: time::OffsetDateTime::now_utc(),
+        request: None,
         recorded_by: String::new(),
     };
     let jetstream = fleet.jetstream().await;

@@ -248,10 +248,10 @@ async fn a_workflow_submits_watches_and_looks_up_its_own_repository_alone() {
     let rsa = bearer(&keys[0].1.sign("a", &claims(&issuer)));
     let id = submit(&fleet, "acme/shop", &rsa).await.unwrap();
     // At once, when nobody has accepted it yet.
-    let watch = v1::WatchDeploymentRequest { deployment_id: id.clone() };
+    let watch = v1::WatchDeploymentRequest { deployment_id: id.clone(), ..Default::default() };
     let mut stages = fleet.client().watch_deployment(shown(watch.clone(), &rsa)).await.unwrap().into_inner();
     while stages.message().await.unwrap().is_some() {}
-    let get = v1::GetDeploymentRequest { deployment_id: id };
+    let get = v1::GetDeploymentRequest { deployment_id: id, ..Default::default() };
     let known = eventually("the audit trail knows it", async || {
         let known = fleet.client().get_deployment(shown(get.clone(), &rsa)).await.ok()?.into_inner();
         (!known.verdicts.is_empty()).then_some(known)
@@ -311,7 +311,7 @@ async fn the_audit_trail_says_who_spoke_and_for_whom() {
     };
     let id = fleet.client().submit_deployment(shown(blocked, &ann)).await.unwrap().into_inner().deployment_id;
     let known = async |enough: &dyn Fn(&v1::GetDeploymentResponse) -> bool| {
-        let get = v1::GetDeploymentRequest { deployment_id: id.clone() };
+        let get = v1::GetDeploymentRequest { deployment_id: id.clone(), ..Default::default() };
         eventually("the audit trail knows it", async || {
             let known = fleet.client().get_deployment(shown(get.clone(), &ann)).await.ok()?.into_inner();
             enough(&known).then_some(known)

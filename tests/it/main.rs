@@ -2,20 +2,24 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod calls;
 mod cases;
 mod chaos;
 mod crash;
 mod crowd;
 mod deploy;
 mod diffs;
+mod examples;
 mod front;
 mod gate;
 mod history;
+mod http;
 mod identity;
 mod interleavings;
 mod issuer;
 mod join;
 mod layers;
+mod lists;
 mod model;
 mod nats_users;
 mod operator;

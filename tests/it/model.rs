@@ -99,7 +99,7 @@ async fn scored(fleet: &Fleet, number: u32) -> (String, Option<v1::Shadow>) {
     };
     let deployment_id = fleet.client().submit_deployment(request).await.unwrap().into_inner().deployment_id;
     eventually("the score", async || {
-        let request = v1::GetDeploymentRequest { deployment_id: deployment_id.clone() };
+        let request = v1::GetDeploymentRequest { deployment_id: deployment_id.clone(), ..Default::default() };
         let known = fleet.client().get_deployment(request).await.ok()?.into_inner();
         let signal = known.signals.into_iter().find(|signal| signal.source() == v1::Source::MlScoring)?;
         let Some(Said::RiskScore(score)) = signal.said else { panic!("no score: {signal:?}") };

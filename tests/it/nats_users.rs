@@ -70,7 +70,7 @@ async fn with_users_of_their_own_the_services_do_all_their_work() {
     let explain = v1::ExplainDeploymentRequest { deployment_id: id.clone(), ..Default::default() };
     let request_id = fleet.client().explain_deployment(explain).await.unwrap().into_inner().request_id;
     eventually("all of it in the audit trail", async || {
-        let get = v1::GetDeploymentRequest { deployment_id: id.clone() };
+        let get = v1::GetDeploymentRequest { deployment_id: id.clone(), ..Default::default() };
         let known = fleet.client().get_deployment(get).await.ok()?.into_inner();
         let again = known.explanations.iter().any(|explanation| explanation.request_id == request_id);
         (known.verdicts.len() == 2 && known.outcomes.len() == 1 && again).then_some(())
@@ -101,7 +101,7 @@ async fn with_users_of_their_own_the_services_do_all_their_work() {
 
 async fn explained(fleet: &Fleet, id: &str) {
     eventually("the explanation", async || {
-        let get = v1::GetDeploymentRequest { deployment_id: id.to_owned() };
+        let get = v1::GetDeploymentRequest { deployment_id: id.to_owned(), ..Default::default() };
         let known = fleet.client().get_deployment(get).await.ok()?.into_inner();
         (!known.explanations.is_empty()).then_some(())
     })

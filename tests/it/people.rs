@@ -34,6 +34,7 @@ fn review(deployment: &Deployment, verdict_number: u32, decision: ReviewDecision
         reviewed_at: OffsetDateTime::from_unix_timestamp(second).unwrap(),
         evidence_digest: String::new(),
         policy_digest: String::new(),
+        request: None,
         recorded_by: String::new(),
     };
     incoming(review, Content::Review)
@@ -46,6 +47,7 @@ fn outcome(deployment: &Deployment, kind: OutcomeKind) -> Incoming {
         detail: String::new(),
         reporter: "argo".to_owned(),
         occurred_at: OffsetDateTime::now_utc() + Duration::from_secs(60),
+        request: None,
         recorded_by: String::new(),
     };
     incoming(outcome, Content::Outcome)

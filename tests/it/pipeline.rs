@@ -25,7 +25,7 @@ fn submission(repository: &str, pull_request: u32, diff: String) -> v1::SubmitDe
 async fn submit_and_watch(fleet: &Fleet, request: v1::SubmitDeploymentRequest) -> (String, Vec<&'static str>) {
     let mut client = fleet.client();
     let deployment_id = client.submit_deployment(request).await.unwrap().into_inner().deployment_id;
-    let watch = v1::WatchDeploymentRequest { deployment_id: deployment_id.clone() };
+    let watch = v1::WatchDeploymentRequest { deployment_id: deployment_id.clone(), ..Default::default() };
     let mut stages = client.watch_deployment(watch).await.unwrap().into_inner();
     let mut names = Vec::new();
     while let Some(response) = stages.message().await.unwrap() {
@@ -43,7 +43,7 @@ async fn submit_and_watch(fleet: &Fleet, request: v1::SubmitDeploymentRequest) -
 }
 
 async fn get(fleet: &Fleet, deployment_id: &str) -> Result<v1::GetDeploymentResponse, tonic::Status> {
-    let request = v1::GetDeploymentRequest { deployment_id: deployment_id.to_owned() };
+    let request = v1::GetDeploymentRequest { deployment_id: deployment_id.to_owned(), ..Default::default() };
     fleet.client().get_deployment(request).await.map(tonic::Response::into_inner)
 }
 
@@ -214,7 +214,7 @@ async fn an_analyser_that_dies_on_every_delivery_is_missing_at_once_and_not_at_t
 #[tokio::test(flavor = "multi_thread")]
 async fn who_watches_a_deployment_is_told_of_the_newer_one_that_takes_its_place() {
     let patience = ("FAILSAFE__DECISION__DEADLINE_MS", "600000");
-    let mut fleet = Fleet::servers(&[patience, ("FAILSAFE__GATEWAY__WATCH_IDLE_MS", "200")]).await;
+    let mut fleet = Fleet::servers(&[patience, ("FAILSAFE__GATEWAY__WATCH_IDLE_MS", "600000")]).await;
     // Without ml-scoring the story of a deployment does not end.
     let all_but_one = ["gateway", "ingest", "static-analysis", "decision"];
     for service in all_but_one {
@@ -229,7 +229,7 @@ async fn who_watches_a_deployment_is_told_of_the_newer_one_that_takes_its_place(
         client.submit_deployment(request).await.unwrap().into_inner().deployment_id
     };
     let older = submit("orders").await;
-    let watch = v1::WatchDeploymentRequest { deployment_id: older.clone() };
+    let watch = v1::WatchDeploymentRequest { deployment_id: older.clone(), ..Default::default() };
     let mut stages = fleet.client().watch_deployment(watch).await.unwrap().into_inner();
     eventually("the older one is accepted", async || {
         get(&fleet, &older).await.ok().and_then(|found| found.deployment).map(|_| ())

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use decision::store::Store;
-use domain::{ListQuery, Place, Verdict};
+use domain::{ListQuery, Order, Place, Risk, Verdict};
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, PgPool, Row};
 use time::OffsetDateTime;
@@ -30,7 +30,8 @@ const FILL: &str = "
     UPDATE made SET month = CASE WHEN n % 2 = 0 THEN this_month ELSE '2026-01-01' END;
     INSERT INTO deployments (deployment_id, month, received_at, deadline_at, accepted_event_id, accepted_at, repository, pull_request,
             revision, title, author, environment, facts, risk, verdict, verdict_number)
-        SELECT id, made.month, at, at, accepted, at, 'acme/repo-' || n % 50, n / 150 + 1, md5(n::text), '', 'ada', 'production', facts, 0.1,
+        SELECT id, made.month, at, at, accepted, at, 'acme/repo-' || n % 50, n / 150 + 1, md5(n::text), '',
+            CASE WHEN n % 500 = 0 THEN 'eve' ELSE 'ada' END, 'production', facts, CASE WHEN n % 400 = 0 THEN 0.6 ELSE 0.1 END,
             CASE WHEN n <= 50 THEN NULL WHEN n % 10 = 0 THEN 'BLOCK' WHEN n % 3 = 0 THEN 'REVIEW' ELSE 'ALLOW' END,
             CASE WHEN n <= 50 THEN 0 ELSE 1 END
         FROM made, (SELECT facts FROM deployments WHERE facts IS NOT NULL LIMIT 1) AS one;
@@ -45,7 +46,7 @@ const FILL: &str = "
         SELECT id, month, source, CASE source WHEN 'ml-scoring' THEN risk ELSE law END, true, '', '', at, 1
         FROM made, (VALUES ('ml-scoring'), ('static-analysis')) AS s (source);
     INSERT INTO findings (month, event_id, ordinal, deployment_id, rule_id, category, severity, confidence, path, line, message, fingerprint)
-        SELECT month, law, 1, id, 'r', 'code', 'low', 'low', 'p', 1, 'm', 'f' FROM made;
+        SELECT month, law, 1, id, CASE WHEN n % 600 = 0 THEN 'rare' ELSE 'common' END, 'code', 'low', 'low', 'p', 1, 'm', 'f' FROM made;
     INSERT INTO verdicts (month, deployment_id, number, event_id, verdict, cause, policy_digest, inputs, judgement, missing, reached_at)
         SELECT made.month, id, 1, made.verdict, v.verdict, v.cause, v.policy_digest, ARRAY[law, risk], v.judgement, v.missing, at
         FROM made, (SELECT * FROM verdicts LIMIT 1) AS v WHERE n > 50;
@@ -78,6 +79,20 @@ async fn ask_everything(store: &Store) {
         ListQuery { since: Some(time::macros::datetime!(2026-01-12 00:00 UTC)), ..ListQuery::default() },
         ListQuery { until: Some(time::macros::datetime!(2026-01-03 00:00 UTC)), ..ListQuery::default() },
         ListQuery { against_verdict: true, ..ListQuery::default() },
+        ListQuery { author: Some("ada".to_owned()), ..ListQuery::default() },
+        ListQuery { author: Some("eve".to_owned()), ..ListQuery::default() },
+        ListQuery { min_risk: Risk::new(0.1).ok(), ..ListQuery::default() },
+        ListQuery { min_risk: Risk::new(0.5).ok(), ..ListQuery::default() },
+        ListQuery { min_risk: Risk::new(0.5).ok(), order: Order::Riskiest, ..ListQuery::default() },
+        ListQuery { order: Order::Riskiest, ..ListQuery::default() },
+        ListQuery { rule_id: Some("common".to_owned()), ..ListQuery::default() },
+        ListQuery { rule_id: Some("rare".to_owned()), ..ListQuery::default() },
+        ListQuery { rule_id: Some("rare".to_owned()), order: Order::Riskiest, ..ListQuery::default() },
+        ListQuery {
+            rule_id: Some("common".to_owned()),
+            repository: Some("acme/repo-7".to_owned()),
+            ..ListQuery::default()
+        },
         ListQuery::default(),
     ];
     for time in 0..TIMES {
@@ -86,7 +101,7 @@ async fn ask_everything(store: &Store) {
             let first = store.list(&query).await.unwrap();
             assert!(!first.deployments.is_empty(), "{query:?}");
             let last = first.deployments.last().unwrap();
-            query.behind = Some(Place { received_at: last.received_at, id: last.id });
+            query.behind = Some(Place { risk: last.risk, received_at: last.received_at, id: last.id });
             store.list(&query).await.unwrap();
         }
         let number = 100 + u32::try_from(time).unwrap();

@@ -36,7 +36,7 @@ async fn decided_at(fleet: &Fleet, pull_request: u32, revision: &str) -> v1::Get
     };
     let deployment_id = fleet.client().submit_deployment(request).await.unwrap().into_inner().deployment_id;
     eventually("a verdict", async || {
-        let request = v1::GetDeploymentRequest { deployment_id: deployment_id.clone() };
+        let request = v1::GetDeploymentRequest { deployment_id: deployment_id.clone(), ..Default::default() };
         let found = fleet.client().get_deployment(request).await.ok()?.into_inner();
         (!found.verdicts.is_empty()).then_some(found)
     })
@@ -101,7 +101,7 @@ async fn a_policy_is_published_reviewed_under_and_taken_back_without_a_restart()
     let told = failsafe(folder.path(), &asked).await;
     assert!(told.status.success(), "{}", text(&told));
     eventually("the outcome", async || {
-        let request = v1::GetDeploymentRequest { deployment_id: id.clone() };
+        let request = v1::GetDeploymentRequest { deployment_id: id.clone(), ..Default::default() };
         let found = fleet.client().get_deployment(request).await.ok()?.into_inner();
         found.outcomes.first().map(|outcome| assert_eq!(outcome.kind(), v1::OutcomeKind::RolledBack))
     })
@@ -145,7 +145,7 @@ async fn a_review_is_checked_as_a_whole_and_bound_to_what_is_in_force() {
     assert_eq!(client.review_deployment(unknown).await.unwrap_err().code(), Code::NotFound);
     assert_eq!(client.review_deployment(review).await.unwrap().into_inner().verdict_number, 1);
     let stopped = eventually("the verdict that follows", async || {
-        let request = v1::GetDeploymentRequest { deployment_id: id.clone() };
+        let request = v1::GetDeploymentRequest { deployment_id: id.clone(), ..Default::default() };
         let found = fleet.client().get_deployment(request).await.ok()?.into_inner();
         (found.verdicts.len() == 2).then_some(found)
     })

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::{Output, Stdio};
 
-use harness::{binary, eventually};
+use harness::{binary, eventually, free_address};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
@@ -56,6 +56,7 @@ async fn start(command: &str, folder: &Path, address: &str) -> Child {
         .args([command, "--listen", address, "--data-dir"])
         .arg(&data)
         .env("FAILSAFE__LLM_EXPLAINER__MODEL_URL", "")
+        .env("FAILSAFE__GATEWAY__HTTP_LISTEN", free_address())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .kill_on_drop(true)

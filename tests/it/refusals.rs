@@ -123,7 +123,7 @@ async fn without_the_decision_service_a_look_up_says_so_and_a_submission_is_kept
     let mut fleet = Fleet::start(&[]).await;
     fleet.kill("decision").await;
     let id = fleet.client().submit_deployment(sound()).await.unwrap().into_inner().deployment_id;
-    let request = v1::GetDeploymentRequest { deployment_id: id.clone() };
+    let request = v1::GetDeploymentRequest { deployment_id: id.clone(), ..Default::default() };
     let status = fleet.client().get_deployment(request.clone()).await.unwrap_err();
     assert_eq!(status.code(), Code::Unavailable, "{status:?}");
     fleet.spawn("decision");

@@ -160,7 +160,7 @@ fn submission(pull_request: u32, diff: String) -> v1::SubmitDeploymentRequest {
 async fn explained(fleet: &Fleet, request: v1::SubmitDeploymentRequest) -> String {
     let id = fleet.client().submit_deployment(request).await.unwrap().into_inner().deployment_id;
     eventually("the explanation", async || {
-        let request = v1::GetDeploymentRequest { deployment_id: id.clone() };
+        let request = v1::GetDeploymentRequest { deployment_id: id.clone(), ..Default::default() };
         let found = fleet.client().get_deployment(request).await.ok()?.into_inner();
         (found.progress() == v1::Progress::Explained).then_some(())
     })

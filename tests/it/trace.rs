@@ -108,7 +108,11 @@ async fn one_trace_runs_from_the_call_through_every_service_to_the_explanation()
     check(chat, CLIENT, &[("server.address", "127.0.0.1"), ("server.port", "9"), ("error.type", "unreachable")]);
     assert!(chat.failed);
 
-    let found = fleet.client().get_deployment(v1::GetDeploymentRequest { deployment_id: id.to_owned() }).await.unwrap();
+    let found = fleet
+        .client()
+        .get_deployment(v1::GetDeploymentRequest { deployment_id: id.to_owned(), ..Default::default() })
+        .await
+        .unwrap();
     assert_eq!(found.into_inner().trace_id, TRACE, "the stored row knows its trace");
     eventually("metrics by OTLP", async || receiver.metrics().contains("failsafe.verdicts").then_some(())).await;
 }

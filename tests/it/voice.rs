@@ -166,7 +166,7 @@ async fn submit(fleet: &Fleet, pull_request: u32, diff: String, title: &str) -> 
 /// The explanations of a deployment, once there are so many.
 async fn explanations(fleet: &Fleet, deployment_id: &str, number: usize) -> Vec<v1::ExplanationWritten> {
     eventually("the explanation", async || {
-        let request = v1::GetDeploymentRequest { deployment_id: deployment_id.to_owned() };
+        let request = v1::GetDeploymentRequest { deployment_id: deployment_id.to_owned(), ..Default::default() };
         let found = fleet.client().get_deployment(request).await.ok()?.into_inner();
         (found.explanations.len() >= number).then_some(found.explanations)
     })
@@ -264,7 +264,7 @@ async fn a_verdict_is_explained_again_for_whoever_asks_and_all_explanations_stay
 
     // What was asked for while the Voice is away is not lost.
     fleet.kill("llm-explainer").await;
-    let request = v1::ExplainDeploymentRequest { deployment_id: id.clone(), model: String::new() };
+    let request = v1::ExplainDeploymentRequest { deployment_id: id.clone(), ..Default::default() };
     let asked = fleet.client().explain_deployment(request).await.unwrap().into_inner();
     fleet.spawn("llm-explainer");
     let all = explanations(&fleet, &id, 5).await;

@@ -29,6 +29,7 @@ pub struct Fleet {
     /// Whether each service is a user of its own to NATS.
     users: bool,
     gateway: String,
+    http: String,
     admins: BTreeMap<&'static str, String>,
     /// The NATS server, to be killed and restarted.
     pub nats: Nats,
@@ -79,17 +80,28 @@ impl Fleet {
         let (nats, postgres) =
             tokio::join!(Nats::start_with(folder.path(), nats_extra), Postgres::start(folder.path()));
         let (nats, postgres) = (nats.expect("a NATS server"), postgres.expect("a PostgreSQL"));
-        let gateway = free_address();
+        let (gateway, http) = (free_address(), free_address());
         let mut all = vec![
             ("FAILSAFE__NATS__URL".to_owned(), nats.url().to_owned()),
             ("FAILSAFE__DATABASE__URL".to_owned(), postgres.url().to_owned()),
             ("FAILSAFE__GATEWAY__LISTEN".to_owned(), gateway.clone()),
+            ("FAILSAFE__GATEWAY__HTTP_LISTEN".to_owned(), http.clone()),
             // Nothing listens there: the explanations are written from the evidence.
             ("FAILSAFE__LLM_EXPLAINER__MODEL_URL".to_owned(), "http://127.0.0.1:9".to_owned()),
         ];
         all.extend(environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         let admins = SERVICES.map(|service| (service, free_address())).into();
-        Self { children: BTreeMap::new(), environment: all, users: false, gateway, admins, nats, postgres, folder }
+        Self {
+            children: BTreeMap::new(),
+            environment: all,
+            users: false,
+            gateway,
+            http,
+            admins,
+            nats,
+            postgres,
+            folder,
+        }
     }
 
     /// Sets a variable for the services that are started from now on.
@@ -186,6 +198,12 @@ impl Fleet {
     #[must_use]
     pub fn gateway(&self) -> &str {
         &self.gateway
+    }
+
+    /// The address at which the gateway speaks HTTP, as `host:port`.
+    #[must_use]
+    pub fn http(&self) -> &str {
+        &self.http
     }
 
     /// The address of a service's admin port, as `host:port`.

@@ -1,16 +1,21 @@
 //! Questions of the audit trail and their answers.
 
-use domain::{AgainstVerdict, Attestation, DeploymentId, Dossier, ListQuery, Page, Place, Progress, Summary};
+use domain::{
+    AgainstVerdict, Attestation, DeploymentId, Dossier, ListQuery, Order, Page, Place, Progress, Risk, Summary,
+};
 use time::OffsetDateTime;
 
 use super::{deployment, deployment_id, enums, explanation, optional_time, record, signal, timestamp, verdict};
-use crate::{Malformed, v1};
+use crate::{Malformed, Mask, v1};
 
-impl TryFrom<v1::GetDeploymentRequest> for DeploymentId {
-    type Error = Malformed;
+impl TryFrom<v1::GetDeploymentRequest> for (DeploymentId, Mask) {
+    type Error = Vec<Malformed>;
 
-    fn try_from(message: v1::GetDeploymentRequest) -> Result<Self, Malformed> {
-        deployment_id(&message.deployment_id)
+    fn try_from(message: v1::GetDeploymentRequest) -> Result<Self, Vec<Malformed>> {
+        let mut wrong = Vec::new();
+        let id = kept(&mut wrong, deployment_id(&message.deployment_id));
+        let mask = kept(&mut wrong, Mask::of("failsafe.v1.GetDeploymentResponse", message.read_mask));
+        id.zip(mask).ok_or(wrong)
     }
 }
 
@@ -33,31 +38,63 @@ impl From<Dossier> for v1::GetDeploymentResponse {
 }
 
 impl TryFrom<v1::ListDeploymentsRequest> for ListQuery {
-    type Error = Malformed;
+    type Error = Vec<Malformed>;
 
-    fn try_from(message: v1::ListDeploymentsRequest) -> Result<Self, Malformed> {
+    fn try_from(message: v1::ListDeploymentsRequest) -> Result<Self, Vec<Malformed>> {
+        let mut wrong = Vec::new();
+        let given = |text: String| Some(text).filter(|text| !text.is_empty());
         let max = Self::PAGE_SIZE_MAX;
         if message.page_size > max {
-            return Err(Malformed::new("page_size", format!("must be at most {max}, not {}", message.page_size)));
+            wrong.push(Malformed::new("page_size", format!("must be at most {max}, not {}", message.page_size)));
         }
         if message.pull_request != 0 && message.repository.is_empty() {
-            return Err(Malformed::new("repository", "is required together with pull_request"));
+            wrong.push(Malformed::new("repository", "is required together with pull_request"));
         }
-        Ok(Self {
+        kept(&mut wrong, message.mask());
+        let order = kept(&mut wrong, order_from(&message.order_by)).unwrap_or_default();
+        let token = given(message.page_token).map(|token| place_from(&token, order)).transpose();
+        let verdict = (message.verdict != 0).then(|| enums::verdict_from("verdict", message.verdict)).transpose();
+        let risk = message.min_risk.map(Risk::new).transpose();
+        let query = Self {
             page_size: if message.page_size == 0 { Self::PAGE_SIZE_DEFAULT } else { message.page_size },
-            behind: Some(message.page_token).filter(|token| !token.is_empty()).map(|t| place_from(&t)).transpose()?,
-            repository: Some(message.repository).filter(|repository| !repository.is_empty()),
+            behind: kept(&mut wrong, token).flatten(),
+            repository: given(message.repository),
             pull_request: Some(message.pull_request).filter(|number| *number != 0),
-            verdict: match message.verdict {
-                0 => None,
-                number => Some(enums::verdict_from("verdict", number)?),
-            },
-            since: optional_time("since", message.since)?,
-            until: optional_time("until", message.until)?,
+            verdict: kept(&mut wrong, verdict).flatten(),
+            since: kept(&mut wrong, optional_time("since", message.since)).flatten(),
+            until: kept(&mut wrong, optional_time("until", message.until)).flatten(),
             against_verdict: message.against_verdict,
             overruled: message.overruled,
             owing_review: message.owing_review,
-        })
+            author: given(message.author),
+            min_risk: kept(&mut wrong, risk.map_err(|problem| Malformed::new("min_risk", problem))).flatten(),
+            rule_id: given(message.rule_id),
+            order,
+        };
+        if wrong.is_empty() { Ok(query) } else { Err(wrong) }
+    }
+}
+
+/// The value, or its fault put to the others.
+fn kept<T>(wrong: &mut Vec<Malformed>, read: Result<T, Malformed>) -> Option<T> {
+    read.map_err(|malformed| wrong.push(malformed)).ok()
+}
+
+fn order_from(text: &str) -> Result<Order, Malformed> {
+    match text.split_whitespace().collect::<Vec<_>>().as_slice() {
+        [] | ["received_at", "desc"] => Ok(Order::Newest),
+        ["risk", "desc"] => Ok(Order::Riskiest),
+        _ => Err(Malformed::new("order_by", "must be `received_at desc` or `risk desc`")),
+    }
+}
+
+impl v1::ListDeploymentsRequest {
+    /// The fields of the answer that are wanted.
+    ///
+    /// # Errors
+    /// The path that names no field.
+    pub fn mask(&self) -> Result<Mask, Malformed> {
+        Mask::of("failsafe.v1.ListDeploymentsResponse", self.read_mask.clone())
     }
 }
 
@@ -65,7 +102,7 @@ impl From<Page> for v1::ListDeploymentsResponse {
     fn from(page: Page) -> Self {
         Self {
             deployments: page.deployments.into_iter().map(summary_to).collect(),
-            next_page_token: page.next.map(place_to).unwrap_or_default(),
+            next_page_token: page.next.map(|(place, order)| place_to(place, order)).unwrap_or_default(),
         }
     }
 }
@@ -109,18 +146,33 @@ fn progress_to(progress: Progress) -> i32 {
     progress as i32
 }
 
-/// A page token: the microseconds since 1970 and the id. Opaque to its readers.
-fn place_to(place: Place) -> String {
-    format!("{:x}.{}", place.received_at.unix_timestamp_nanos() / 1_000, place.id.uuid().simple())
+/// A page token: the microseconds since 1970 and the id, and behind them the bits of the risk where that gives the order (nothing
+/// for an unknown one). Opaque to its readers.
+fn place_to(place: Place, order: Order) -> String {
+    let token = format!("{:x}.{}", place.received_at.unix_timestamp_nanos() / 1_000, place.id.uuid().simple());
+    match (order, place.risk) {
+        (Order::Newest, _) => token,
+        (Order::Riskiest, None) => token + ".",
+        (Order::Riskiest, Some(risk)) => format!("{token}.{:x}", risk.probability().to_bits()),
+    }
 }
 
-fn place_from(token: &str) -> Result<Place, Malformed> {
-    let parsed = token.split_once('.').and_then(|(micros, id)| {
+fn place_from(token: &str, order: Order) -> Result<Place, Malformed> {
+    let parsed = || {
+        let (micros, rest) = token.split_once('.')?;
+        let (id, risk) = match order {
+            Order::Newest => (rest, None),
+            Order::Riskiest => match rest.split_once('.')? {
+                (id, "") => (id, None),
+                (id, bits) => (id, Some(Risk::new(f64::from_bits(u64::from_str_radix(bits, 16).ok()?)).ok()?)),
+            },
+        };
         let nanos = i128::from_str_radix(micros, 16).ok()?.checked_mul(1_000)?;
         let received_at = OffsetDateTime::from_unix_timestamp_nanos(nanos).ok()?;
-        Some(Place { received_at, id: DeploymentId::parse(id).ok()? })
-    });
-    parsed.ok_or_else(|| Malformed::new("page_token", "must be the next_page_token of an earlier page"))
+        Some(Place { risk, received_at, id: DeploymentId::parse(id).ok()? })
+    };
+    let refused = "must be the next_page_token of an earlier page, in the same order";
+    parsed().ok_or_else(|| Malformed::new("page_token", refused))
 }
 
 impl TryFrom<v1::AttestVerdictRequest> for (DeploymentId, u32) {
@@ -148,20 +200,31 @@ mod tests {
     #[test]
     fn a_page_token_leads_back_to_its_place() {
         let received_at = OffsetDateTime::from_unix_timestamp_nanos(1_795_188_600_123_456_000).unwrap();
-        let place = Place { received_at, id: DeploymentId::from_uuid(uuid::Uuid::from_u128(7)) };
-        assert_eq!(place_from(&place_to(place)).unwrap(), place);
-        for wrong in ["", "x", "12.", ".7", "zz.00000000000000000000000000000007"] {
-            assert!(place_from(wrong).is_err(), "{wrong}");
+        let place = Place { risk: None, received_at, id: DeploymentId::from_uuid(uuid::Uuid::from_u128(7)) };
+        let risky = Place { risk: Some(Risk::new(0.025).unwrap()), ..place };
+        for (place, order) in [(place, Order::Newest), (place, Order::Riskiest), (risky, Order::Riskiest)] {
+            assert_eq!(place_from(&place_to(place, order), order).unwrap(), place);
         }
+        for wrong in ["", "x", "12.", ".7", "zz.00000000000000000000000000000007", &place_to(risky, Order::Riskiest)] {
+            assert!(place_from(wrong, Order::Newest).is_err(), "{wrong}");
+        }
+        assert!(place_from(&place_to(place, Order::Newest), Order::Riskiest).is_err(), "a token of another order");
     }
 
     #[test]
     fn a_wrong_question_names_its_field() {
-        let ask = |request: v1::ListDeploymentsRequest| ListQuery::try_from(request).unwrap_err().field;
+        let ask = |request: v1::ListDeploymentsRequest| {
+            let fields: Vec<_> = ListQuery::try_from(request).unwrap_err().into_iter().map(|one| one.field).collect();
+            fields.join(" ")
+        };
         let request = v1::ListDeploymentsRequest::default;
         assert_eq!(ask(v1::ListDeploymentsRequest { page_size: 1_001, ..request() }), "page_size");
         assert_eq!(ask(v1::ListDeploymentsRequest { pull_request: 7, ..request() }), "repository");
         assert_eq!(ask(v1::ListDeploymentsRequest { verdict: 9, ..request() }), "verdict");
         assert_eq!(ask(v1::ListDeploymentsRequest { page_token: "x".to_owned(), ..request() }), "page_token");
+        let order_by = "risk".to_owned();
+        let read_mask = Some(prost_types::FieldMask { paths: vec!["nothing".to_owned()] });
+        let all = v1::ListDeploymentsRequest { min_risk: Some(1.5), order_by, read_mask, ..request() };
+        assert_eq!(ask(all), "read_mask order_by min_risk", "every wrong field is named");
     }
 }

@@ -4,7 +4,9 @@ use domain::{Claim, EventId, Explanation, ExplanationRequest, ModelName, Origin}
 
 use time::OffsetDateTime;
 
-use super::{deployment_id, duration_from, duration_to, enums, required, required_time, timestamp};
+use super::{
+    deployment_id, duration_from, duration_to, enums, request_id, request_id_to, required, required_time, timestamp,
+};
 use crate::{Malformed, v1};
 use v1::explanation_written::Origin as Wire;
 
@@ -58,6 +60,7 @@ pub(crate) fn requested_to(request: &ExplanationRequest) -> v1::ExplanationReque
         deployment_id: request.deployment_id.to_string(),
         model: request.model.as_ref().map(|model| model.as_str().to_owned()).unwrap_or_default(),
         requested_at: Some(timestamp(request.requested_at)),
+        request_id: request_id_to(request.request),
     }
 }
 
@@ -66,6 +69,7 @@ pub(crate) fn requested_from(message: v1::ExplanationRequested) -> Result<Explan
         deployment_id: deployment_id(&message.deployment_id)?,
         model: model_from(&message.model)?,
         requested_at: required_time("requested_at", message.requested_at)?,
+        request: request_id(&message.request_id)?,
     })
 }
 
@@ -79,10 +83,14 @@ impl v1::ExplainDeploymentRequest {
     /// The request as an event of that time.
     ///
     /// # Errors
-    /// The field that is wrong.
-    pub fn at(self, requested_at: OffsetDateTime) -> Result<ExplanationRequest, Malformed> {
-        let deployment_id = deployment_id(&self.deployment_id)?;
-        Ok(ExplanationRequest { deployment_id, model: model_from(&self.model)?, requested_at })
+    /// Every field that is wrong.
+    pub fn at(self, requested_at: OffsetDateTime) -> Result<ExplanationRequest, Vec<Malformed>> {
+        match (deployment_id(&self.deployment_id), model_from(&self.model), request_id(&self.request_id)) {
+            (Ok(deployment_id), Ok(model), Ok(request)) => {
+                Ok(ExplanationRequest { deployment_id, model, requested_at, request })
+            }
+            (id, model, request) => Err([id.err(), model.err(), request.err()].into_iter().flatten().collect()),
+        }
     }
 }
 

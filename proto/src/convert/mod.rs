@@ -5,7 +5,7 @@ use std::time::Duration;
 use prost_types::Timestamp;
 use time::OffsetDateTime;
 
-use domain::DeploymentId;
+use domain::{DeploymentId, RequestId};
 
 use crate::Malformed;
 
@@ -57,6 +57,16 @@ pub(crate) fn required_text(field: &str, value: String) -> Result<String, Malfor
 
 pub(crate) fn deployment_id(text: &str) -> Result<DeploymentId, Malformed> {
     DeploymentId::parse(text).map_err(|problem| Malformed::new("deployment_id", problem))
+}
+
+/// The id by which a caller tells its request from others, if there is one.
+pub(crate) fn request_id(text: &str) -> Result<Option<RequestId>, Malformed> {
+    let given = (!text.is_empty()).then(|| RequestId::parse(text)).transpose();
+    given.map_err(|problem| Malformed::new("request_id", problem))
+}
+
+pub(crate) fn request_id_to(request: Option<RequestId>) -> String {
+    request.map(|id| id.to_string()).unwrap_or_default()
 }
 
 /// Converts each of a list, and says which one is wrong.

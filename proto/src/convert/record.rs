@@ -3,7 +3,7 @@
 use domain::{Outcome, Review};
 use time::OffsetDateTime;
 
-use super::{deployment_id, enums, optional_time, required_text, required_time, timestamp};
+use super::{deployment_id, enums, optional_time, request_id, request_id_to, required_text, required_time, timestamp};
 use crate::{Malformed, v1};
 
 pub(crate) fn review_to(review: &Review) -> v1::ReviewRecorded {
@@ -17,6 +17,7 @@ pub(crate) fn review_to(review: &Review) -> v1::ReviewRecorded {
         reviewed_at: Some(timestamp(review.reviewed_at)),
         evidence_digest: review.evidence_digest.clone(),
         policy_digest: review.policy_digest.clone(),
+        request_id: request_id_to(review.request),
         recorded_by: review.recorded_by.clone(),
     }
 }
@@ -40,6 +41,7 @@ pub(crate) fn review_from(message: v1::ReviewRecorded) -> Result<Review, Malform
         reviewed_at: required_time("reviewed_at", message.reviewed_at)?,
         evidence_digest: message.evidence_digest,
         policy_digest: message.policy_digest,
+        request: request_id(&message.request_id)?,
         recorded_by: message.recorded_by,
     })
 }
@@ -52,6 +54,7 @@ pub(crate) fn outcome_to(outcome: &Outcome) -> v1::OutcomeRecorded {
         detail: outcome.detail.clone(),
         reporter: outcome.reporter.clone(),
         occurred_at: Some(timestamp(outcome.occurred_at)),
+        request_id: request_id_to(outcome.request),
         recorded_by: outcome.recorded_by.clone(),
     }
 }
@@ -69,6 +72,7 @@ pub(crate) fn outcome_from(message: v1::OutcomeRecorded) -> Result<Outcome, Malf
         detail: message.detail,
         reporter: required_text("reporter", message.reporter)?,
         occurred_at: required_time("occurred_at", message.occurred_at)?,
+        request: request_id(&message.request_id)?,
         recorded_by: message.recorded_by,
     })
 }
@@ -82,8 +86,8 @@ impl v1::ReviewDeploymentRequest {
         let id = deployment_id(&self.deployment_id);
         let decision = enums::decision_from("decision", self.decision);
         let (reviewer, why) = (said("reviewer", self.reviewer), said("why", self.why));
-        match (id, decision, reviewer, why) {
-            (Ok(deployment_id), Ok(decision), Ok(reviewer), Ok(why)) => Ok(Review {
+        match (id, decision, reviewer, why, request_id(&self.request_id)) {
+            (Ok(deployment_id), Ok(decision), Ok(reviewer), Ok(why), Ok(request)) => Ok(Review {
                 deployment_id,
                 verdict_number: self.verdict_number,
                 decision,
@@ -92,10 +96,12 @@ impl v1::ReviewDeploymentRequest {
                 reviewed_at,
                 evidence_digest: self.evidence_digest,
                 policy_digest: self.policy_digest,
+                request,
                 recorded_by: String::new(),
             }),
-            (id, decision, reviewer, why) => {
-                Err([id.err(), decision.err(), reviewer.err(), why.err()].into_iter().flatten().collect())
+            (id, decision, reviewer, why, request) => {
+                let wrong = [id.err(), decision.err(), reviewer.err(), why.err(), request.err()];
+                Err(wrong.into_iter().flatten().collect())
             }
         }
     }
@@ -111,17 +117,19 @@ impl v1::RecordOutcomeRequest {
         let kind = enums::outcome_from("kind", self.kind);
         let reporter = said("reporter", self.reporter);
         let occurred_at = optional_time("occurred_at", self.occurred_at);
-        match (id, kind, reporter, occurred_at) {
-            (Ok(deployment_id), Ok(kind), Ok(reporter), Ok(occurred_at)) => Ok(Outcome {
+        match (id, kind, reporter, occurred_at, request_id(&self.request_id)) {
+            (Ok(deployment_id), Ok(kind), Ok(reporter), Ok(occurred_at), Ok(request)) => Ok(Outcome {
                 deployment_id,
                 kind,
                 detail: self.detail,
                 reporter,
                 occurred_at: occurred_at.unwrap_or(now),
+                request,
                 recorded_by: String::new(),
             }),
-            (id, kind, reporter, occurred_at) => {
-                Err([id.err(), kind.err(), reporter.err(), occurred_at.err()].into_iter().flatten().collect())
+            (id, kind, reporter, occurred_at, request) => {
+                let wrong = [id.err(), kind.err(), reporter.err(), occurred_at.err(), request.err()];
+                Err(wrong.into_iter().flatten().collect())
             }
         }
     }

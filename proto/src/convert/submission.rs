@@ -35,6 +35,7 @@ pub(crate) fn draft_to(draft: &Draft) -> v1::SubmitDeploymentRequest {
         commits: draft.commits,
         files_changed: draft.files_changed,
         history: deployment::history_to(&draft.history),
+        wait: None,
         submitted_by: draft.submitted_by.clone(),
     }
 }

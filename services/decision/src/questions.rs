@@ -6,8 +6,8 @@ use anyhow::Context;
 use chassis::{Process, Refusal, RefusalCode};
 use domain::{Attestation, DeploymentId, ListQuery};
 use ed25519_dalek::SigningKey;
-use proto::Malformed;
 use proto::question::{AttestVerdict, GetDeployment, ListDeployments};
+use proto::{Malformed, Mask};
 
 use crate::SERVICE;
 use crate::attestation::{self, Envelope, Statement};
@@ -20,9 +20,10 @@ pub(crate) async fn answer(process: &Process, store: &Store, key: Option<Signing
     bus.answer(shutdown.clone(), move |question: GetDeployment| {
         let store = asked.clone();
         async move {
-            let id = DeploymentId::try_from(question).map_err(|malformed| invalid(&malformed))?;
+            let (id, mask) = <(DeploymentId, Mask)>::try_from(question).map_err(first_invalid)?;
             let dossier = store.dossier(id).await.map_err(|error| away(&error))?;
-            dossier.map(Into::into).ok_or_else(|| not_found(format!("there is no deployment {id}")))
+            let dossier = dossier.ok_or_else(|| not_found(format!("there is no deployment {id}")))?;
+            Ok(mask.apply(dossier.into()))
         }
     })
     .await
@@ -38,8 +39,10 @@ pub(crate) async fn answer(process: &Process, store: &Store, key: Option<Signing
     bus.answer(shutdown.clone(), move |question: ListDeployments| {
         let store = asked.clone();
         async move {
-            let query = ListQuery::try_from(question).map_err(|malformed| invalid(&malformed))?;
-            store.list(&query).await.map(Into::into).map_err(|error| away(&error))
+            let mask = question.mask().map_err(|malformed| invalid(&malformed))?;
+            let query = ListQuery::try_from(question).map_err(first_invalid)?;
+            let page = store.list(&query).await.map_err(|error| away(&error))?;
+            Ok(mask.apply(page.into()))
         }
     })
     .await
@@ -70,6 +73,12 @@ fn not_found(message: String) -> Refusal {
 
 fn invalid(malformed: &Malformed) -> Refusal {
     Refusal { code: RefusalCode::Invalid, field: malformed.field.clone(), message: malformed.problem.clone() }
+}
+
+/// An asker checks its question beforehand, so that one fault tells enough.
+fn first_invalid(malformed: Vec<Malformed>) -> Refusal {
+    let first = malformed.into_iter().next();
+    invalid(&first.unwrap_or_else(|| Malformed { field: "body".to_owned(), problem: "cannot be read".to_owned() }))
 }
 
 /// What the asker learns of a failed look-up; the detail stays in the log.

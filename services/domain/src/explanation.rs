@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use time::OffsetDateTime;
 
-use crate::identity::{DeploymentId, EventId};
+use crate::identity::{DeploymentId, EventId, RequestId};
 use crate::verdict::Verdict;
 
 /// The words for one verdict.
@@ -65,6 +65,8 @@ pub struct ExplanationRequest {
     pub model: Option<ModelName>,
     /// When it was asked for. Each time is a request of its own.
     pub requested_at: OffsetDateTime,
+    /// By which the caller told this request from others; `None` when each is one of its own.
+    pub request: Option<RequestId>,
 }
 
 impl ExplanationRequest {
@@ -74,6 +76,9 @@ impl ExplanationRequest {
     /// The id of the event that carries this request.
     #[must_use]
     pub fn event_id(&self) -> EventId {
+        if let Some(request) = self.request {
+            return EventId::of_request(Self::KIND, self.deployment_id, request);
+        }
         let model = self.model.as_ref().map_or("", ModelName::as_str);
         let at = self.requested_at.unix_timestamp_nanos().to_string();
         EventId::derive(Self::KIND, self.deployment_id, &[model, &at])
@@ -180,6 +185,7 @@ mod tests {
             deployment_id: DeploymentId::parse("2390b58a-c653-5a88-a9a1-c2e65e719444").unwrap(),
             model: None,
             requested_at: OffsetDateTime::UNIX_EPOCH + Duration::from_secs(seconds),
+            request: None,
         };
         let (one, other) = (request(1).event_id(), request(2).event_id());
         assert_ne!(one, other);

@@ -71,6 +71,12 @@ impl EventId {
         Self(Uuid::new_v5(&NAMESPACE, name.as_bytes()))
     }
 
+    /// The id of the `kind` of event about `deployment` that one request of a caller makes, however often it is sent.
+    #[must_use]
+    pub fn of_request(kind: &str, deployment: DeploymentId, request: RequestId) -> Self {
+        Self::derive(kind, deployment, &["request", &request.to_string()])
+    }
+
     /// The id of an event of which nothing is known but its bytes.
     #[must_use]
     pub fn of_bytes(kind: &str, bytes: &[u8]) -> Self {
@@ -102,6 +108,26 @@ impl EventId {
 }
 
 impl fmt::Display for EventId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The UUID by which a caller tells one request from others: sent again with the same, it is the same request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct RequestId(Uuid);
+
+impl RequestId {
+    /// The id in its textual form turned back.
+    ///
+    /// # Errors
+    /// A sentence that says what a request's id looks like, when `text` is not a UUID.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        Uuid::parse_str(text).map(Self).map_err(|_| "must be a UUID that you made for this request".to_owned())
+    }
+}
+
+impl fmt::Display for RequestId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }

@@ -15,8 +15,8 @@ pub mod verdict;
 
 pub use deployment::{Change, Deployment, DiffDigest, DiffReference, FileChange, FileChangeKind, History, LinesDigest};
 pub use explanation::{Claim, Explanation, ExplanationRequest, ModelName, Origin};
-pub use identity::{DeploymentId, EventId, PullRequest, Repository, Revision};
-pub use query::{Attestation, Dossier, ListQuery, Page, Place, Progress, Summary};
+pub use identity::{DeploymentId, EventId, PullRequest, Repository, RequestId, Revision};
+pub use query::{Attestation, Dossier, ListQuery, Order, Page, Place, Progress, Summary};
 pub use record::{AgainstVerdict, Outcome, OutcomeKind, Review, ReviewDecision};
 pub use signal::{
     Analysis, Category, Confidence, Contribution, Finding, Grounds, Provenance, Rank, Risk, RiskScore, Said, Severity,

@@ -91,7 +91,17 @@ pub struct Summary {
     pub review_due: Option<OffsetDateTime>,
 }
 
-/// Which deployments are wanted, newest first. Every filter that is set must match.
+/// In which order deployments are listed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Order {
+    /// The newest first.
+    #[default]
+    Newest,
+    /// The riskiest first, of equal ones the newest; those of unknown risk last.
+    Riskiest,
+}
+
+/// Which deployments are wanted, and in which order. Every filter that is set must match.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ListQuery {
     /// Most deployments on the page, 1 to [`ListQuery::PAGE_SIZE_MAX`].
@@ -114,6 +124,14 @@ pub struct ListQuery {
     pub overruled: bool,
     /// Only those that went out in an emergency and that nobody else has looked at yet.
     pub owing_review: bool,
+    /// Only of this author.
+    pub author: Option<String>,
+    /// Only those whose risk is at least this.
+    pub min_risk: Option<Risk>,
+    /// Only those in which static analysis found something by this rule.
+    pub rule_id: Option<String>,
+    /// In which order.
+    pub order: Order,
 }
 
 impl ListQuery {
@@ -123,10 +141,12 @@ impl ListQuery {
     pub const PAGE_SIZE_MAX: u32 = 1_000;
 }
 
-/// A place in the list, which stays where it is while newer deployments come in before it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A place in the list, which stays where it is while other deployments come in before it.
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Place {
-    /// When the deployment at this place was received.
+    /// The risk of the deployment at this place, by which the riskiest come first; `None` while it is unknown.
+    pub risk: Option<Risk>,
+    /// When it was received.
     pub received_at: OffsetDateTime,
     /// Which one it is.
     pub id: DeploymentId,
@@ -135,8 +155,8 @@ pub struct Place {
 /// A page of the list.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Page {
-    /// The deployments, newest first.
+    /// The deployments, in the order of the query.
     pub deployments: Vec<Summary>,
-    /// Where the next page begins; `None` behind the last.
-    pub next: Option<Place>,
+    /// Where the next page begins, and in which order; `None` behind the last.
+    pub next: Option<(Place, Order)>,
 }

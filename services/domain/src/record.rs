@@ -2,7 +2,7 @@
 
 use time::OffsetDateTime;
 
-use crate::identity::{DeploymentId, EventId};
+use crate::identity::{DeploymentId, EventId, RequestId};
 
 /// A person's decision on a REVIEW, or against a BLOCK.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +23,8 @@ pub struct Review {
     pub evidence_digest: String,
     /// The policy that the reviewer saw, as the verdict gives it; empty when nobody said.
     pub policy_digest: String,
+    /// By which the caller told this request from others; `None` when each is one of its own.
+    pub request: Option<RequestId>,
     /// Who recorded it, as the front door found out; empty when it did not ask.
     pub recorded_by: String,
 }
@@ -34,6 +36,9 @@ impl Review {
     /// The id of the event that carries this review.
     #[must_use]
     pub fn event_id(&self) -> EventId {
+        if let Some(request) = self.request {
+            return EventId::of_request(Self::KIND, self.deployment_id, request);
+        }
         let number = self.verdict_number.to_string();
         let at = self.reviewed_at.unix_timestamp_nanos().to_string();
         EventId::derive(Self::KIND, self.deployment_id, &[&number, &self.reviewer, self.decision.name(), &at])
@@ -85,6 +90,8 @@ pub struct Outcome {
     pub reporter: String,
     /// When it happened.
     pub occurred_at: OffsetDateTime,
+    /// By which the caller told this request from others; `None` when nobody said.
+    pub request: Option<RequestId>,
     /// Who recorded it, as the front door found out; empty when it did not ask.
     pub recorded_by: String,
 }
@@ -96,6 +103,9 @@ impl Outcome {
     /// The id of the event that carries this outcome.
     #[must_use]
     pub fn event_id(&self) -> EventId {
+        if let Some(request) = self.request {
+            return EventId::of_request(Self::KIND, self.deployment_id, request);
+        }
         let at = self.occurred_at.unix_timestamp_nanos().to_string();
         EventId::derive(Self::KIND, self.deployment_id, &[self.kind.name(), &self.reporter, &at])
     }

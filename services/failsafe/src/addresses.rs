@@ -13,9 +13,14 @@ use crate::servers::Servers;
 /// A submission that anybody can try: it is allowed.
 const SUBMISSION: &str = r#"{"repository":"acme/shop","pull_request":7,"title":"Greet the world","diff":"--- a/README.md\n+++ b/README.md\n@@ -1 +1 @@\n-Hello\n+Hello, world\n"}"#;
 
-/// Where everything is, as lines for people.
-pub(crate) fn lines(gateway: SocketAddr, admin: Option<SocketAddr>, servers: &Servers, otlp: Option<&str>) -> String {
-    let gateway = reachable(gateway);
+/// Where everything is, as lines for people; the gateway by gRPC and by HTTP.
+pub(crate) fn lines(
+    (gateway, http): (SocketAddr, SocketAddr),
+    admin: Option<SocketAddr>,
+    servers: &Servers,
+    otlp: Option<&str>,
+) -> String {
+    let (gateway, http) = (reachable(gateway), reachable(http));
     let nats = servers.nats.as_ref().map_or_else(
         || "the NATS server that the settings name".to_owned(),
         |nats| {
@@ -29,12 +34,16 @@ pub(crate) fn lines(gateway: SocketAddr, admin: Option<SocketAddr>, servers: &Se
     );
     format!(
         "gRPC        {gateway}\n  {grpcurl}\n\
+         HTTP        http://{http}\n  {curl}\n\
          command     {program} list --server http://{gateway}\n\
          NATS        {nats}\n\
          PostgreSQL  {postgres}\n\
          admin       {admin}\n\
          traces      {traces}",
         grpcurl = grpcurl(gateway),
+        curl = format_args!(
+            "git diff main... | curl --data-binary @- 'http://{http}/analyze?repo=acme/shop&pr_id=8&wait=8s'"
+        ),
         program = program(),
         admin = admin.map_or_else(
             || "no port: --admin 127.0.0.1:9464 opens one for /metrics, /readyz and /log".to_owned(),

@@ -81,7 +81,7 @@ pub(crate) enum Command {
     /// Write and check verdicts as signed statements.
     #[command(subcommand)]
     Verdict(Verdict),
-    /// List deployments, newest first.
+    /// List deployments, newest first or riskiest first.
     List(List),
     /// Follow one deployment until it is explained: each stage as it happens.
     Watch(One),
@@ -169,6 +169,9 @@ pub(crate) struct Running {
     /// A collector that takes traces and metrics by OTLP over gRPC, such as http://localhost:4317.
     #[arg(long, value_name = "URL", env = "OTEL_EXPORTER_OTLP_ENDPOINT")]
     pub(crate) otlp: Option<String>,
+    /// Where to listen for HTTP with JSON [default: 127.0.0.1:50080].
+    #[arg(long, value_name = "ADDR:PORT", env = "FAILSAFE__GATEWAY__HTTP_LISTEN")]
+    pub(crate) http_listen: Option<SocketAddr>,
     /// Settings in TOML; FAILSAFE__TABLE__KEY variables go over them, and these flags over both.
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
@@ -183,6 +186,7 @@ impl Running {
             ("database.url", self.database_url.clone()),
             ("gateway.listen", self.listen.map(|address| address.to_string())),
             ("admin.listen", self.admin.map(|address| address.to_string())),
+            ("gateway.http_listen", self.http_listen.map(|address| address.to_string())),
         ];
         for (key, value) in flags {
             if let Some(value) = value {
@@ -270,6 +274,18 @@ pub(crate) struct List {
     /// Only those whose latest verdict is this one.
     #[arg(long, value_enum, ignore_case = true)]
     pub(crate) verdict: Option<VerdictName>,
+    /// Only of this author.
+    #[arg(long, value_name = "NAME", default_value = "")]
+    pub(crate) author: String,
+    /// Only those whose risk is at least this, from 0 to 1.
+    #[arg(long, value_name = "RISK")]
+    pub(crate) min_risk: Option<f64>,
+    /// Only those in which this static rule found something, such as migration.rollback.missing.
+    #[arg(long, value_name = "ID", default_value = "")]
+    pub(crate) rule: String,
+    /// The riskiest first, instead of the newest.
+    #[arg(long)]
+    pub(crate) riskiest: bool,
     /// Only those that were deployed against their verdict, or without one.
     #[arg(long)]
     pub(crate) against_verdict: bool,

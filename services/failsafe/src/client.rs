@@ -88,7 +88,7 @@ impl Client {
 
     /// Everything that is known of one deployment.
     pub(crate) async fn get(&mut self, deployment_id: &str) -> anyhow::Result<v1::GetDeploymentResponse> {
-        let request = v1::GetDeploymentRequest { deployment_id: deployment_id.to_owned() };
+        let request = v1::GetDeploymentRequest { deployment_id: deployment_id.to_owned(), read_mask: None };
         let found = self.0.get_deployment(limited(request)).await;
         found.map(tonic::Response::into_inner).map_err(|status| in_words(&status))
     }
@@ -177,7 +177,7 @@ impl Client {
         deployment_id: &str,
         mut on_stage: impl FnMut(&v1::WatchDeploymentResponse),
     ) -> anyhow::Result<()> {
-        let request = v1::WatchDeploymentRequest { deployment_id: deployment_id.to_owned() };
+        let request = v1::WatchDeploymentRequest { deployment_id: deployment_id.to_owned(), after_sequence: 0 };
         let watched = self.0.watch_deployment(request).await;
         let mut stages = watched.map_err(|status| in_words(&status))?.into_inner();
         while let Some(stage) = stages.message().await.map_err(|status| in_words(&status))? {
@@ -217,7 +217,7 @@ impl Client {
         explanation: Duration,
         times: &mut Times,
     ) -> anyhow::Result<v1::GetDeploymentResponse> {
-        let request = v1::WatchDeploymentRequest { deployment_id: deployment_id.to_owned() };
+        let request = v1::WatchDeploymentRequest { deployment_id: deployment_id.to_owned(), after_sequence: 0 };
         let watched = self.0.watch_deployment(request).await;
         let mut stages = watched.map_err(|status| in_words(&status))?.into_inner();
         let mut limit = until;

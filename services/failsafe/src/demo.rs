@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use chassis::{Admin, Settings, Shutdown, Telemetry};
+use gateway::Listeners;
 use prost_types::Timestamp;
 use proto::v1;
 use proto::v1::submit_deployment_request::Change;
@@ -119,10 +120,12 @@ async fn on_servers(
     shutdown: &Shutdown,
     stay: bool,
 ) -> anyhow::Result<()> {
-    let listener = TcpListener::bind("127.0.0.1:0").await.context("cannot listen on any port of 127.0.0.1")?;
-    let address = listener.local_addr()?;
+    let bind = async || TcpListener::bind("127.0.0.1:0").await.context("cannot listen on any port of 127.0.0.1");
+    let listeners = Listeners { grpc: bind().await?, http: bind().await? };
+    let addresses = listeners.addresses()?;
+    let address = addresses.0;
     let admin_address = admin.address();
-    let starting = Engine::start(settings, listener, admin, shutdown);
+    let starting = Engine::start(settings, listeners, admin, shutdown);
     let mut engine = step("starting six services", starting, |_| format!("gRPC on {address}")).await?;
     let server = format!("http://{address}");
     let shown = tokio::select! {
@@ -131,7 +134,7 @@ async fn on_servers(
     };
     let ended = match shown {
         Ok(()) if stay => {
-            let lines = addresses::lines(address, admin_address, servers, None);
+            let lines = addresses::lines(addresses, admin_address, servers, None);
             say(&format!("Everything keeps running until Ctrl-C.\n\n{lines}\n"));
             engine.run().await
         }

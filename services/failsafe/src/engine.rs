@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use chassis::{Admin, Health, Process, Settings, Shutdown, State, table_of};
+use gateway::Listeners;
 use serde::de::DeserializeOwned;
-use tokio::net::TcpListener;
 use tokio::task::{JoinError, JoinSet};
 
 use crate::voice;
@@ -35,13 +35,13 @@ pub(crate) const SERVICES: [&str; 6] = [
 ];
 
 impl Engine {
-    /// Starts all services, the gateway on `listener`, shows them on the admin port, and waits until all of them serve.
+    /// Starts all services, the gateway on `listeners`, shows them on the admin port, and waits until all of them serve.
     ///
     /// # Errors
     /// When the settings are wrong, a service ends, or `shutdown` is called; then all have ended.
     pub(crate) async fn start(
         settings: &Settings,
-        listener: TcpListener,
+        listeners: Listeners,
         admin: Admin,
         shutdown: &Shutdown,
     ) -> anyhow::Result<Self> {
@@ -50,7 +50,7 @@ impl Engine {
             engine.add_behind_gateway(settings).await?;
             engine.serving().await?;
             // Last, since it asks all others how they are, and warns of those that are still starting.
-            let serve = |process, config| gateway::serve_on(listener, process, config);
+            let serve = |process, config| gateway::serve_on(listeners, process, config);
             engine.add(settings, gateway::SERVICE, serve).await?;
             engine.serving().await
         };

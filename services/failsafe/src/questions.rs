@@ -85,7 +85,7 @@ pub(crate) async fn explain(options: Explain) -> anyhow::Result<ExitCode> {
     let mut client = Client::connect(&options.asking.server).await?;
     let known = if options.again {
         let Explain { deployment_id, model, .. } = options;
-        let request = v1::ExplainDeploymentRequest { deployment_id, model };
+        let request = v1::ExplainDeploymentRequest { deployment_id, model, ..Default::default() };
         client.explain_again(request, Duration::from_secs(options.timeout)).await?
     } else {
         client.get(&options.deployment_id).await?
@@ -111,6 +111,10 @@ pub(crate) async fn list(options: List) -> anyhow::Result<ExitCode> {
         against_verdict: options.against_verdict,
         overruled: options.overruled,
         owing_review: options.owing_review,
+        author: options.author,
+        min_risk: options.min_risk,
+        rule_id: options.rule,
+        order_by: if options.riskiest { "risk desc".to_owned() } else { String::new() },
         ..v1::ListDeploymentsRequest::default()
     };
     let page = Client::connect(&options.asking.server).await?.list(request).await?;

@@ -38,6 +38,7 @@ pub(crate) async fn outcome(options: Outcome) -> anyhow::Result<ExitCode> {
         detail: options.detail,
         reporter: options.by,
         occurred_at: at,
+        request_id: String::new(),
     };
     let id = request.deployment_id.clone();
     let recorded = client.outcome(request).await?;

@@ -12,6 +12,7 @@ use std::time::Duration;
 use anyhow::{Context, bail, ensure};
 use chassis::settings::AdminSettings;
 use chassis::{Bus, Settings, Shutdown, State};
+use gateway::Listeners;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -22,7 +23,7 @@ use crate::cli::Running;
 use crate::engine::SERVICES;
 use crate::servers::{Servers, step};
 use crate::terminal::say;
-use crate::up::{data_folder, listen};
+use crate::up::data_folder;
 
 /// How long the services may take to end.
 const DRAIN_MAX: Duration = Duration::from_secs(40);
@@ -35,9 +36,10 @@ const DOWN: Duration = Duration::from_secs(1);
 pub(crate) async fn run(options: Running) -> anyhow::Result<()> {
     let mut signals = Signals::new()?;
     let settings = options.settings()?;
-    let address = settings.table::<gateway::Config>("gateway")?.listen;
-    // Told here, a taken address is one clear line. The gateway listens on it in a moment.
-    drop(listen(address).await?);
+    let gateway: gateway::Config = settings.table("gateway")?;
+    let addresses = (gateway.listen, gateway.http_listen);
+    // Told here, a taken address is one clear line. The gateway listens on them in a moment.
+    drop(Listeners::bind(&gateway).await?);
     let programs = SERVICES.map(|service| Ok((service, program(service)?)));
     let programs = programs.into_iter().collect::<anyhow::Result<Vec<_>>>()?;
     let folder = data_folder(&options.data_dir, &settings)?;
@@ -54,7 +56,7 @@ pub(crate) async fn run(options: Running) -> anyhow::Result<()> {
         }
         say(&format!(
             "\nFailSafe is up. Ctrl-C drains and stops all of it.\n\n{}\n",
-            addresses::lines(address, options.admin, &servers, options.otlp())
+            addresses::lines(addresses, options.admin, &servers, options.otlp())
         ));
         tokio::select! {
             ended = fleet.keep_up() => ended,
@@ -100,16 +102,14 @@ fn program(service: &str) -> anyhow::Result<PathBuf> {
 fn environment(options: &Running, servers: &Servers) -> Vec<(&'static str, String)> {
     let nats = servers.nats.as_ref().map(|nats| nats.url().to_owned()).or_else(|| options.nats_url.clone());
     let postgres = servers.postgres.as_ref().map(|it| it.url().to_owned()).or_else(|| options.database_url.clone());
-    let listen = options.listen.map(|address| address.to_string());
-    [
+    let flags = [
         ("FAILSAFE__NATS__URL", nats),
         ("FAILSAFE__DATABASE__URL", postgres),
-        ("FAILSAFE__GATEWAY__LISTEN", listen),
+        ("FAILSAFE__GATEWAY__LISTEN", options.listen.map(|address| address.to_string())),
+        ("FAILSAFE__GATEWAY__HTTP_LISTEN", options.http_listen.map(|address| address.to_string())),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", options.otlp().map(str::to_owned)),
-    ]
-    .into_iter()
-    .filter_map(|(name, value)| Some((name, value?)))
-    .collect()
+    ];
+    flags.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
 }
 
 /// Waits until all services say that they serve.

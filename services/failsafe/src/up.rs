@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use chassis::settings::AdminSettings;
 use chassis::{Admin, Settings, Shutdown, Telemetry};
-use tokio::net::TcpListener;
+use gateway::Listeners;
 
 use crate::addresses;
 use crate::cli::Running;
@@ -18,13 +18,13 @@ use crate::terminal::say;
 pub(crate) async fn run(options: Running, telemetry: &Telemetry) -> anyhow::Result<()> {
     let shutdown = Shutdown::on_signals()?;
     let settings = options.settings()?;
-    let listener = listen(settings.table::<gateway::Config>("gateway")?.listen).await?;
+    let listeners = Listeners::bind(&settings.table("gateway")?).await?;
     let mut admin: AdminSettings = settings.table("admin")?;
     admin.listen.get_or_insert(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
     let admin = Admin::open(admin, telemetry, &SERVICES, &shutdown).await?;
     let folder = data_folder(&options.data_dir, &settings)?;
     let (servers, settings) = Servers::start(&folder, settings).await?;
-    let ended = serve(&settings, listener, admin, &shutdown, &servers, options.otlp()).await;
+    let ended = serve(&settings, listeners, admin, &shutdown, &servers, options.otlp()).await;
     let stopped = servers.stop().await;
     ended.and(stopped)?;
     say("FailSafe is down.");
@@ -33,30 +33,20 @@ pub(crate) async fn run(options: Running, telemetry: &Telemetry) -> anyhow::Resu
 
 async fn serve(
     settings: &Settings,
-    listener: TcpListener,
+    listeners: Listeners,
     admin: Admin,
     shutdown: &Shutdown,
     servers: &Servers,
     otlp: Option<&str>,
 ) -> anyhow::Result<()> {
-    let (address, admin_address) = (listener.local_addr()?, admin.address());
-    let starting = Engine::start(settings, listener, admin, shutdown);
+    let (addresses, admin_address) = (listeners.addresses()?, admin.address());
+    let starting = Engine::start(settings, listeners, admin, shutdown);
     let mut engine = step("starting six services", starting, |_| String::new()).await?;
-    let lines = addresses::lines(address, admin_address, servers, otlp);
+    let lines = addresses::lines(addresses, admin_address, servers, otlp);
     say(&format!("\nFailSafe is up. Ctrl-C drains and stops all of it.\n\n{lines}\n"));
     let ended = engine.run().await;
     engine.drain().await;
     ended
-}
-
-/// Listens on `address`.
-///
-/// # Errors
-/// Says what to do when the address is taken.
-pub(crate) async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).await.with_context(|| {
-        format!("cannot listen on {address}: choose another address by --listen, such as --listen 127.0.0.1:50052")
-    })
 }
 
 /// The data folder, made when a private server needs it.

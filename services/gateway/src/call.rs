@@ -1,9 +1,9 @@
-//! What holds for every call, before and behind what it does: its span in the caller's trace, its deadline, the limit on calls
-//! at a time, and the status that it ended with.
+//! What holds for every call, before and behind what it does: its span in the caller's trace, its deadline, the limits on calls
+//! at a time and of one client, and the status that it ended with.
 
 use std::convert::Infallible;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use chassis::metrics::list::RPC;
 use chassis::trace;
 use futures::future::BoxFuture;
 use http_body::{Frame, SizeHint};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tonic::body::Body;
 use tonic::codegen::{Service, http};
@@ -21,6 +21,7 @@ use tonic::{Code, Status};
 use tracing::{Instrument, Span};
 
 use crate::identity::Caller;
+use crate::rate::{Client, Rates};
 use crate::{SERVICE, status};
 
 type Request = http::Request<Body>;
@@ -30,11 +31,28 @@ type Response = http::Response<Body>;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Deadline(pub(crate) Instant);
 
+/// When the call is cut off, as an extension of its request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CutOff(pub(crate) Instant);
+
+/// The place of a call among those that are answered at a time, as an extension of its request: a call that only waits gives it
+/// up.
+#[derive(Clone, Debug)]
+pub(crate) struct Seat(Arc<Mutex<Option<OwnedSemaphorePermit>>>);
+
+impl Seat {
+    /// Gives the place to another call.
+    pub(crate) fn leave(&self) {
+        drop(self.0.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+}
+
 /// A gRPC service with its calls watched over.
 #[derive(Clone, Debug)]
 pub(crate) struct Door<S> {
     inner: S,
     permits: Arc<Semaphore>,
+    rates: Arc<Rates>,
     limit: Duration,
     request_bytes_max: usize,
 }
@@ -42,7 +60,8 @@ pub(crate) struct Door<S> {
 impl<S> Door<S> {
     pub(crate) fn new(inner: S, config: &crate::Config) -> Self {
         let permits = Arc::new(Semaphore::new(config.concurrency_max.min(Semaphore::MAX_PERMITS)));
-        Self { inner, permits, limit: config.deadline(), request_bytes_max: config.request_bytes_max() }
+        let rates = Arc::new(Rates::new(config.calls_per_second_max));
+        Self { inner, permits, rates, limit: config.deadline(), request_bytes_max: config.request_bytes_max() }
     }
 }
 
@@ -70,19 +89,25 @@ where
             request.extensions_mut().insert(Deadline(Instant::now() + patience));
         }
         let limit = patience.map_or(self.limit, |patience| patience.min(self.limit));
+        request.extensions_mut().insert(CutOff(Instant::now() + limit));
         let ending = Ending { span: span.clone(), method: method_of(&request), began: Instant::now(), code: None };
+        if let Err(wait) = self.rates.count(Client::of(&request)) {
+            return Box::pin(async move { Ok(ending.refuse(status::too_often(wait))) });
+        }
         // Before the request is read, so that the limit is one on memory too.
         let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else {
             let busy = status::exhausted("GATEWAY_BUSY", "the gateway answers as many calls as it may: try again");
             return Box::pin(async { Ok(ending.refuse(busy)) });
         };
+        let seat = Seat(Arc::new(Mutex::new(Some(permit))));
+        request.extensions_mut().insert(seat.clone());
         let request_bytes_max = self.request_bytes_max;
         let answering = self.inner.call(request).instrument(span);
         Box::pin(async move {
             let Ok(answered) = tokio::time::timeout(limit, answering).await else {
                 return Ok(ending.refuse(status::too_late(limit)));
             };
-            drop(permit);
+            seat.leave();
             let Ok(response) = answered;
             Ok(match Status::from_header_map(response.headers()) {
                 Some(refusal) => ending.refuse(status::of_unread(refusal, request_bytes_max)),

@@ -14,6 +14,12 @@ use crate::identity::{Client, Issuer};
 pub struct Config {
     /// Address and port for gRPC. On anything but the loopback it needs `authentication`, or `allow_anonymous`.
     pub listen: SocketAddr,
+    /// Address and port for HTTP with JSON: the same calls, with the same TLS and authentication.
+    pub http_listen: SocketAddr,
+    /// The origins whose pages may call over HTTP, such as `https://ci.acme.example`, or `*` for all of them; none by default.
+    pub cors_origins: Vec<String>,
+    /// Whether the HTTP port also takes gRPC-Web, for browsers.
+    pub grpc_web: bool,
     /// Whether every call has to say who makes it. With an issuer or authorities of clients it has to, whatever this says.
     pub authentication: bool,
     /// Whether a gateway without authentication may listen elsewhere than on the loopback: whoever reaches it may do everything.
@@ -38,7 +44,10 @@ pub struct Config {
     pub deadline_ms: u64,
     /// How many calls are answered at a time, watches not counted. Further ones are refused at once.
     pub concurrency_max: usize,
-    /// How many watches are open at a time. Further ones are refused at once.
+    /// How many calls one client may make a second, and at once; 0 for no limit. A client is an address; with IPv6 a /64.
+    pub calls_per_second_max: u32,
+    /// How many watches are open at a time, submissions that wait for their verdict included. Further ones are refused at once;
+    /// a submission is then answered without its verdict.
     pub watches_max: usize,
     /// After how many milliseconds without an event a watch asks the audit trail: a deployment that it does not know either is
     /// not found.
@@ -49,6 +58,9 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 50_051)),
+            http_listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 50_080)),
+            cors_origins: Vec::new(),
+            grpc_web: false,
             authentication: false,
             allow_anonymous: false,
             reflection: true,
@@ -60,6 +72,7 @@ impl Default for Config {
             diff_bytes_max: 32 * 1024 * 1024,
             deadline_ms: 10_000,
             concurrency_max: 256,
+            calls_per_second_max: 1_000,
             watches_max: 1_000,
             watch_idle_ms: 10_000,
         }
@@ -83,7 +96,7 @@ impl Config {
         let is_required = self.is_authentication_required();
         anyhow::ensure!(
             is_required || self.allow_anonymous || address.ip().is_loopback(),
-            "gateway.listen = {address} is reached from other machines, and nobody has to say who they are: set gateway.authentication = true \
+            "{address}, of gateway.listen or gateway.http_listen, is reached from other machines, and nobody has to say who they are: set gateway.authentication = true \
              (deploy/identity.md), or gateway.allow_anonymous = true if whoever reaches it may do everything"
         );
         anyhow::ensure!(

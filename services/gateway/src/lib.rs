@@ -1,5 +1,5 @@
-//! The gRPC front door: finds out who calls, takes submissions, answers questions, shows a deployment's stages as they happen, and
-//! tells how all services are.
+//! The front door, by gRPC and by HTTP with JSON: finds out who calls, takes submissions, answers questions, shows a deployment's stages
+//! as they happen, and tells how all services are.
 //!
 //! Publishes `deployment.submitted`, `explanation.requested`, `review.recorded` and `outcome.recorded`; asks decision `get_deployment` and `list_deployments`; reads every event of a watched
 //! deployment in passing. It keeps no state, so any number of gateways can run. It must not know how anything is judged.
@@ -7,14 +7,18 @@
 mod call;
 mod config;
 mod health;
+mod http;
 pub mod identity;
+mod newcomers;
 mod permit;
+mod rate;
 mod records;
 mod service;
 mod status;
 mod story;
 mod submission;
 mod tls;
+mod waiting;
 mod watch;
 
 use std::net::SocketAddr;
@@ -25,9 +29,10 @@ use anyhow::Context;
 use chassis::{Process, Shutdown};
 use proto::v1::deployment_service_server::DeploymentServiceServer;
 use tokio::net::TcpListener;
-use tonic::codec::CompressionEncoding::Gzip;
-use tonic::transport::Server;
+use tonic::codec::CompressionEncoding::{Gzip, Zstd};
+use tonic::service::Routes;
 use tonic::transport::server::TcpIncoming;
+use tonic::transport::{Server, ServerTlsConfig};
 use tonic_reflection::server::Builder;
 
 pub use config::Config;
@@ -42,23 +47,57 @@ const DRAIN_MAX: Duration = Duration::from_secs(25);
 const KEEPALIVE: Duration = Duration::from_secs(30);
 const KEEPALIVE_ANSWER_MAX: Duration = Duration::from_secs(10);
 
-/// Listens on `gateway.listen` and serves until the process is to end.
-///
-/// # Errors
-/// When the address is taken.
-pub async fn run(process: Process, config: Config) -> anyhow::Result<()> {
-    let listener = TcpListener::bind(config.listen).await;
-    let listener = listener.with_context(|| format!("cannot listen on gateway.listen = {}", config.listen))?;
-    serve_on(listener, process, config).await
+/// Where the front door is.
+#[derive(Debug)]
+pub struct Listeners {
+    /// For gRPC.
+    pub grpc: TcpListener,
+    /// For HTTP with JSON.
+    pub http: TcpListener,
 }
 
-/// Serves on `listener`, whatever `config.listen` says, until the process is to end; then finishes the calls under way.
+impl Listeners {
+    /// Listens on the two addresses of the settings.
+    ///
+    /// # Errors
+    /// Which of them is taken, and how to choose another.
+    pub async fn bind(config: &Config) -> anyhow::Result<Self> {
+        let bind = async |key: &str, flag: &str, address: SocketAddr| {
+            TcpListener::bind(address).await.with_context(|| {
+                let other = SocketAddr::new(address.ip(), address.port() ^ 1);
+                format!("cannot listen on gateway.{key} = {address}: choose another address, such as {flag} {other}")
+            })
+        };
+        let grpc = bind("listen", "--listen", config.listen).await?;
+        let http = bind("http_listen", "--http-listen", config.http_listen).await?;
+        Ok(Self { grpc, http })
+    }
+
+    /// The addresses for gRPC and for HTTP.
+    ///
+    /// # Errors
+    /// When a listener has none.
+    pub fn addresses(&self) -> std::io::Result<(SocketAddr, SocketAddr)> {
+        Ok((self.grpc.local_addr()?, self.http.local_addr()?))
+    }
+}
+
+/// Listens on `gateway.listen` and `gateway.http_listen`, and serves until the process is to end.
 ///
 /// # Errors
-/// When the listener cannot be used.
-pub async fn serve_on(listener: TcpListener, process: Process, config: Config) -> anyhow::Result<()> {
-    let address = listener.local_addr()?;
-    config.check(address)?;
+/// When an address is taken.
+pub async fn run(process: Process, config: Config) -> anyhow::Result<()> {
+    serve_on(Listeners::bind(&config).await?, process, config).await
+}
+
+/// Serves on `listeners`, whatever the addresses of `config` say, until the process is to end; then finishes the calls under way.
+///
+/// # Errors
+/// When a listener cannot be used, or a setting cannot.
+pub async fn serve_on(listeners: Listeners, process: Process, config: Config) -> anyhow::Result<()> {
+    let addresses = listeners.addresses()?;
+    config.check(addresses.0)?;
+    config.check(addresses.1)?;
     let tls = tls::server(&config)?;
     let is_tls = tls.is_some();
     let identity = Arc::new(Identity::start(&config, &process).await?);
@@ -68,37 +107,54 @@ pub async fn serve_on(listener: TcpListener, process: Process, config: Config) -
     let deployments = DeploymentServiceServer::new(deployments)
         .max_decoding_message_size(config.request_bytes_max())
         .accept_compressed(Gzip)
-        .send_compressed(Gzip);
+        .accept_compressed(Zstd)
+        .send_compressed(Gzip)
+        .send_compressed(Zstd);
+    let door = Guard::new(call::Door::new(deployments, &config), identity);
+    let pages = Routes::from(http::routes(door.clone(), &config)?);
     let mut rounds = health::Rounds::new(process, reporter);
     rounds.make().await;
     let rounds = tokio::spawn(rounds.keep());
-    let mut server = Server::builder();
-    if let Some(tls) = tls {
-        server = server.tls_config(tls).context("cannot use gateway.tls_cert_path and gateway.tls_key_path")?;
-    }
-    let serving = server
-        .http2_keepalive_interval(Some(KEEPALIVE))
-        .http2_keepalive_timeout(Some(KEEPALIVE_ANSWER_MAX))
-        .add_service(Guard::new(call::Door::new(deployments, &config), identity))
+    let serving = server(tls.clone())?
+        .add_service(door)
         // How all is may be asked by anybody: what watches over the process holds no credential.
         .add_service(health)
         .add_optional_service(config.reflection.then(|| descriptors().build_v1()).transpose()?)
         .add_optional_service(config.reflection.then(|| descriptors().build_v1alpha()).transpose()?)
-        .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), shutdown.called());
-    tell(address, &config, is_tls);
+        .serve_with_incoming_shutdown(incoming(listeners.grpc), shutdown.called());
+    let serving_http = server(tls)?
+        .accept_http1(true)
+        .add_routes(pages)
+        .serve_with_incoming_shutdown(incoming(listeners.http), shutdown.called());
+    tell(addresses, &config, is_tls);
     tokio::select! {
-        served = serving => served.context("cannot serve gRPC")?,
+        served = async { tokio::try_join!(serving, serving_http) } => drop(served.context("cannot serve")?),
         () = drained_too_long(&shutdown) => tracing::warn!("drained no further: calls under way are broken off"),
     }
     rounds.await.context("the rounds of health ended badly")
 }
 
-/// Says where and for whom it listens.
-fn tell(address: SocketAddr, config: &Config, is_tls: bool) {
+/// A server that notices when the other end is gone.
+fn server(tls: Option<ServerTlsConfig>) -> anyhow::Result<Server> {
+    let mut server = Server::builder();
+    if let Some(tls) = tls {
+        server = server.tls_config(tls).context("cannot use gateway.tls_cert_path and gateway.tls_key_path")?;
+    }
+    Ok(server.http2_keepalive_interval(Some(KEEPALIVE)).http2_keepalive_timeout(Some(KEEPALIVE_ANSWER_MAX)))
+}
+
+fn incoming(listener: TcpListener) -> TcpIncoming {
+    TcpIncoming::from(listener).with_nodelay(Some(true))
+}
+
+/// Says where and for whom it listens, for gRPC and for HTTP.
+fn tell((address, http): (SocketAddr, SocketAddr), config: &Config, is_tls: bool) {
     let whom = if config.is_authentication_required() { "callers that say who they are" } else { "anybody" };
     let how = if is_tls { "TLS" } else { "plain connections" };
     tracing::info!(%address, "listening for gRPC on {address}, by {how}, for {whom}");
-    if config.is_authentication_required() && !is_tls && !address.ip().is_loopback() {
+    tracing::info!(address = %http, "listening for HTTP on {http}, by {how}, for {whom}");
+    let is_reached = !address.ip().is_loopback() || !http.ip().is_loopback();
+    if config.is_authentication_required() && !is_tls && is_reached {
         tracing::warn!("credentials come over plain connections: have TLS end in front, or set gateway.tls_cert_path");
     }
 }

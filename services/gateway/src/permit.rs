@@ -2,6 +2,7 @@
 
 use domain::{Deployment, DeploymentId};
 use futures::StreamExt;
+use prost_types::FieldMask;
 use proto::v1;
 use tonic::{Code, Status};
 
@@ -60,7 +61,8 @@ impl Deployments {
         if caller.repositories.is_all() {
             return Ok(());
         }
-        let question = v1::GetDeploymentRequest { deployment_id: id.to_string() };
+        let read_mask = Some(FieldMask { paths: vec!["deployment.repository".to_owned()] });
+        let question = v1::GetDeploymentRequest { deployment_id: id.to_string(), read_mask };
         on_dossier(caller, self.ask(&question).await?.get_ref())
     }
 

@@ -2,6 +2,7 @@
 
 use chassis::Outgoing;
 use domain::{Outcome, Review, ReviewDecision};
+use prost_types::FieldMask;
 use proto::v1;
 use time::OffsetDateTime;
 use tonic::Status;
@@ -22,9 +23,26 @@ impl Deployments {
         let review = request.at(OffsetDateTime::now_utc()).map_err(status::all_malformed)?;
         let id = review.deployment_id;
         Span::current().record("deployment.id", tracing::field::display(id));
-        let question = v1::GetDeploymentRequest { deployment_id: id.to_string() };
+        // The verdict's evidence is not asked for, which may be long.
+        let paths = [
+            "deployment.repository",
+            "verdicts.number",
+            "verdicts.judgement.verdict",
+            "verdicts.evidence_digest",
+            "verdicts.policy",
+            "reviews",
+        ];
+        let paths = paths.map(str::to_owned);
+        let read_mask = Some(FieldMask { paths: paths.into() });
+        let question = v1::GetDeploymentRequest { deployment_id: id.to_string(), read_mask };
         let known = self.ask(&question).await?.into_inner();
         permit::on_dossier(caller, &known)?;
+        // Sent again, it is answered as it was, whatever was decided meanwhile.
+        let event_id = review.event_id().to_string();
+        if let Some(sent_before) = known.reviews.iter().find(|one| review.request.is_some() && one.event_id == event_id)
+        {
+            return Ok(v1::ReviewDeploymentResponse { event_id, verdict_number: sent_before.verdict_number });
+        }
         let Some(latest) = known.verdicts.first() else {
             return Err(status::not_found(&format!("there is no verdict on the deployment {id} yet")));
         };

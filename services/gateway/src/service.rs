@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chassis::{Bus, Outgoing, Shutdown, trace};
-use domain::{DeploymentId, DiffDigest, Draft, DraftChange, ListQuery, Reached};
+use domain::{DeploymentId, DiffDigest, Draft, DraftChange, FieldViolation, ListQuery, Reached};
+use proto::Mask;
 use proto::question::Question;
 use proto::v1;
 use proto::v1::deployment_service_server::DeploymentService;
@@ -13,12 +14,13 @@ use tokio::sync::Semaphore;
 use tonic::{Code, Request, Response, Status};
 use tracing::Span;
 
-use crate::call::Deadline;
-use crate::identity::caller_of;
+use crate::call::{CutOff, Deadline, Seat};
+use crate::identity::{Scope, caller_of, without_scope};
+use crate::newcomers::Newcomers;
 use crate::permit;
 use crate::submission::{self, Checked};
 use crate::watch::{Stages, Watch};
-use crate::{Config, status};
+use crate::{Config, status, waiting};
 
 /// What the headers of an event take of the server's limit, at most.
 const HEADERS_BYTES_MAX: usize = 16 * 1024;
@@ -30,13 +32,14 @@ pub(crate) struct Deployments {
     bus: Bus,
     shutdown: Shutdown,
     watches: Arc<Semaphore>,
+    newcomers: Newcomers,
     config: Config,
 }
 
 impl Deployments {
     pub(crate) fn new(bus: Bus, shutdown: Shutdown, config: Config) -> Self {
         let watches = Arc::new(Semaphore::new(config.watches_max.min(Semaphore::MAX_PERMITS)));
-        Self { bus, shutdown, watches, config }
+        Self { bus, shutdown, watches, newcomers: Newcomers::default(), config }
     }
 
     /// Asks the audit trail. Without a connection it is said at once: a question is cheap to repeat.
@@ -121,7 +124,15 @@ impl DeploymentService for Deployments {
         request: Request<v1::SubmitDeploymentRequest>,
     ) -> Result<Response<v1::SubmitDeploymentResponse>, Status> {
         let caller = caller_of(&request)?;
-        let draft = Draft::try_from(request.into_inner()).map_err(status::malformed)?;
+        let cut_off = request.extensions().get::<CutOff>().copied();
+        let seat = request.extensions().get::<Seat>().cloned();
+        let request = request.into_inner();
+        let wait = Duration::try_from(request.wait.unwrap_or_default())
+            .map_err(|_| status::invalid(&[FieldViolation::new("wait", "must not be negative")]))?;
+        if !wait.is_zero() && !caller.may(Scope::Read) {
+            return Err(without_scope(&caller, Scope::Read, "to wait for the verdict"));
+        }
+        let draft = Draft::try_from(request).map_err(status::malformed)?;
         permit::on_repository(&caller, &draft.repository)?;
         let draft = Draft { submitted_by: caller.name, ..draft };
         let Checked { id, draft } = self.check(draft).await?;
@@ -136,16 +147,26 @@ impl DeploymentService for Deployments {
         })?;
         tracing::info!(deployment.id = %id, repository, pull_request, "{repository}#{pull_request} submitted");
         let trace_id = trace::id_of(&Span::current()).unwrap_or_default();
-        Ok(Response::new(v1::SubmitDeploymentResponse { deployment_id: id.to_string(), trace_id }))
+        let verdict = match (cut_off, Arc::clone(&self.watches).try_acquire_owned()) {
+            (Some(CutOff(cut_off)), Ok(_permit)) if !wait.is_zero() => {
+                // Who waits is no work, and holds up nobody who is.
+                seat.iter().for_each(Seat::leave);
+                waiting::verdict(&self.bus, id, wait, cut_off).await
+            }
+            _ => None,
+        };
+        Ok(Response::new(v1::SubmitDeploymentResponse { deployment_id: id.to_string(), trace_id, verdict }))
     }
 
     async fn get_deployment(
         &self,
         request: Request<v1::GetDeploymentRequest>,
     ) -> Result<Response<v1::GetDeploymentResponse>, Status> {
-        let id = id_of(request.get_ref().clone())?;
-        self.permit(&caller_of(&request)?, id).await?;
-        let question = v1::GetDeploymentRequest { deployment_id: id.to_string() };
+        let caller = caller_of(&request)?;
+        let question = request.into_inner();
+        let (id, _) = <(DeploymentId, Mask)>::try_from(question.clone()).map_err(status::all_malformed)?;
+        Span::current().record("deployment.id", tracing::field::display(id));
+        self.permit(&caller, id).await?;
         self.ask(&question).await
     }
 
@@ -154,7 +175,7 @@ impl DeploymentService for Deployments {
         request: Request<v1::ExplainDeploymentRequest>,
     ) -> Result<Response<v1::ExplainDeploymentResponse>, Status> {
         let caller = caller_of(&request)?;
-        let request = request.into_inner().at(OffsetDateTime::now_utc()).map_err(status::malformed)?;
+        let request = request.into_inner().at(OffsetDateTime::now_utc()).map_err(status::all_malformed)?;
         let id = request.deployment_id;
         Span::current().record("deployment.id", tracing::field::display(id));
         self.must_be_connected()?;
@@ -192,7 +213,7 @@ impl DeploymentService for Deployments {
     ) -> Result<Response<v1::AttestVerdictResponse>, Status> {
         let caller = caller_of(&request)?;
         let question = request.into_inner();
-        let id = id_of(v1::GetDeploymentRequest { deployment_id: question.deployment_id.clone() })?;
+        let id = id_of(&question.deployment_id)?;
         self.permit(&caller, id).await?;
         self.ask(&question).await
     }
@@ -204,7 +225,7 @@ impl DeploymentService for Deployments {
         let caller = caller_of(&request)?;
         let mut question = request.into_inner();
         permit::on_list(&caller, &mut question)?;
-        ListQuery::try_from(question.clone()).map_err(status::malformed)?;
+        ListQuery::try_from(question.clone()).map_err(status::all_malformed)?;
         self.ask(&question).await
     }
 
@@ -213,8 +234,8 @@ impl DeploymentService for Deployments {
     async fn watch_deployment(&self, request: Request<v1::WatchDeploymentRequest>) -> Result<Response<Stages>, Status> {
         let caller = caller_of(&request)?;
         let deadline = request.extensions().get::<Deadline>().map(|deadline| deadline.0);
-        let deployment_id = request.into_inner().deployment_id;
-        let deployment = id_of(v1::GetDeploymentRequest { deployment_id })?;
+        let v1::WatchDeploymentRequest { deployment_id, after_sequence } = request.into_inner();
+        let deployment = id_of(&deployment_id)?;
         let permit = Arc::clone(&self.watches).try_acquire_owned().map_err(|_| {
             status::exhausted("GATEWAY_BUSY", "as many deployments are watched as may be at a time: try again")
         })?;
@@ -223,6 +244,8 @@ impl DeploymentService for Deployments {
         let watch = Watch {
             bus: self.bus.clone(),
             deployment,
+            after: after_sequence,
+            newcomers: self.newcomers.clone(),
             idle: self.config.watch_idle(),
             deadline,
             shutdown: self.shutdown.clone(),
@@ -236,8 +259,9 @@ impl DeploymentService for Deployments {
 }
 
 /// The deployment that a call is about.
-fn id_of(request: v1::GetDeploymentRequest) -> Result<DeploymentId, Status> {
-    let id = DeploymentId::try_from(request).map_err(status::malformed)?;
+fn id_of(text: &str) -> Result<DeploymentId, Status> {
+    let wrong = |problem| status::invalid(&[FieldViolation::new("deployment_id", problem)]);
+    let id = DeploymentId::parse(text).map_err(wrong)?;
     Span::current().record("deployment.id", tracing::field::display(id));
     Ok(id)
 }

@@ -64,8 +64,18 @@ pub(crate) fn exhausted(reason: &str, message: &str) -> Status {
     try_again(Code::ResourceExhausted, reason, message)
 }
 
+/// One client calls too often: after `wait` it may call again.
+pub(crate) fn too_often(wait: Duration) -> Status {
+    let message = "you make more calls than gateway.calls_per_second_max: slow down";
+    try_again_after(wait, Code::ResourceExhausted, "TOO_MANY_CALLS", message)
+}
+
 fn try_again(code: Code, reason: &str, message: &str) -> Status {
-    let mut details = ErrorDetails::with_retry_info(Some(RETRY_AFTER));
+    try_again_after(RETRY_AFTER, code, reason, message)
+}
+
+fn try_again_after(wait: Duration, code: Code, reason: &str, message: &str) -> Status {
+    let mut details = ErrorDetails::with_retry_info(Some(wait));
     details.set_error_info(reason, DOMAIN, NO_METADATA);
     Status::with_error_details(code, message, details)
 }
@@ -97,6 +107,9 @@ pub(crate) fn unanswered(ask: &Ask) -> Status {
         Ask::Refused(refusal) => match refusal.code {
             RefusalCode::Unavailable => audit_trail_away(),
             RefusalCode::NotFound => not_found(&refusal.message),
+            RefusalCode::TooLong => {
+                Status::resource_exhausted(format!("{}: ask for less of it by read_mask", refusal.message))
+            }
             RefusalCode::Invalid => invalid(&[FieldViolation::new(&refusal.field, &refusal.message)]),
         },
     }
@@ -125,12 +138,17 @@ pub(crate) fn all_malformed(malformed: Vec<Malformed>) -> Status {
 /// `OUT_OF_RANGE`, and that it is no message of ours is not our internal error. No call of ours answers with these two codes.
 pub(crate) fn of_unread(status: Status, bytes_max: usize) -> Status {
     match status.code() {
-        Code::OutOfRange => Status::resource_exhausted(format!(
-            "a request may have at most {bytes_max} bytes (gateway.diff_bytes_max and 1 MiB for the rest)"
-        )),
+        Code::OutOfRange => too_long(bytes_max),
         Code::Internal => Status::invalid_argument(format!("the request cannot be read: {}", status.message())),
         _ => status,
     }
+}
+
+/// A request is too long.
+pub(crate) fn too_long(bytes_max: usize) -> Status {
+    Status::resource_exhausted(format!(
+        "a request may have at most {bytes_max} bytes (gateway.diff_bytes_max and 1 MiB for the rest)"
+    ))
 }
 
 /// The code as the gRPC specification writes it: `INVALID_ARGUMENT`.
@@ -202,6 +220,8 @@ mod tests {
         assert!(!unanswered(&Ask::Unavailable("10.0.0.7 refused".to_owned())).message().contains("10.0.0.7"));
         let unknown = Some("DEPLOYMENT_NOT_FOUND");
         check_unanswered(refused(RefusalCode::NotFound, "no such deployment"), Code::NotFound, unknown, "no such");
+        let long = refused(RefusalCode::TooLong, "the answer has 9 bytes");
+        check_unanswered(long, Code::ResourceExhausted, None, "read_mask");
         let invalid = refused(RefusalCode::Invalid, "must be a UUID");
         check_unanswered(invalid, Code::InvalidArgument, None, "deployment_id: must be a UUID");
     }

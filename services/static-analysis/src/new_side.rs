@@ -1,7 +1,7 @@
 //! A hunk as the file reads after the change, in one piece, and the way back from a place in it to the diff's line.
 
 use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{DefaultHasher, Hasher};
 
 use domain::diff::{Hunk, Line, LineKind};
 use tree_sitter::Node;
@@ -120,19 +120,21 @@ pub(crate) fn laid_out(hunk: &Hunk<'_>) -> Vec<bool> {
 
 /// Lines without their layout: blanks, commas, capitals, the sort of quotes, and which of Ruby's two signs a pair has.
 fn words<'a>(lines: impl IntoIterator<Item = &'a str>) -> u64 {
-    let mut hasher = DefaultHasher::new();
+    let mut said = Vec::new();
     for line in lines {
         let mut bytes = line.bytes().peekable();
         while let Some(byte) = bytes.next() {
             match byte {
                 b',' | b':' => {}
                 b'=' if bytes.peek() == Some(&b'>') => _ = bytes.next(),
-                b'\'' => b'"'.hash(&mut hasher),
+                b'\'' => said.push(b'"'),
                 _ if byte.is_ascii_whitespace() => {}
-                _ => byte.to_ascii_lowercase().hash(&mut hasher),
+                _ => said.push(byte.to_ascii_lowercase()),
             }
         }
     }
+    let mut hasher = DefaultHasher::new();
+    hasher.write(&said);
     hasher.finish()
 }
 

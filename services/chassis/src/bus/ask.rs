@@ -40,6 +40,7 @@ impl Ask {
         match self {
             Self::Refused(Refusal { code: RefusalCode::NotFound, .. }) => "not_found",
             Self::Refused(Refusal { code: RefusalCode::Invalid, .. }) => "invalid",
+            Self::Refused(Refusal { code: RefusalCode::TooLong, .. }) => "too_long",
             Self::Refused(Refusal { code: RefusalCode::Unavailable, .. }) | Self::Unavailable(_) => "unavailable",
         }
     }
@@ -65,16 +66,19 @@ pub enum RefusalCode {
     Invalid,
     /// It cannot be answered now.
     Unavailable,
+    /// The answer is too long to be sent.
+    TooLong,
 }
 
 impl RefusalCode {
-    const ALL: [Self; 3] = [Self::NotFound, Self::Invalid, Self::Unavailable];
+    const ALL: [Self; 4] = [Self::NotFound, Self::Invalid, Self::Unavailable, Self::TooLong];
 
     const fn name(self) -> &'static str {
         match self {
             Self::NotFound => "404",
             Self::Invalid => "400",
             Self::Unavailable => "503",
+            Self::TooLong => "413",
         }
     }
 }
@@ -202,8 +206,8 @@ impl Bus {
             if bytes <= max {
                 return Ok(body);
             }
-            let message = format!("the answer has {bytes} bytes, and the NATS server takes at most {max}");
-            Err(Refusal { code: RefusalCode::Unavailable, field: String::new(), message })
+            let message = format!("the answer has {bytes} bytes, and the message bus takes at most {max}");
+            Err(Refusal { code: RefusalCode::TooLong, field: String::new(), message })
         });
         let sent = match answered {
             Ok(body) => self.client.publish(reply, body.into()).await,

@@ -161,3 +161,57 @@ impl Visit for Fields {
         self.0.insert(field.name().to_owned(), value.into());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use tracing_subscriber::layer::SubscriberExt;
+    use tracing_subscriber::{Registry, fmt};
+
+    use super::*;
+
+    /// What is logged while `act` runs.
+    fn logged(line: Line, act: impl FnOnce()) -> String {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let writer = Arc::new(file.reopen().unwrap());
+        let layer = fmt::layer().fmt_fields(JsonFields::new()).event_format(line).with_ansi(false).with_writer(writer);
+        tracing::subscriber::with_default(Registry::default().with(layer), act);
+        std::fs::read_to_string(file.path()).unwrap()
+    }
+
+    fn within_spans() {
+        let outer = tracing::info_span!("outer", failsafe.service = "ingest", deployment.id = tracing::field::Empty);
+        outer.record("deployment.id", "2390b58a");
+        let inner = tracing::info_span!(parent: &outer, "inner", messaging.message.id = "m");
+        inner.in_scope(|| tracing::warn!(files = 2, "a \u{1b}[31mred\nline"));
+    }
+
+    #[test]
+    fn a_line_of_json_names_the_service_and_the_deployment_of_the_spans_around_it() {
+        let line: Value = serde_json::from_str(&logged(Line::Json, within_spans)).unwrap();
+        assert_eq!(line["service"], "ingest");
+        assert_eq!(line["deployment.id"], "2390b58a");
+        assert_eq!((&line["level"], &line["files"]), (&"WARN".into(), &2.into()));
+        assert_eq!(line["message"], "a \u{1b}[31mred\nline");
+        assert!(line["messaging.message.id"].is_null(), "{line}");
+        assert!(OffsetDateTime::parse(line["timestamp"].as_str().unwrap(), &Rfc3339).is_ok());
+    }
+
+    #[test]
+    fn a_line_for_people_is_one_line_that_cannot_paint_the_terminal() {
+        let line = logged(Line::ForPeople, within_spans);
+        assert!(line.ends_with("WARN  ingest: a  [31mred line deployment.id=2390b58a files=2\n"), "{line:?}");
+        assert!(!line.contains('\u{1b}'), "{line:?}");
+    }
+
+    #[test]
+    fn what_a_line_says_itself_goes_before_the_spans_around_it() {
+        let act = || {
+            let span = tracing::info_span!("span", failsafe.service = "ingest");
+            span.in_scope(|| tracing::info!(service = "decision", "said"));
+        };
+        let line: Value = serde_json::from_str(&logged(Line::Json, act)).unwrap();
+        assert_eq!(line["service"], "decision");
+    }
+}

@@ -6,6 +6,7 @@
 
 mod level;
 mod line;
+mod willing;
 
 use std::env;
 use std::io::IsTerminal;
@@ -27,6 +28,7 @@ use tracing_subscriber::{Layer, fmt, reload};
 
 pub use level::Level;
 use line::Line;
+use willing::Willing;
 
 use crate::metrics::page;
 
@@ -133,7 +135,7 @@ fn meter_provider(wanted: &Wanted<'_>, disabled: bool, registry: &Registry) -> a
         if let Some(address) = wanted.otlp {
             exporter = exporter.with_endpoint(address);
         }
-        builder = builder.with_periodic_exporter(exporter.build()?);
+        builder = builder.with_periodic_exporter(Willing::new(exporter.build()?));
     }
     Ok(builder.build())
 }

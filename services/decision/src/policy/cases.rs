@@ -322,6 +322,7 @@ fn review(deployment_id: DeploymentId, at: OffsetDateTime, table: &ReviewTable) 
         reviewed_at: at,
         evidence_digest: String::new(),
         policy_digest: String::new(),
+        request: None,
         recorded_by: String::new(),
     })
 }

@@ -2,8 +2,8 @@
 
 use chassis::trace;
 use domain::{
-    AgainstVerdict, Deployment, DeploymentId, Dossier, Explanation, ListQuery, Outcome, Page, Place, Progress, Reached,
-    Review, ReviewDecision, Risk, Signal, Summary, Verdict,
+    AgainstVerdict, Deployment, DeploymentId, Dossier, Explanation, ListQuery, Order, Outcome, Page, Place, Progress,
+    Reached, Review, ReviewDecision, Risk, Signal, Summary, Verdict,
 };
 use sqlx::postgres::PgRow;
 use sqlx::{QueryBuilder, Row};
@@ -21,6 +21,15 @@ const SUPERSEDED_BY: &str = "(SELECT newer.deployment_id FROM deployments newer
 const EXPLAINED: &str = "(SELECT true FROM explanations x
      WHERE x.month = d.month AND x.deployment_id = d.deployment_id AND x.verdict_number = d.verdict_number LIMIT 1)
      IS NOT NULL AS explained";
+/// By which the riskiest come first, as the index has it; what is unknown is below every risk.
+const RISK: &str = "coalesce(d.risk, -1)";
+const UNKNOWN_RISK: f64 = -1.0;
+/// First what PostgreSQL can begin with when findings by a rule are rare, or ask for row by row when they are not.
+const FOUND_BY_RULE: &str = " AND EXISTS (SELECT FROM findings f WHERE f.month = d.month AND f.deployment_id = d.deployment_id AND f.rule_id = ";
+/// Then whether the finding is one of the signal that counts. Not EXISTS: PostgreSQL would read all signals for it.
+const AND_IT_COUNTS: &str = ") AND (SELECT true FROM findings f WHERE f.month = d.month AND f.event_id =
+     (SELECT s.event_id FROM signals s WHERE s.deployment_id = d.deployment_id AND s.source = 'static-analysis')
+     AND f.rule_id = ";
 
 impl Store {
     /// Everything that is known of one deployment; `None` when nothing is.
@@ -83,7 +92,7 @@ impl Store {
         Ok(Some(dossier))
     }
 
-    /// A page of deployments, newest first.
+    /// A page of deployments, in the order of the query.
     ///
     /// # Errors
     /// When PostgreSQL is away.
@@ -117,18 +126,40 @@ impl Store {
         if query.owing_review {
             sql.push(" AND d.review_due_at IS NOT NULL");
         }
+        if let Some(author) = &query.author {
+            sql.push(" AND d.author = ").push_bind(author);
+        }
+        if let Some(risk) = query.min_risk {
+            sql.push(" AND ").push(RISK).push(" >= ").push_bind(risk.probability());
+        }
+        if let Some(rule) = &query.rule_id {
+            sql.push(FOUND_BY_RULE).push_bind(rule);
+            sql.push(AND_IT_COUNTS).push_bind(rule).push(" LIMIT 1) IS NOT NULL");
+        }
         if let Some(place) = query.behind {
-            sql.push(" AND (d.received_at, d.deployment_id) < (").push_bind(place.received_at);
-            sql.push(", ").push_bind(place.id.uuid()).push(")");
+            sql.push(" AND (");
+            if query.order == Order::Riskiest {
+                sql.push(RISK).push(", ");
+            }
+            sql.push("d.received_at, d.deployment_id) < (");
+            if query.order == Order::Riskiest {
+                sql.push_bind(place.risk.map_or(UNKNOWN_RISK, Risk::probability)).push(", ");
+            }
+            sql.push_bind(place.received_at).push(", ").push_bind(place.id.uuid()).push(")");
+        }
+        sql.push(" ORDER BY ");
+        if query.order == Order::Riskiest {
+            sql.push(RISK).push(" DESC, ");
         }
         let wanted = i64::from(query.page_size);
-        sql.push(" ORDER BY d.received_at DESC, d.deployment_id DESC LIMIT ").push_bind(wanted + 1);
+        sql.push("d.received_at DESC, d.deployment_id DESC LIMIT ").push_bind(wanted + 1);
         let rows = sql.build().fetch_all(&self.pool).await?;
         let mut deployments = rows.iter().map(summary).collect::<Result<Vec<_>, _>>()?;
         let more = deployments.len() > query.page_size as usize;
         deployments.truncate(query.page_size as usize);
-        let last = deployments.last().map(|last| Place { received_at: last.received_at, id: last.id });
-        Ok(Page { next: last.filter(|_| more), deployments })
+        let last = deployments.last().filter(|_| more);
+        let place = last.map(|last| Place { risk: last.risk, received_at: last.received_at, id: last.id });
+        Ok(Page { next: place.map(|place| (place, query.order)), deployments })
     }
 }
 

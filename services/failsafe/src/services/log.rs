@@ -16,7 +16,7 @@ fn in_words(line: &str) -> Option<String> {
     let mut text = |name: &str| fields.remove(name).and_then(|value| value.as_str().map(ToOwned::to_owned));
     let (timestamp, level, message) = (text("timestamp")?, text("level")?, text("message").unwrap_or_default());
     let time = timestamp.get(11..23).unwrap_or(&timestamp).to_owned();
-    let not_shown = ["target", "span", "spans", "service"];
+    let not_shown = ["target", "service", "trace_id", "span_id"];
     let rest = fields.iter().filter(|(name, _)| !not_shown.contains(&name.as_str()));
     let rest: String = rest.map(|(name, value)| format!(" {name}={value}")).collect();
     Some(crate::terminal::safe(&format!("{time} {level:<5} {message}{rest}")))

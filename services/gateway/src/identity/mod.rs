@@ -179,15 +179,16 @@ where
 
 fn log(request: &Parts, method: &str, refusal: &Refusal) {
     let parent = request.headers.get(trace::TRACEPARENT).and_then(|parent| parent.to_str().ok());
-    let peer = peer_of(request).map_or_else(|| "an unknown address".to_owned(), |address| address.ip().to_string());
+    let peer = peer_of(&request.extensions)
+        .map_or_else(|| "an unknown address".to_owned(), |address| address.ip().to_string());
     let reason = refusal.reason();
     tracing::warn!(method, peer, traceparent = parent, "refused {method} from {peer}: {reason}");
 }
 
 /// The other end of the connection.
-fn peer_of(request: &Parts) -> Option<SocketAddr> {
-    let over_tls = request.extensions.get::<TlsConnectInfo<TcpConnectInfo>>().map(|info| info.get_ref().remote_addr());
-    over_tls.or_else(|| request.extensions.get::<TcpConnectInfo>().map(TcpConnectInfo::remote_addr)).flatten()
+pub(crate) fn peer_of(extensions: &http::Extensions) -> Option<SocketAddr> {
+    let over_tls = extensions.get::<TlsConnectInfo<TcpConnectInfo>>().map(|info| info.get_ref().remote_addr());
+    over_tls.or_else(|| extensions.get::<TcpConnectInfo>().map(TcpConnectInfo::remote_addr)).flatten()
 }
 
 /// Who makes this call.

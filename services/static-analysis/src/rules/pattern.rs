@@ -20,6 +20,7 @@ pub use row::{Loaded, parse, parse_own};
 
 mod allow;
 mod dialect;
+mod first;
 mod lazy;
 mod literal;
 mod named;

@@ -14,6 +14,7 @@ fn given(reviewer: &str, decision: ReviewDecision, minute: i64) -> Given {
         reviewed_at: AT + time::Duration::minutes(minute),
         evidence_digest: String::new(),
         policy_digest: String::new(),
+        request: None,
         recorded_by: String::new(),
     };
     Given { review, for_verdict: None }

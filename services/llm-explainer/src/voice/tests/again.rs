@@ -9,6 +9,7 @@ fn request(reached: &Reached, model: &str, seconds: u64) -> ExplanationRequest {
         deployment_id: reached.deployment_id,
         model: (!model.is_empty()).then(|| ModelName::parse(model).unwrap()),
         requested_at: reached.reached_at + Duration::from_secs(seconds),
+        request: None,
     }
 }
 

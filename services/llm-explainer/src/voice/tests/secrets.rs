@@ -14,8 +14,12 @@ async fn a_secret_that_a_sender_wrote_is_not_sent_to_the_model() {
         "The evidence holds what the rule secret.sample takes for a secret, so that the language model was not asked.";
     assert_eq!(because(&explanation), expected);
     assert_eq!(server.asked("/api/chat").len(), 0);
-    let request =
-        domain::ExplanationRequest { deployment_id: reached.deployment_id, model: None, requested_at: now(&reached) };
+    let request = domain::ExplanationRequest {
+        deployment_id: reached.deployment_id,
+        model: None,
+        requested_at: now(&reached),
+        request: None,
+    };
     assert_eq!(because(&voice.explain_again(&reached, &request, now(&reached)).await), expected);
     assert_eq!(server.asked("/api/chat").len(), 0);
 }

@@ -18,8 +18,17 @@ pub(crate) struct Trigger {
     parts: Vec<Vec<Word>>,
     /// What is asked of the hunk as a whole, after that.
     also: fn(&Shown<'_>) -> bool,
-    /// Whether the functions around its words and the imports are all that the checks look at.
-    near: bool,
+    reach: Reach,
+}
+
+/// How much of a hunk the checks look at.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reach {
+    Whole,
+    /// The functions around its words, those that call one another with them, and what is declared beside functions.
+    Linked,
+    /// The functions around its words, and what is declared beside functions.
+    Near,
 }
 
 /// A text, in whatever case, and what its place has to look like.
@@ -42,7 +51,7 @@ pub(crate) enum Asks {
 impl Trigger {
     /// For these rules, and nothing asked yet.
     pub(crate) fn of(rules: &[&'static Rule]) -> Self {
-        Self { rules: rules.to_vec(), parts: Vec::new(), also: |_| true, near: false }
+        Self { rules: rules.to_vec(), parts: Vec::new(), also: |_| true, reach: Reach::Whole }
     }
 
     /// One of these words has to be there.
@@ -63,7 +72,12 @@ impl Trigger {
 
     /// Nothing but the functions around its words and the imports is looked at.
     pub(crate) fn near(self) -> Self {
-        Self { near: true, ..self }
+        Self { reach: Reach::Near, ..self }
+    }
+
+    /// The same, and how those functions are called and what they call, as far as the hunk shows it.
+    pub(crate) fn linked(self) -> Self {
+        Self { reach: Reach::Linked, ..self }
     }
 
     /// The hunk as a whole has to look like this.
@@ -148,31 +162,48 @@ impl Gate {
         for (line, text) in shown.texts().enumerate() {
             self.words.places_in(text, |word, at| {
                 for used in &self.uses[word] {
-                    let near = self.triggers[used.trigger].near;
-                    if (near || !seen[used.part]) && asked(used.asks, shown, Place { line, at }) {
+                    let all = self.triggers[used.trigger].reach != Reach::Whole;
+                    if (all || !seen[used.part]) && asked(used.asks, shown, Place { line, at }) {
                         seen[used.part] = true;
-                        places.push((used.trigger, line));
+                        places.push((used.trigger, used.part, line));
                     }
                 }
             });
         }
-        let mut triggers: Vec<_> = places.iter().map(|(trigger, _)| *trigger).collect();
+        let mut triggers: Vec<_> = places.iter().map(|(trigger, ..)| *trigger).collect();
         triggers.sort_unstable();
         triggers.dedup();
         triggers.retain(|trigger| self.is_met(*trigger, &seen, shown));
-        if triggers.iter().any(|trigger| !self.triggers[*trigger].near) {
-            return Part::Whole;
+        let mut wanted = Wanted { near: BTreeSet::new(), linked: Vec::new() };
+        for trigger in triggers {
+            let of_trigger = places.iter().filter(|(other, ..)| *other == trigger);
+            match self.triggers[trigger].reach {
+                Reach::Whole => return Part::Whole,
+                Reach::Near => wanted.near.extend(of_trigger.map(|(_, _, line)| line)),
+                Reach::Linked => {
+                    let (first, end) = (self.firsts[trigger], self.firsts[trigger + 1]);
+                    let mut parts = vec![Vec::new(); end - first];
+                    of_trigger.for_each(|(_, part, line)| parts[part - first].push(*line));
+                    wanted.linked.push(parts);
+                }
+            }
         }
-        let near = places.into_iter().filter(|(trigger, _)| triggers.contains(trigger));
-        Part::Around(near.map(|(_, line)| line).collect())
+        Part::Around(wanted)
     }
 }
 
 /// What of a hunk is worth parsing.
 pub(crate) enum Part {
     Whole,
-    /// The functions around these lines, and what is imported.
-    Around(BTreeSet<usize>),
+    Around(Wanted),
+}
+
+/// The lines that are worth parsing what is around them.
+pub(crate) struct Wanted {
+    /// The functions around these.
+    pub(crate) near: BTreeSet<usize>,
+    /// Of each of these: the groups of functions that hold one of the lines of every part.
+    pub(crate) linked: Vec<Vec<Vec<usize>>>,
 }
 
 fn asked(asks: Asks, shown: &Shown<'_>, place: Place) -> bool {

@@ -46,8 +46,8 @@ impl Language {
         };
         Some(match gate.opens(&shown)? {
             Part::Whole => NewSide::of(hunk),
-            Part::Around(lines) => {
-                let kept = regions::around(self, &shown, &lines);
+            Part::Around(wanted) => {
+                let kept = regions::around(self, &shown, &wanted)?;
                 NewSide::of_lines(hunk, |line| kept.get(line).is_none_or(|kept| *kept))
             }
         })

@@ -23,9 +23,12 @@ pub(crate) struct Shown<'a> {
     path: &'a str,
     lines: Vec<(&'a str, bool)>,
     text: OnceCell<String>,
+    /// Where each line begins in it.
+    begins: OnceCell<Vec<usize>>,
     imports: OnceCell<Vec<Import<'a>>>,
     renamed: OnceCell<Vec<(&'a str, &'a str)>>,
     answers: RefCell<HashMap<&'static str, bool>>,
+    quoted: RefCell<HashMap<&'static str, bool>>,
 }
 
 /// An import of a Python program: its lines, and the names in it.
@@ -42,9 +45,11 @@ impl<'a> Shown<'a> {
             path,
             lines,
             text: OnceCell::new(),
+            begins: OnceCell::new(),
             imports: OnceCell::new(),
             renamed: OnceCell::new(),
             answers: RefCell::default(),
+            quoted: RefCell::default(),
         }
     }
 
@@ -85,9 +90,33 @@ impl<'a> Shown<'a> {
         })
     }
 
+    /// What stands in that piece from a place on.
+    pub(crate) fn text_from(&self, place: Place) -> &str {
+        let begins = self.begins.get_or_init(|| {
+            let after = |end: &mut usize, (line, _): &(&str, bool)| {
+                let begin = *end;
+                *end += line.len() + 1;
+                Some(begin)
+            };
+            self.lines.iter().scan(0, after).collect()
+        });
+        let begin = begins.get(place.line).copied().unwrap_or(usize::MAX);
+        self.text().get(begin.saturating_add(place.at)..).unwrap_or("")
+    }
+
     /// Whether a text is somewhere in the hunk, found once for all that ask.
     pub(crate) fn has(&self, text: &'static str) -> bool {
         self.answer(text, || self.text().contains(text))
+    }
+
+    /// Whether a text is somewhere in the hunk between quotes, found once for all that ask.
+    pub(crate) fn quotes(&self, text: &'static str) -> bool {
+        let known = self.quoted.borrow().get(text).copied();
+        known.unwrap_or_else(|| {
+            let there = self.text().contains(&format!("\"{text}\""));
+            self.quoted.borrow_mut().insert(text, there);
+            there
+        })
     }
 
     /// The answer to a question, found once for all that ask.

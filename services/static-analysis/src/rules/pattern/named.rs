@@ -11,7 +11,7 @@ use domain::diff::LineKind;
 use regex::Regex;
 
 use super::lazy::{Lazy, Letters};
-use super::stands_alone;
+use super::{first, stands_alone};
 use crate::rules::AddedLine;
 use crate::rules::secret::{self, entropy};
 
@@ -51,6 +51,8 @@ static TAIL: LazyLock<Regex> = LazyLock::new(|| {
 pub(super) struct Named {
     names: Lazy,
     tokens: Vec<Arc<Lazy>>,
+    /// Whether a value may begin with each byte.
+    firsts: [bool; 256],
 }
 
 /// A value, and how sure it is that it is one.
@@ -71,7 +73,9 @@ pub(super) struct Judge<'p> {
 impl Named {
     pub(super) fn new(names: &[String], tokens: &[String]) -> Self {
         let names = Lazy::new(format!("(?i:{})", names.join("|")));
-        Self { names, tokens: tokens.iter().map(|token| shared(token)).collect() }
+        let mut firsts = [false; 256];
+        tokens.iter().for_each(|token| first::mark(token, &mut firsts));
+        Self { names, tokens: tokens.iter().map(|token| shared(token)).collect(), firsts }
     }
 
     /// Where a name stands in `text`.
@@ -124,7 +128,8 @@ impl Named {
         let letters = Letters::of(text);
         let reach = text.floor_char_boundary(name.end + REACH_BYTES);
         for start in from..reach.min(text.len()) {
-            if !text.is_char_boundary(start) || !may_begin(text, start, name.end) {
+            let begins = self.firsts[usize::from(text.as_bytes()[start])] && text.is_char_boundary(start);
+            if !begins || !may_begin(text, start, name.end) {
                 continue;
             }
             for token in &self.tokens {

@@ -75,6 +75,9 @@ const LENGTH: std::ops::RangeInclusive<usize> = 8..=200;
 fn check(line: &AddedLine<'_>) -> Vec<Hit> {
     let (plain_values, prose) = (is_settings(line.path()), is_prose(line.path()));
     let mut hits = Vec::new();
+    if !plain_values && !assigns_quoted(line.text) {
+        return hits;
+    }
     for captures in ASSIGNMENT.captures_iter(line.text) {
         let Some(named) = captures.get(1) else { continue };
         let name = named.as_str();
@@ -100,6 +103,11 @@ fn check(line: &AddedLine<'_>) -> Vec<Hit> {
         }
     }
     hits
+}
+
+/// Whether a quote stands behind a sign that assigns, which is cheaper to see than all that has to be around them.
+fn assigns_quoted(text: &str) -> bool {
+    text.match_indices(['"', '\'', '`']).any(|(at, _)| text[..at].trim_end().ends_with(['=', ':', '>']))
 }
 
 /// True for the signs that tokens and keys are made of: they travel in headers and addresses.

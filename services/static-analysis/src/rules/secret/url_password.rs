@@ -89,6 +89,10 @@ const WEAK: &[&str] = &[
 
 fn check(line: &AddedLine<'_>) -> Vec<Hit> {
     let mut hits = Vec::new();
+    // Most addresses name nobody.
+    if !line.text.split_once("://").is_some_and(|(_, rest)| rest.contains('@')) {
+        return hits;
+    }
     for captures in ADDRESS.captures_iter(line.text) {
         let (Some(user), Some(password), Some(host)) = (captures.get(1), captures.get(2), captures.get(3)) else {
             continue;

@@ -39,15 +39,16 @@ pub(super) fn triggers() -> Vec<Trigger> {
 fn may_be_beyond(shown: &Shown<'_>) -> bool {
     let mut known: HashSet<&str> = HashSet::new();
     for line in shown.texts() {
-        match line.split_once(" := ").or_else(|| line.split_once(" = ")) {
+        let assigned = line.contains('=').then(|| line.split_once(" := ").or_else(|| line.split_once(" = "))).flatten();
+        match assigned {
             // Of a declaration the type is among the names, which does no harm.
             Some((left, right)) if gives_room(right.trim_start(), &known) => known.extend(words(left)),
-            Some(_) => {}
-            None => known.extend(with_room(shown, line)),
+            None if line.contains('[') => known.extend(with_room(shown, line)),
+            _ => {}
         }
     }
     shown.texts().enumerate().any(|(number, line)| {
-        line.bytes().enumerate().filter(|(_, byte)| *byte == b'[').any(|(at, _)| {
+        line.match_indices('[').any(|(at, _)| {
             let name = last_name(&line[..at]);
             let index = line[at + 1..].split(']').next().unwrap_or("");
             (known.contains(name) || line[..at].ends_with('}')) && may_be_number(shown, index) && shown.is_live(number)

@@ -9,7 +9,7 @@ use crate::rules::Rule;
 use crate::rules::code::PROGRAM;
 use crate::rules::code::gate::{Asks, Trigger};
 use crate::rules::code::program::{Report, children, walk};
-use crate::rules::code::shown::{Place, Shown};
+use crate::rules::code::shown::{Place, REACH_LINES, Shown};
 
 pub(super) static CONTEXT: Rule = Rule {
     id: "code.go.dropped-context",
@@ -32,8 +32,9 @@ pub(super) fn triggers() -> Vec<Trigger> {
         Trigger::of(&[&CONTEXT])
             .word(&["background(", "todo("])
             .word_where(&["go "], starts)
-            .word(&["context.", "request"]),
-        Trigger::of(&[&CONTEXT]).word_where(&["for"], is_endless).word(&["context", "request"]),
+            .word(&["context.", "request"])
+            .linked(),
+        Trigger::of(&[&CONTEXT]).word_where(&["for"], is_endless).word(&["context", "request"]).near(),
     ]
 }
 
@@ -59,7 +60,9 @@ fn may_lose_cancel(shown: &Shown<'_>, place: Place, name: &'static str) -> bool 
 fn is_endless(shown: &Shown<'_>, place: Place) -> bool {
     let rest = shown.from(place).get("for".len()..).unwrap_or("").trim();
     let condition = rest.split(';').nth(1).map(str::trim);
-    begins_word(shown, place, b".") && (rest.starts_with('{') || rest.is_empty() || condition == Some(""))
+    begins_word(shown, place, b".")
+        && (rest.starts_with('{') || rest.is_empty() || condition == Some(""))
+        && shown.is_added(place.line..place.line + REACH_LINES + 1)
 }
 
 pub(super) fn check_go<'t>(model: &Model<'_, 't>, node: Node<'t>, report: &mut Report<'_>) {

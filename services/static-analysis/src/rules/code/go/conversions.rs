@@ -30,7 +30,7 @@ pub(super) fn triggers() -> Vec<Trigger> {
     let words: Vec<_> = INTEGERS.iter().map(|name| format!("{name}(")).collect();
     let words: Vec<_> = words.iter().map(String::as_str).collect();
     vec![
-        Trigger::of(&[&OVERFLOW]).word_where(&words, may_overflow),
+        Trigger::of(&[&OVERFLOW]).word_where(&words, may_overflow).linked(),
         Trigger::of(&[&OVERFLOW]).word_where(&["type "], converts_to_own),
     ]
 }

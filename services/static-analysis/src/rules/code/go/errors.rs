@@ -86,9 +86,12 @@ pub(super) fn triggers() -> Vec<Trigger> {
     let of_others = RETURN_ERRORS.iter().map(|name| (format!(".{}", method(name)), Asks::Call(is_statement, name)));
     let narrow = |shown: &Shown<'_>, place: Place| begins_word(shown, place, b".]") && shown.is_live(place.line);
     vec![
-        Trigger::of(&[&UNCHECKED]).part(of_others.collect()),
+        Trigger::of(&[&UNCHECKED]).part(of_others.collect()).near(),
         Trigger::of(&[&UNCHECKED]).word(&["func "]).word(&["error"]).also(drops_own_error),
-        Trigger::of(&[&NARROWED]).part(calls_anywhere(&["strconv.Atoi"])).word_where(NARROWED.keywords, narrow),
+        Trigger::of(&[&NARROWED])
+            .part(calls_anywhere(&["strconv.Atoi"]))
+            .word_where(NARROWED.keywords, narrow)
+            .linked(),
     ]
 }
 

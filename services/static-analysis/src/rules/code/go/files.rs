@@ -1,5 +1,6 @@
 //! Files: who may read and write them, where they lie, and who chooses their paths.
 
+use std::cell::LazyCell;
 use std::sync::LazyLock;
 
 use domain::Severity;
@@ -114,15 +115,15 @@ pub(super) fn triggers() -> Vec<Trigger> {
         Trigger::of(&[&FOLDER_MODE]).part(calls(FOLDERS)).near(),
         Trigger::of(&[&FILE_MODE]).part(calls(MODES)).near(),
         Trigger::of(&[&WRITE_MODE]).part(calls(WRITTEN)).near(),
-        Trigger::of(&[&TEMPORARY]).part(calls(MADE)).word(TEMPORARY.keywords),
-        Trigger::of(&[&VARIABLE_PATH]).part(calls(OPENED)),
-        Trigger::of(&[&ARCHIVE_PATH]).part(calls(JOINS)).word(&["zip.", "tar.", "archive/zip", "archive/tar"]),
-        Trigger::of(&[&BOMB]).part(calls(COPIES)).part(calls_anywhere(UNPACKERS)),
+        Trigger::of(&[&TEMPORARY]).part(calls(MADE)).word(TEMPORARY.keywords).linked(),
+        Trigger::of(&[&VARIABLE_PATH]).part(calls(OPENED)).linked(),
+        Trigger::of(&[&ARCHIVE_PATH]).part(calls(JOINS)).word(&["zip.", "tar.", "archive/zip", "archive/tar"]).linked(),
+        Trigger::of(&[&BOMB]).part(calls(COPIES)).part(calls_anywhere(UNPACKERS)).linked(),
     ]
 }
 
 pub(super) fn check<'t>(model: &Model<'_, 't>, callee: &str, call: Node<'t>, report: &mut Report<'_>) {
-    let args = arguments(call);
+    let args = LazyCell::new(|| arguments(call));
     match callee {
         of if FOLDERS.contains(&of) && has_mode_beyond(model, &args, 0o750) => {
             report.at(&FOLDER_MODE, call, "everybody on this machine may look into this folder");

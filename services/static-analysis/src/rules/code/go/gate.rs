@@ -68,7 +68,7 @@ pub(super) fn is_call(shown: &Shown<'_>, place: Place, name: &'static str) -> bo
 }
 
 /// Whether a local name may stand for a package.
-fn stands_for(shown: &Shown<'_>, local: &str, path: &str) -> bool {
+fn stands_for(shown: &Shown<'_>, local: &str, path: &'static str) -> bool {
     let usual = USUAL.contains(&(local, path));
     if local.is_empty() || usual {
         return usual;
@@ -78,7 +78,7 @@ fn stands_for(shown: &Shown<'_>, local: &str, path: &str) -> bool {
     let is_version = last.strip_prefix('v').is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));
     let last = if is_version { parts.next().unwrap_or(last) } else { last };
     let last = last.split_once(".v").map_or(last, |(name, _)| name);
-    last == local && shown.text().contains(&format!("\"{path}\"")) || shown.renamed().contains(&(local, path))
+    last == local && shown.quotes(path) || shown.renamed().contains(&(local, path))
 }
 
 /// Whether something of this type may be in the hunk: it is written, or comes from what is known to give it.

@@ -89,9 +89,9 @@ pub(super) fn triggers() -> Vec<Trigger> {
     });
     let words = ["select", "delete", "insert", "update", "into", "from", "where"];
     vec![
-        Trigger::of(&[&UNESCAPED]).word(&["html/template"]).part(html.collect()),
-        Trigger::of(&[&SUBPROCESS]).part(calls(STARTS)),
-        Trigger::of(&[]).part(methods.collect()).word_where(&words, is_statement).also(is_put_together),
+        Trigger::of(&[&UNESCAPED]).word(&["html/template"]).part(html.collect()).linked(),
+        Trigger::of(&[&SUBPROCESS]).part(calls(STARTS)).linked(),
+        Trigger::of(&[]).part(methods.collect()).word_where(&words, is_statement).also(is_put_together).linked(),
     ]
 }
 

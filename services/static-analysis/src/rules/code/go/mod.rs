@@ -56,7 +56,7 @@ pub(super) fn check(text: &str, tree: &Tree, report: &mut Report<'_>) {
         match node.kind() {
             "call_expression" => {
                 let callee = model.callee(node);
-                rows::check_call(&callee, node, report);
+                rows::check_call(&model, &callee, node, report);
                 files::check(&model, &callee, node, report);
                 network::check_call(&model, &callee, node, report);
                 injection::check(&model, &callee, node, report);

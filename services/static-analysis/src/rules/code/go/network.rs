@@ -1,5 +1,7 @@
 //! Servers, clients, TLS and keys.
 
+use std::cell::LazyCell;
+
 use domain::Severity;
 use tree_sitter::Node;
 
@@ -93,16 +95,16 @@ const REQUESTS: &[&str] =
 
 pub(super) fn triggers() -> Vec<Trigger> {
     vec![
-        Trigger::of(&[&BIND_ALL]).part(calls(LISTENERS)),
-        Trigger::of(&[&VARIABLE_URL]).part(calls(REQUESTS)),
-        Trigger::of(&[&ROOT_SERVED]).part(calls(&["net/http.Dir"])),
-        Trigger::of(&[&NO_HEADER_TIMEOUT]).part(calls(&["net/http.Server"])),
+        Trigger::of(&[&BIND_ALL]).part(calls(LISTENERS)).linked(),
+        Trigger::of(&[&VARIABLE_URL]).part(calls(REQUESTS)).linked(),
+        Trigger::of(&[&ROOT_SERVED]).part(calls(&["net/http.Dir"])).linked(),
+        Trigger::of(&[&NO_HEADER_TIMEOUT]).part(calls(&["net/http.Server"])).linked(),
         Trigger::of(&[&SHORT_KEY]).part(calls(&["crypto/rsa.GenerateKey"])).near(),
     ]
 }
 
 pub(super) fn check_call<'t>(model: &Model<'_, 't>, callee: &str, call: Node<'t>, report: &mut Report<'_>) {
-    let args = arguments(call);
+    let args = LazyCell::new(|| arguments(call));
     match callee {
         of if LISTENERS.contains(&of) && listens_everywhere(model, &args) => {
             report.at(&BIND_ALL, call, "the service can be reached from every network that the machine is in");

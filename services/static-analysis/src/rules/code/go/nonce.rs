@@ -1,5 +1,7 @@
 //! Initialisation vectors and nonces that are the same every time.
 
+use std::cell::LazyCell;
+
 use domain::Severity;
 use std::ops::Range;
 use tree_sitter::Node;
@@ -56,7 +58,7 @@ enum Bytes {
 }
 
 pub(super) fn check<'t>(model: &Model<'_, 't>, callee: &str, call: Node<'t>, report: &mut Report<'_>) {
-    let args = arguments(call);
+    let args = LazyCell::new(|| arguments(call));
     let callee = behind(model, call).unwrap_or_else(|| callee.to_owned());
     let mode = MODES.contains(&callee.as_str()) && args.len() == 2;
     let seals = callee.ends_with(").Seal") && args.len() == 4 && {

@@ -21,12 +21,47 @@ pub(super) struct Row {
 }
 
 /// Reports the rows that name a call.
-pub(super) fn check_call(callee: &str, node: Node<'_>, report: &mut Report<'_>) {
+pub(super) fn check_call<'t>(model: &Model<'_, 't>, callee: &str, node: Node<'t>, report: &mut Report<'_>) {
     for row in ROWS {
-        if row.calls.contains(&callee) {
+        if row.calls.contains(&callee) && !(callee.starts_with("math/rand") && is_measure(model, node)) {
             report.at(&row.rule, node, row.message);
         }
     }
+}
+
+/// Whether a random number is a quantity, which nobody needs to guess: it is compared with another, or is a time to wait.
+fn is_measure<'t>(model: &Model<'_, 't>, call: Node<'t>) -> bool {
+    let assigned = || {
+        let list = model.parent(call).filter(|list| list.kind() == "expression_list")?;
+        let name = model.parent(list)?.child_by_field_name("left")?.named_child(0)?;
+        model.variable(name)
+    };
+    measures(model, call)
+        || assigned().is_some_and(|variable| variable.uses.iter().take(USES_MAX).any(|used| measures(model, *used)))
+}
+
+/// Uses of a variable that are looked at.
+const USES_MAX: usize = 256;
+
+/// Whether a value is compared by its size, or is waited for.
+fn measures<'t>(model: &Model<'_, 't>, value: Node<'t>) -> bool {
+    for above in model.ancestors(value) {
+        match above.kind() {
+            "parenthesized_expression" | "argument_list" | "type_conversion_expression" => {}
+            "binary_expression" => match model.operator(above) {
+                "<" | "<=" | ">" | ">=" => return true,
+                "+" | "-" | "*" | "/" => {}
+                _ => return false,
+            },
+            "call_expression" => match model.callee(above).as_str() {
+                "time.Duration" | "time.Sleep" | "time.After" | "time.NewTimer" | "time.NewTicker" => return true,
+                ".float64" | ".float32" | ".int" | ".int64" => {}
+                _ => return false,
+            },
+            _ => return false,
+        }
+    }
+    false
 }
 
 /// Reports the rows that name an import.

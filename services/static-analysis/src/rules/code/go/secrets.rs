@@ -55,20 +55,23 @@ static FORM: LazyLock<Regex> = LazyLock::new(|| {
     .expect("the pattern is tested")
 });
 
+/// What each of those forms holds.
+const FORMS: &[&str] = &["AKIA", "ASIA", "ghp_", "ghs_", "github_pat_", "AIza", "_live_", "xox", "PRIVATE KEY", "://"];
+
 const MESSAGE: &str = "whoever reads the code knows it, and it cannot be changed without a deployment";
 
 pub(super) fn triggers() -> Vec<Trigger> {
     let names = ["pass", "pwd", "secret", "token", "pw", "apikey", "bearer", "cred"];
-    let forms = ["akia", "asia", "ghp_", "ghs_", "github_pat_", "aiza", "_live_", "xox", "private key", "://"];
     let serialized = ["Marshal(", "MarshalIndent(", ".Encode("];
     let fields = ["key", "secret", "token", "passw", "pwd", "pass", "cred", "jwt"];
     vec![
         Trigger::of(&[&CREDENTIAL]).word_where(&names, names_random).near(),
-        Trigger::of(&[&CREDENTIAL]).word_where(&forms, |shown, place| FORM.is_match(shown.line(place.line))).near(),
+        Trigger::of(&[&CREDENTIAL]).word_where(FORMS, has_form).near(),
         Trigger::of(&[&SERIALIZED])
             .word_where(&serialized, serializes)
             .word(&["struct"])
-            .word_where(&fields, is_secret_field),
+            .word_where(&fields, is_secret_field)
+            .near(),
     ]
 }
 
@@ -109,6 +112,13 @@ fn has_random(line: &str) -> bool {
     })
 }
 
+/// Whether a line may hold a value of a form that is telling. Most addresses name nobody, and most words begin no token.
+fn has_form(shown: &Shown<'_>, place: Place) -> bool {
+    let rest = shown.from(place);
+    let may_be = FORMS.iter().any(|form| rest.starts_with(form)) && (!rest.starts_with("://") || rest.contains('@'));
+    may_be && FORM.is_match(shown.line(place.line))
+}
+
 /// Whether something is serialized outside of the method that says how.
 fn serializes(shown: &Shown<'_>, place: Place) -> bool {
     let above = (0..=place.line).rev().map(|line| shown.line(line)).find(|line| line.starts_with("func "));
@@ -117,8 +127,11 @@ fn serializes(shown: &Shown<'_>, place: Place) -> bool {
 
 /// Whether a word is in the declaration of an exported field, or in its tag.
 fn is_secret_field(shown: &Shown<'_>, place: Place) -> bool {
-    let line = shown.line(place.line);
-    line.trim_start().starts_with(|c: char| c.is_uppercase()) && SECRET_FIELD.is_match(line)
+    let line = shown.line(place.line).trim_start();
+    let behind = line[first_name(line).len()..].trim_start();
+    // What is followed by a colon, an operator or a bracket is a value that is set, or a call.
+    let declared = line.starts_with(|c: char| c.is_uppercase()) && !behind.starts_with([':', '=', '(', '.', ')']);
+    declared && SECRET_FIELD.is_match(line)
 }
 
 /// The shortest text that is taken for a credential.

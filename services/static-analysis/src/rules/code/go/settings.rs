@@ -101,7 +101,7 @@ const WALKS: &[&str] = &["path/filepath.Walk", "path/filepath.WalkDir", "io/fs.W
 
 pub(super) fn triggers() -> Vec<Trigger> {
     vec![
-        Trigger::of(&[&COOKIE]).part(calls(&["net/http.Cookie"])),
+        Trigger::of(&[&COOKIE]).part(calls(&["net/http.Cookie"])).linked(),
         Trigger::of(&[&REDIRECT]).word(&["[]*"]).part(calls_anywhere(&["net/http.Request"])).word(&["header"]),
         Trigger::of(&[&SMUGGLING]).word(&["transfer-encoding"]).word(&["content-length"]),
         Trigger::of(&[&WALK_RACE]).part(calls_anywhere(WALKS)),

@@ -1,5 +1,8 @@
 //! Places where what a stranger sends must not get to: rows of functions.
 
+use std::collections::HashSet;
+use std::sync::LazyLock;
+
 use domain::Severity;
 use tree_sitter::Node;
 
@@ -33,6 +36,13 @@ pub(super) fn check<'t>(
     call: Node<'t>,
     report: &mut Report<'_>,
 ) {
+    static NAMES: LazyLock<HashSet<&str>> = LazyLock::new(|| {
+        let sinks = SINKS.iter().flat_map(|row| row.sinks).map(|(name, ..)| gate::method(name));
+        sinks.chain(["ParseMultipartForm"]).collect()
+    });
+    if !NAMES.contains(gate::method(callee)) {
+        return;
+    }
     // A value whose address can be taken has the methods of its pointer.
     let plain = callee.replacen("(*", "(", 1);
     for row in SINKS {
@@ -42,6 +52,9 @@ pub(super) fn check<'t>(
         let Some((_, first, last)) = row.sinks.iter().find(|(name, ..)| is_named(name)) else { continue };
         let args = arguments(call);
         if row.answers.contains(&callee) && !args.first().is_some_and(|to| is_answer(model, *to)) {
+            continue;
+        }
+        if row.answers.contains(&"io.WriteString") && is_plain_text(model, call, &args) {
             continue;
         }
         let until = args.len().min(last.saturating_add(1));
@@ -71,7 +84,7 @@ pub(super) fn check<'t>(
 pub(super) fn triggers() -> Vec<Trigger> {
     let trigger = |row: &'static Row| {
         let words = gate::calls(row.sinks.iter().map(|(name, ..)| name));
-        Trigger::of(&[&row.rule]).part(taint::source_words()).part(words)
+        Trigger::of(&[&row.rule]).part(taint::source_words()).part(words).linked()
     };
     SINKS.iter().map(trigger).collect()
 }
@@ -79,6 +92,22 @@ pub(super) fn triggers() -> Vec<Trigger> {
 fn is_answer<'t>(model: &Model<'_, 't>, node: Node<'t>) -> bool {
     let of = model.type_of(node);
     of == "net/http.ResponseWriter" || of.is_empty() && matches!(model.source(node), "w" | "rw" | "writer")
+}
+
+/// Whether an answer begins with plain text: net/http then says that it is such, and a browser shows it as it is, unless the
+/// function says otherwise or begins a page elsewhere.
+fn is_plain_text<'t>(model: &Model<'_, 't>, call: Node<'t>, args: &[Node<'t>]) -> bool {
+    let Some(mut first) = args.get(1).copied() else { return false };
+    while let Some(left) = first.child_by_field_name("left").filter(|_| first.kind() == "binary_expression") {
+        first = left;
+    }
+    let begins =
+        model.literal(first).is_some_and(|text| !text.trim_start().starts_with(['<', '%']) && !text.trim().is_empty());
+    begins
+        && model.function_of(call).is_some_and(|function| {
+            let source = model.source(function);
+            !["\"<", "`<", "html", "HTML", "\\x3c", "\\u003c"].iter().any(|sign| source.contains(sign))
+        })
 }
 
 pub(super) static UNLIMITED_FORM: Rule = Rule {

@@ -31,6 +31,9 @@ fn calls_and_imports_are_found_by_what_their_names_stand_for() {
     check("package main\nimport _ \"net/http/pprof\"", &[("pprof-exposed", 2)]);
     check(&program(&["math/rand"], "func f()", "_ = rand.Int()"), &[("insecure-random", 2)]);
     check(&program(&["crypto/rand"], "func f()", "_, _ = rand.Int(r, m)"), &[]);
+    // A share of the requests, a time to wait and a number that is held against bounds are no secrets; what is printed may be one.
+    let numbers = "if rand.Float64() < 0.1 {\nreturn\n}\ntime.Sleep(time.Duration(rand.Intn(9)) * time.Second)\nn := rand.Int()\nif n > 9 {\nreturn\n}\nt := rand.Int()\nprintln(t)";
+    check(&program(&["math/rand", "time"], "func f()", numbers), &[("insecure-random", 10)]);
     check(&program(&["net/http"], "func f()", "_ = http.ListenAndServe(a, nil)"), &[("serve-without-timeouts", 2)]);
     check(
         &program(&["crypto/rsa"], "func f()", "rsa.GenerateKey(r, 1024)\nrsa.GenerateKey(r, 4096)"),
@@ -105,6 +108,16 @@ fn a_request_is_followed_to_where_it_does_harm() {
         &program(&packages, head, "fmt.Fprint(w, r.URL.Path)\nfmt.Fprint(w, html.EscapeString(r.URL.Path))"),
         &[("html-from-input", 2)],
     );
+    // What begins as plain text is sent as such.
+    check(&program(&packages, head, "fmt.Fprintf(w, \"Hello, %s!\", r.URL.Path[1:])"), &[]);
+    for (page, line) in [
+        ("fmt.Fprintf(w, \"<p>%s\", r.URL.Path)", 2),
+        ("fmt.Fprintf(w, \"%s: no\", r.URL.Path)", 2),
+        ("w.Header().Set(\"Content-Type\", \"text/html\")\nfmt.Fprintf(w, \"Hello, %s!\", r.URL.Path)", 3),
+        ("fmt.Fprint(w, \"<html>\")\nfmt.Fprint(w, \"Hello, \" + r.URL.Path)", 3),
+    ] {
+        check(&program(&packages, head, page), &[("html-from-input", line)]);
+    }
     check(&program(&packages, head, "http.Redirect(w, r, r.FormValue(\"to\"), 302)"), &[("redirect-from-input", 2)]);
     check(&program(&packages, head, "_ = r.ParseMultipartForm(1)"), &[("form-without-limit", 2)]);
 }

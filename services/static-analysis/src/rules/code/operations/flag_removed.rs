@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use domain::diff::{FileDiff, LineKind};
+use domain::diff::{FileDiff, Line, LineKind};
 use domain::{Category, Confidence, FileChange, Severity};
 use regex::Regex;
 
@@ -33,7 +33,7 @@ static WORDS: LazyLock<Keywords> =
 /// The usual ways to ask for a flag, with its name.
 static FLAG: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(
-        r#"(?i)\b(?:is_?enabled|feature_?enabled|is_?feature_?enabled|bool_?variation|variation|flag_?enabled|is_?active|use_?feature_?flag|feature_?flags?(?:\.\w+)?)\s*\(\s*["'`]([\w.:/-]+)["'`]"#,
+        r#"(?i-u)\b(?:is_?enabled|feature_?enabled|is_?feature_?enabled|bool_?variation|variation|flag_?enabled|is_?active|use_?feature_?flag|feature_?flags?(?:\.\w+)?)\s*\(\s*["'`]([\w.:/-]+)["'`]"#,
     )
     .expect("the pattern is tested")
 });
@@ -53,7 +53,12 @@ fn check(file: &FileDiff<'_>) -> Vec<FileHit> {
     let lines = || file.hunks.iter().flat_map(|hunk| &hunk.lines);
     let mut kept = None;
     let mut hits = Vec::new();
+    let falls_back = |line: &Line<'_>| line.kind == LineKind::Removed && line.text.contains("else");
     for (number, hunk) in file.hunks.iter().enumerate() {
+        // Seen at once, and seldom there.
+        if !hunk.lines.iter().any(falls_back) {
+            continue;
+        }
         for (index, line) in hunk.lines.iter().enumerate().filter(|(_, line)| line.kind == LineKind::Removed) {
             let Some(flag) = asked(line.text) else { continue };
             let kept: &std::collections::HashSet<String> = kept.get_or_insert_with(|| {

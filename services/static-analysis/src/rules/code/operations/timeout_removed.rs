@@ -36,8 +36,10 @@ static WORDS: LazyLock<Keywords> = LazyLock::new(|| {
 
 /// A limit that is set: a name that speaks of one, and its value.
 static LIMIT: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"(?i)\b(\w*(?:timeout|time_out|deadline|retry|retries|max_attempts|backoff)\w*)[\x22']?\s*(?:[:=]|\()")
-        .expect("the pattern is tested")
+    Regex::new(
+        r"(?i-u)\b(\w*(?:timeout|time_out|deadline|retry|retries|max_attempts|backoff)\w*)[\x22']?\s*(?:[:=]|\()",
+    )
+    .expect("the pattern is tested")
 });
 
 fn applies(change: &FileChange) -> bool {

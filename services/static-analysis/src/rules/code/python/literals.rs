@@ -124,14 +124,17 @@ fn may_be_statement(shown: &Shown<'_>, place: Place) -> bool {
         return false;
     }
     // A name goes on where a statement does not.
-    let word = first_name(shown.from(place));
+    let from = shown.from(place);
+    let word = first_name(from);
     if !matches!(word.len(), 6) {
         return false;
     }
-    let start: usize = shown.texts().take(place.line).map(|line| line.len() + 1).sum();
-    let text = shown.text();
-    let end = text.floor_char_boundary((start + place.at + STATEMENT_BYTES_MAX).min(text.len()));
-    let rest = &text[start + place.at..end];
+    // A blank follows each of the words, or what ends a text or makes a hole in it.
+    if from[word.len()..].starts_with(|c: char| !c.is_whitespace() && !matches!(c, '"' | '\'' | '{' | '}')) {
+        return false;
+    }
+    let rest = shown.text_from(place);
+    let rest = &rest[..rest.floor_char_boundary(STATEMENT_BYTES_MAX.min(rest.len()))];
     let said = said(line, place.at, rest);
     STATEMENT.find(&said).is_some_and(|found| found.start() == 0)
         && (PUT_TOGETHER.is_match(rest) || PUT_TOGETHER.is_match(line))

@@ -1,0 +1,284 @@
+//! The same calls over HTTP with JSON: each request becomes the gRPC call that the rules in the `.proto` files say, in this process,
+//! through the same door. So authentication, limits, deadlines and traces are the same, and no method is written twice.
+
+mod analyze;
+mod answer;
+mod openapi;
+mod page;
+mod request;
+mod rule;
+mod stream;
+
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::sync::LazyLock;
+use std::task::{Context, Poll};
+
+use anyhow::Context as _;
+use axum::Router;
+use axum::body::Body;
+use axum::routing::get;
+use domain::FieldViolation;
+use futures::future::BoxFuture;
+use http_body::Frame;
+use http_body_util::{BodyExt, LengthLimitError, Limited, StreamBody};
+use prost_reflect::{DescriptorPool, DynamicMessage, MethodDescriptor};
+use proto::v1::deployment_service_server::SERVICE_NAME;
+use serde_json::Map;
+use tonic::codegen::Service;
+use tonic::codegen::http::header::HeaderName;
+use tonic::codegen::http::{self, HeaderMap, HeaderValue, Method, Response, StatusCode, header};
+use tonic::{Code, Status};
+use tonic_web::GrpcWebLayer;
+use tower::Layer as _;
+use tower_http::cors::{AllowHeaders, Any, CorsLayer};
+
+use self::answer::{Messages, framed, in_json, json_of, refusal};
+use self::rule::{Captured, Rules};
+use crate::{Config, status};
+
+type Request = http::Request<Body>;
+
+/// Ours, and those of the details of our errors.
+static POOL: LazyLock<DescriptorPool> = LazyLock::new(|| {
+    let mut pool = DescriptorPool::decode(proto::DESCRIPTORS).expect("the build wrote sound descriptors");
+    let errors = tonic_types::pb::FILE_DESCRIPTOR_SET;
+    pool.decode_file_descriptor_set(errors).expect("the descriptors of errors are sound");
+    pool
+});
+static RULES: LazyLock<Rules> = LazyLock::new(|| Rules::of(&POOL, SERVICE_NAME));
+
+/// What a browser sends again with a stream that broke off: the id of the last event.
+const LAST_EVENT_ID: &str = "last-event-id";
+/// The field that this becomes, where a request has it.
+const RESUMED_AT: &str = "after_sequence";
+/// Headers that say something about the HTTP request and nothing about the call.
+const OF_HTTP_ALONE: [HeaderName; 8] = [
+    header::ACCEPT,
+    header::ACCEPT_ENCODING,
+    header::CONNECTION,
+    header::CONTENT_ENCODING,
+    header::CONTENT_LENGTH,
+    header::CONTENT_TYPE,
+    header::TE,
+    header::TRANSFER_ENCODING,
+];
+
+/// All paths, answered by `calls`.
+///
+/// # Errors
+/// The setting that cannot be read.
+pub(crate) fn routes<S>(calls: S, config: &Config) -> anyhow::Result<Router>
+where
+    S: Service<http::Request<tonic::body::Body>, Response = Response<tonic::body::Body>, Error = Infallible>
+        + Clone
+        + Send
+        + Sync
+        + 'static,
+    S::Future: Send + 'static,
+{
+    let page = page::html(&RULES);
+    let document = openapi::document(&RULES);
+    let mut router = Router::new()
+        .route("/", get(move || async move { page::answer(page) }))
+        .route(openapi::PATH, get(move || async move { in_json(StatusCode::OK, &document) }));
+    if config.grpc_web {
+        router = router.route_service(&format!("/{SERVICE_NAME}/{{method}}"), GrpcWebLayer::new().layer(calls.clone()));
+    }
+    let transcoder = Transcoder { calls, bytes_max: config.request_bytes_max() };
+    router = router.fallback_service(transcoder);
+    Ok(match cors(&config.cors_origins)? {
+        Some(cors) => router.layer(cors),
+        None => router,
+    })
+}
+
+/// Which pages of other origins may call; `None` when none may.
+fn cors(origins: &[String]) -> anyhow::Result<Option<CorsLayer>> {
+    if origins.is_empty() {
+        return Ok(None);
+    }
+    let of_answers = ["grpc-status", "grpc-message", "grpc-status-details-bin", "retry-after"];
+    let cors = CorsLayer::new()
+        .allow_methods([Method::GET, Method::POST])
+        .allow_headers(AllowHeaders::mirror_request())
+        .expose_headers(of_answers.map(HeaderName::from_static));
+    if origins.iter().any(|origin| origin == "*") {
+        return Ok(Some(cors.allow_origin(Any)));
+    }
+    let parsed = origins.iter().map(|origin| {
+        let parsed = origin.parse::<HeaderValue>();
+        parsed.with_context(|| format!("gateway.cors_origins: {origin:?} is no origin such as https://ci.acme.example"))
+    });
+    Ok(Some(cors.allow_origin(parsed.collect::<anyhow::Result<Vec<_>>>()?)))
+}
+
+/// Turns HTTP requests into calls, and what these answer back.
+#[derive(Clone)]
+struct Transcoder<S> {
+    calls: S,
+    bytes_max: usize,
+}
+
+/// What a request asks for.
+struct Target {
+    rpc: MethodDescriptor,
+    /// What path and query say, field by field.
+    named: Captured,
+    carries: Carries,
+}
+
+/// What the body of a request is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Carries {
+    Nothing,
+    Json,
+    /// A diff as it is, or JSON.
+    Diff,
+}
+
+impl<S> Service<Request> for Transcoder<S>
+where
+    S: Service<http::Request<tonic::body::Body>, Response = Response<tonic::body::Body>, Error = Infallible>
+        + Clone
+        + Send
+        + 'static,
+    S::Future: Send + 'static,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        let (mut calls, bytes_max) = (self.calls.clone(), self.bytes_max);
+        Box::pin(async move {
+            let (parts, body) = request.into_parts();
+            let target = match target_of(&parts.method, &parts.uri, &parts.headers) {
+                Ok(target) => target,
+                Err(refused) => return Ok(*refused),
+            };
+            let rpc = target.rpc.clone();
+            let form = stream::Form::wanted(&parts.headers);
+            let call = call_of(target, parts, body, bytes_max);
+            let Ok(()) = poll_fn(|cx| calls.poll_ready(cx)).await;
+            let Ok(answered) = calls.call(call).await;
+            let refused = Status::from_header_map(answered.headers()).filter(|status| status.code() != Code::Ok);
+            Ok(match refused {
+                Some(status) => refusal(&status),
+                None => answer(Messages::new(answered.into_body()), &rpc, form).await,
+            })
+        })
+    }
+}
+
+async fn answer(mut messages: Messages, rpc: &MethodDescriptor, form: stream::Form) -> Response<Body> {
+    if rpc.is_server_streaming() {
+        return stream::answer(messages, rpc.output(), form).await;
+    }
+    let answered = async {
+        let message = messages.next().await?.ok_or_else(|| Status::internal("the call has no answer"))?;
+        messages.next().await?;
+        json_of(&rpc.output(), message)
+    };
+    match answered.await {
+        Ok((_, json)) => in_json(StatusCode::OK, &json),
+        Err(status) => refusal(&status),
+    }
+}
+
+/// What a request asks for; else the answer that says that there is no such thing.
+fn target_of(method: &Method, uri: &http::Uri, headers: &HeaderMap) -> Result<Target, Box<Response<Body>>> {
+    let query = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
+    let query = query.map(|(name, text)| (name.into_owned(), text.into_owned()));
+    if uri.path() == analyze::PATH {
+        if *method != Method::POST {
+            return Err(Box::new(no_such_method(uri.path(), &[&Method::POST])));
+        }
+        return Ok(analyze::target(&RULES, query.collect()));
+    }
+    let (rule, captured) = RULES.find(method, uri.path()).map_err(|others| {
+        Box::new(match others.as_slice() {
+            [] => refusal(&Status::not_found(format!("there is no {}: / lists what there is", uri.path()))),
+            others => no_such_method(uri.path(), others),
+        })
+    })?;
+    // What the path says goes over the query.
+    let mut named: Captured = query.chain(captured).collect();
+    if let Some(last) = headers.get(LAST_EVENT_ID).and_then(|last| last.to_str().ok())
+        && rule.rpc.input().get_field_by_name(RESUMED_AT).is_some()
+    {
+        named.push((RESUMED_AT.to_owned(), last.to_owned()));
+    }
+    let carries = if rule.has_body { Carries::Json } else { Carries::Nothing };
+    Ok(Target { rpc: rule.rpc.clone(), named, carries })
+}
+
+fn no_such_method(path: &str, others: &[&Method]) -> Response<Body> {
+    let allowed = others.iter().map(|method| method.as_str()).collect::<Vec<_>>().join(", ");
+    let mut response = refusal(&Status::unimplemented(format!("{path} takes {allowed}")));
+    *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
+    let allowed = HeaderValue::from_str(&allowed).expect("methods are words");
+    response.headers_mut().insert(header::ALLOW, allowed);
+    response
+}
+
+/// The call that a request becomes: its headers, and all that is known of its connection. The body is read when the call reads its
+/// own, which is after who calls was looked at and whether there is room for one more.
+fn call_of(
+    target: Target,
+    parts: http::request::Parts,
+    body: Body,
+    bytes_max: usize,
+) -> http::Request<tonic::body::Body> {
+    let path = format!("/{}/{}", target.rpc.parent_service().full_name(), target.rpc.name());
+    let mut headers = parts.headers;
+    let content_type = headers.get(header::CONTENT_TYPE).cloned();
+    OF_HTTP_ALONE.iter().for_each(|name| drop(headers.remove(name)));
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    headers.insert(header::TE, HeaderValue::from_static("trailers"));
+    let message = async move {
+        let message = read(&target, content_type.as_ref(), body, bytes_max).await?;
+        Ok::<_, Status>(Frame::data(framed(&message)))
+    };
+    let body = tonic::body::Body::new(StreamBody::new(futures::stream::once(message)));
+    let mut call = http::Request::new(body);
+    *call.method_mut() = Method::POST;
+    *call.uri_mut() = path.parse().expect("the name of a method is a path");
+    *call.version_mut() = http::Version::HTTP_2;
+    *call.headers_mut() = headers;
+    *call.extensions_mut() = parts.extensions;
+    call
+}
+
+/// Reads the message that a request is.
+async fn read(
+    target: &Target,
+    content_type: Option<&HeaderValue>,
+    body: Body,
+    bytes_max: usize,
+) -> Result<DynamicMessage, Status> {
+    let object = if target.carries == Carries::Nothing {
+        Map::new()
+    } else {
+        let bytes = Limited::new(body, bytes_max).collect().await.map_err(|error| unread(&*error, bytes_max))?;
+        let object = match target.carries {
+            Carries::Diff => analyze::object(content_type, &bytes.to_bytes()),
+            _ => request::json(&bytes.to_bytes()),
+        };
+        object.map_err(|violation| status::invalid(&[violation]))?
+    };
+    let message = request::message(&target.rpc.input(), &target.named, object);
+    message.map_err(|violations: Vec<FieldViolation>| status::invalid(&violations))
+}
+
+fn unread(error: &(dyn std::error::Error + Send + Sync + 'static), bytes_max: usize) -> Status {
+    if error.is::<LengthLimitError>() {
+        status::too_long(bytes_max)
+    } else {
+        Status::cancelled("the request broke off")
+    }
+}
