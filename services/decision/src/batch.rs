@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use chassis::{Bus, ConsumerSpec, Delivery, Process, State, trace};
 use domain::{Deployment, Explanation, Outcome, Review, Signal};
+use futures::FutureExt;
 use futures::stream::{self, Stream, StreamExt};
 use proto::Event;
 use tracing::{Instrument, Span};
@@ -18,6 +19,8 @@ use crate::{Config, SERVICE};
 const ACK_WAIT: Duration = Duration::from_secs(15);
 /// How often an event is delivered before it goes to the dead letters.
 const DELIVERIES_MAX: u32 = 20;
+/// How long a drain joins what has been delivered.
+const DRAIN_MAX: Duration = Duration::from_secs(20);
 /// How long what is in flight is put off while PostgreSQL is away.
 const PUT_OFF: Duration = Duration::from_secs(5);
 
@@ -47,15 +50,22 @@ pub(crate) async fn run(process: &Process, store: &Store, config: &Config, wake:
     loop {
         let batch = tokio::select! {
             biased;
-            () = process.shutdown.called() => return Ok(()),
+            () = process.shutdown.called() => break,
             batch = batches.next() => batch,
         };
         let Some(batch) = batch else { anyhow::bail!("the bus has no more events") };
-        let arrived = read(bus, batch).await;
-        if !arrived.is_empty() {
-            join(process, store, arrived, wake).await;
-        }
+        join(process, store, read(bus, batch).await, wake).await;
     }
+    // What has been delivered here is joined before the end, or it would only come again after a while.
+    let drain = async {
+        while let Some(Some(batch)) = batches.next().now_or_never() {
+            join(process, store, read(bus, batch).await, wake).await;
+        }
+    };
+    if tokio::time::timeout(DRAIN_MAX, drain).await.is_err() {
+        tracing::warn!(service = SERVICE, "drained no further: what is in flight will be delivered again");
+    }
+    Ok(())
 }
 
 async fn arrivals<E: Event>(bus: &Bus, most: usize, name: &'static str, read: Read) -> anyhow::Result<Arrivals> {
@@ -88,6 +98,9 @@ async fn read(bus: &Bus, batch: Vec<(Delivery, Read)>) -> Vec<Arrived> {
 
 /// Joins a batch. When PostgreSQL refuses it, each event is tried by itself, so that one cannot hold up the others.
 async fn join(process: &Process, store: &Store, arrived: Vec<Arrived>, wake: &Wake) {
+    if arrived.is_empty() {
+        return;
+    }
     let batch: Vec<Incoming> = arrived.iter().map(|one| one.incoming.clone()).collect();
     match store.join(&batch).instrument(span_of(&arrived)).await {
         Ok(joined) => {
