@@ -41,7 +41,7 @@ const DOORS: [(&[&str], &[&str]); 8] = [
     (&["opentelemetry", "opentelemetry_sdk", "opentelemetry-otlp", "tracing-opentelemetry"], &["chassis"]),
     (&["sqlx"], &["decision", "harness"]),
     (&["linfa", "linfa-logistic", "ndarray"], &["ml-scoring"]),
-    (&["reqwest"], &["gateway", "llm-explainer"]),
+    (&["reqwest"], &["failsafe", "gateway", "llm-explainer"]),
     (&["aho-corasick"], &["static-analysis"]),
     (&["tree-sitter", "squawk-syntax", "saphyr-parser"], &["static-analysis"]),
     (&["plotters"], &["failsafe", "harness"]),

@@ -30,7 +30,7 @@ pub(crate) use dead::{Chosen, Dead, DeadDrop, DeadList, DeadRequeue, DeadShow};
 pub(crate) use doctor::Doctor;
 pub(crate) use history::{Git, History, HistoryImport, HistoryRows};
 pub(crate) use model::{Drift, Evaluate, FeaturesFormat, Model, Publish, Show, Train};
-pub(crate) use pages::{Completions, Man, Shell};
+pub(crate) use pages::{Completions, Man, ShellName};
 pub(crate) use policy::{Policy, PublishPolicy, VariablesFormat};
 pub(crate) use records::{Outcome, Review};
 pub(crate) use replay::Replay;

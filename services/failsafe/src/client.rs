@@ -13,8 +13,10 @@ use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
 use crate::addresses::program;
+use crate::candidate::Environment;
 use crate::cli::Server;
 use crate::credentials::{self, Credentials};
+use crate::oidc;
 
 /// How long the connection may take.
 const CONNECT_MAX: Duration = Duration::from_secs(5);
@@ -70,8 +72,8 @@ impl Client {
     /// # Errors
     /// When nobody is there, or the credentials cannot be read.
     pub(crate) async fn connect(server: &Server) -> anyhow::Result<Self> {
-        let credentials = Credentials::of(server)?;
-        let client = DeploymentServiceClient::with_interceptor(channel(server).await?, credentials);
+        let (channel, credentials) = channel(server).await?;
+        let client = DeploymentServiceClient::with_interceptor(channel, credentials);
         Ok(Self(client.max_decoding_message_size(ANSWER_BYTES_MAX)))
     }
 
@@ -268,33 +270,39 @@ impl Client {
     }
 }
 
-/// A channel to `server`.
+/// A channel to `server`, and what is shown to it in each call.
 ///
 /// # Errors
-/// When nobody is there.
-pub(crate) async fn channel(server: &Server) -> anyhow::Result<Channel> {
+/// When nobody is there, or the credentials cannot be read.
+pub(crate) async fn channel(server: &Server) -> anyhow::Result<(Channel, Credentials)> {
     let tls = credentials::tls(server)?;
-    let are_there = Credentials::of(server)?.are_there();
-    let server = server.address.as_str();
-    let scheme = if tls.is_some() { "https" } else { "http" };
-    let address = if server.contains("://") { server.to_owned() } else { format!("{scheme}://{server}") };
+    let is_tls = tls.is_some();
+    let named = server.address.as_str();
+    let scheme = if is_tls { "https" } else { "http" };
+    let address = if named.contains("://") { named.to_owned() } else { format!("{scheme}://{named}") };
     let endpoint = Endpoint::from_shared(address);
-    let mut endpoint = endpoint.with_context(|| format!("{server:?} is no address such as http://127.0.0.1:50051"))?;
-    match tls {
-        Some(tls) => endpoint = endpoint.tls_config(tls).context("cannot use the certificates")?,
-        None if are_there && !is_here(&endpoint) => {
-            eprintln!("failsafe: the token goes to {server} over a plain connection");
-        }
-        None => {}
+    let mut endpoint = endpoint.with_context(|| format!("{named:?} is no address such as http://127.0.0.1:50051"))?;
+    if let Some(tls) = tls {
+        endpoint = endpoint.tls_config(tls).context("cannot use the certificates")?;
     }
-    endpoint.connect_timeout(CONNECT_MAX).connect().await.map_err(|error| {
+    let is_private = is_tls || is_here(&endpoint);
+    let mut credentials = Credentials::of(server)?;
+    if !credentials.are_there() && server.cert.is_none() && is_private {
+        let workflow = oidc::token(&Environment::of_process(), &server.oidc_audience).await?;
+        credentials = workflow.map_or(Ok(credentials), |token| Credentials::bearer(&token))?;
+    }
+    if credentials.are_there() && !is_private {
+        eprintln!("failsafe: the token goes to {named} over a plain connection");
+    }
+    let connected = endpoint.connect_timeout(CONNECT_MAX).connect().await;
+    let channel = connected.map_err(|error| {
         let cause = innermost(&error);
         let program = program();
-        let words = format!(
-            "cannot reach FailSafe at {server} ({cause}): start it by `{program} up`, or name another by --server"
-        );
-        Away::new(words).into()
-    })
+        Away::new(format!(
+            "cannot reach FailSafe at {named} ({cause}): start it by `{program} up`, or name another by --server"
+        ))
+    })?;
+    Ok((channel, credentials))
 }
 
 fn limited<T>(message: T) -> tonic::Request<T> {
@@ -326,12 +334,6 @@ fn in_words(status: &Status) -> anyhow::Error {
     }
 }
 
-/// Whether an address is on this machine.
-fn is_here(endpoint: &Endpoint) -> bool {
-    let host = endpoint.uri().host().unwrap_or_default();
-    host == "localhost" || host.trim_matches(['[', ']']).parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
-}
-
 /// Whether the same question may be answered later. What is too long is told as RESOURCE_EXHAUSTED, too, without a time to wait.
 fn is_passing(status: &Status, again_after: Option<Duration>) -> bool {
     match status.code() {
@@ -341,6 +343,12 @@ fn is_passing(status: &Status, again_after: Option<Duration>) -> bool {
         Code::Unknown | Code::Internal => std::error::Error::source(status).is_some(),
         _ => false,
     }
+}
+
+/// Whether an address is on this machine.
+fn is_here(endpoint: &Endpoint) -> bool {
+    let host = endpoint.uri().host().unwrap_or_default();
+    host == "localhost" || host.trim_matches(['[', ']']).parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
 }
 
 fn innermost(error: &dyn std::error::Error) -> String {

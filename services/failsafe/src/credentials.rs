@@ -32,6 +32,14 @@ impl Credentials {
             ensure!(server.token_file.is_none(), "the file of --token-file is empty");
             return Ok(Self(None));
         }
+        Self::bearer(token)
+    }
+
+    /// That token.
+    ///
+    /// # Errors
+    /// When it is no token.
+    pub(crate) fn bearer(token: &str) -> anyhow::Result<Self> {
         let header = MetadataValue::try_from(format!("Bearer {token}"));
         let mut header = header.ok().context("the token holds characters that no token has")?;
         // Kept out of the logs of the libraries, too.

@@ -17,6 +17,7 @@ mod gate;
 mod git;
 mod history;
 mod model;
+mod oidc;
 mod pages;
 mod policy;
 mod progress;

@@ -6,16 +6,16 @@ use anyhow::Context;
 use clap::CommandFactory;
 use clap_complete::aot;
 
-use crate::cli::{Cli, Completions, Man, Shell};
+use crate::cli::{Cli, Completions, Man, ShellName};
 use crate::terminal::say;
 
 /// Prints what completes commands in a shell.
 pub(crate) fn completions(options: &Completions) -> anyhow::Result<ExitCode> {
     let shell = match options.shell {
-        Shell::Bash => aot::Shell::Bash,
-        Shell::Zsh => aot::Shell::Zsh,
-        Shell::Fish => aot::Shell::Fish,
-        Shell::PowerShell => aot::Shell::PowerShell,
+        ShellName::Bash => aot::Shell::Bash,
+        ShellName::Zsh => aot::Shell::Zsh,
+        ShellName::Fish => aot::Shell::Fish,
+        ShellName::PowerShell => aot::Shell::PowerShell,
     };
     let mut text = Vec::new();
     aot::generate(shell, &mut Cli::command(), "failsafe", &mut text);

@@ -89,6 +89,7 @@ impl Checkup {
     /// # Errors
     /// When there is no server, or it refuses.
     pub async fn connect(settings: &NatsSettings) -> anyhow::Result<Self> {
+        // Without a user's password, as in `Bus::connect`.
         let shown = settings.url.to_string();
         let addresses: Vec<&str> = shown.split(',').map(str::trim).collect();
         let connecting = options(settings, "failsafe", &Denials::default()).await?.connect(addresses.as_slice());

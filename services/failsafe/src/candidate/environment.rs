@@ -42,7 +42,7 @@ impl Environment {
     }
 
     #[cfg(test)]
-    pub(super) fn of(variables: &[(&str, &str)]) -> Self {
+    pub(crate) fn of(variables: &[(&str, &str)]) -> Self {
         Self(variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect())
     }
 }

@@ -11,6 +11,7 @@ use std::io::Read;
 use std::path::Path;
 
 use anyhow::{Context, bail, ensure};
+use domain::submission::TEXT_CHARS_MAX;
 use domain::{Draft, DraftChange, History, Repository};
 use prost::Message;
 use proto::{Event as _, v1};
@@ -110,10 +111,16 @@ pub(crate) fn collect(options: &cli::Candidate, environment: &Environment) -> an
     let labels = (!options.labels.is_empty()).then(|| Told::new(options.labels.clone(), FLAG)).or(ci.labels);
     let opened_at = ci.opened_at.or(change.begun_at);
     let branch = ci.branch.or(change.branch);
-    let mut text = |name, told: Option<Told<String>>| noted(&mut found, name, told, Clone::clone).unwrap_or_default();
+    let repository = noted(&mut found, "repository", Some(repository), Clone::clone).unwrap_or_default();
+    let pull_request = noted(&mut found, "pull request", Some(number), ToString::to_string).unwrap_or_default();
+    // What was not typed is cut rather than refused.
+    let mut text = |name, told: Option<Told<String>>| {
+        let told = told.map(|told| if told.from == FLAG { told } else { told.map(|text| cut(&text)) });
+        noted(&mut found, name, told, Clone::clone).unwrap_or_default()
+    };
     let mut draft = Draft {
-        repository: text("repository", Some(repository)),
-        pull_request: 0,
+        repository,
+        pull_request,
         revision: text("revision", revision),
         change: Some(DraftChange::Diff(change.diff)),
         title: text("title", title),
@@ -130,7 +137,6 @@ pub(crate) fn collect(options: &cli::Candidate, environment: &Environment) -> an
         // The gateway says who called.
         submitted_by: String::new(),
     };
-    draft.pull_request = noted(&mut found, "pull request", Some(number), ToString::to_string).unwrap_or_default();
     draft.labels = noted(&mut found, "labels", labels.filter(|labels| !labels.value.is_empty()), |all| all.join(", "))
         .unwrap_or_default();
     draft.opened_at = noted(&mut found, "begun", opened_at, |at| at.date().to_string());
@@ -141,6 +147,11 @@ pub(crate) fn collect(options: &cli::Candidate, environment: &Environment) -> an
     // The submission's message is the draft's.
     let request = v1::SubmitDeploymentRequest::decode(&*draft.encode()).context("the draft has no message")?;
     Ok(Candidate { request, found, ci: name, files_at })
+}
+
+/// As much of a text as a submission takes.
+fn cut(text: &str) -> String {
+    text.chars().take(TEXT_CHARS_MAX).collect()
 }
 
 /// Where something comes from that was typed; it is not told again.

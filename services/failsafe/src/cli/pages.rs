@@ -15,11 +15,11 @@ For example:
 pub(crate) struct Completions {
     /// The shell.
     #[arg(value_enum)]
-    pub(crate) shell: Shell,
+    pub(crate) shell: ShellName,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-pub(crate) enum Shell {
+pub(crate) enum ShellName {
     Bash,
     Zsh,
     Fish,

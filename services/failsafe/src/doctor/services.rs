@@ -24,7 +24,7 @@ const BEHIND: [&str; 5] =
 
 /// Asks the gateway at `server` how all are; and over the bus each one that it does not see serving, for the reason.
 pub(super) async fn look(server: &Server, bus: Option<&Checkup>) -> Vec<Line> {
-    let channel = client::channel(server).await;
+    let channel = client::channel(server).await.map(|(channel, _)| channel);
     let mut lines = vec![match &channel {
         Ok(channel) => match ask(channel, gateway::SERVICE).await {
             Ok(true) => Line::ok(AREA, gateway::SERVICE, format!("serving at {}", server.address)),
