@@ -42,8 +42,8 @@ bench *ARGUMENTS:
 
 # What telemetry costs: verdicts a second without it and with a tenth of the traces sampled, by turns (deployments, rounds)
 telemetry-cost *ARGUMENTS:
-    cargo build --release --workspace --bins --examples --locked
-    target/release/examples/telemetry_cost {{ARGUMENTS}}
+    cargo build --release --workspace --bins --locked
+    target/release/telemetry-cost {{ARGUMENTS}}
 
 # How much all services bear on this machine, beside what its servers do alone (`just load --help`)
 load *ARGUMENTS:
