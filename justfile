@@ -54,8 +54,8 @@ chaos MINUTES="10" SEED="1":
 
 # What telemetry costs: verdicts a second without it and with a tenth of the traces sampled, by turns (deployments, rounds)
 telemetry-cost *ARGUMENTS:
-    cargo build --release --workspace --bins --examples --locked
-    target/release/examples/telemetry_cost {{ARGUMENTS}}
+    cargo build --release --workspace --bins --locked
+    target/release/telemetry-cost {{ARGUMENTS}}
 
 # Train the model that comes with FailSafe anew, from services/ml-scoring/data
 train:
