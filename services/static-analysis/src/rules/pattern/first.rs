@@ -39,7 +39,11 @@ fn marked(hir: &Hir, firsts: &mut [bool; 256], depth: usize) -> bool {
             sure && piece.properties().minimum_len().is_some_and(|bytes| bytes > 0)
         }),
         HirKind::Alternation(branches) => {
-            branches.iter().fold(true, |sure, branch| marked(branch, firsts, depth + 1) && sure)
+            let mut sure = true;
+            for branch in branches {
+                sure &= marked(branch, firsts, depth + 1);
+            }
+            sure
         }
     }
 }

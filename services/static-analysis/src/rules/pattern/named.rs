@@ -52,7 +52,7 @@ pub(super) struct Named {
     names: Lazy,
     tokens: Vec<Arc<Lazy>>,
     /// Whether a value may begin with each byte.
-    firsts: [bool; 256],
+    firsts: Box<[bool; 256]>,
 }
 
 /// A value, and how sure it is that it is one.
@@ -73,7 +73,7 @@ pub(super) struct Judge<'p> {
 impl Named {
     pub(super) fn new(names: &[String], tokens: &[String]) -> Self {
         let names = Lazy::new(format!("(?i:{})", names.join("|")));
-        let mut firsts = [false; 256];
+        let mut firsts = Box::new([false; 256]);
         tokens.iter().for_each(|token| first::mark(token, &mut firsts));
         Self { names, tokens: tokens.iter().map(|token| shared(token)).collect(), firsts }
     }
