@@ -13,7 +13,7 @@ pub(super) const PATH: &str = "/openapi.json";
 /// The message of every refusal.
 const REFUSAL: &str = "google.rpc.Status";
 /// Messages and enums of this package are named without it.
-const PACKAGE: &str = "failsafe.v1.";
+const PACKAGE: &str = "failsafe.v1";
 
 /// The document.
 pub(super) fn document(rules: &Rules) -> Value {
@@ -228,7 +228,8 @@ impl Schemas {
 }
 
 fn short_name(full_name: &str) -> String {
-    full_name.strip_prefix(PACKAGE).unwrap_or(full_name).to_owned()
+    let own = full_name.strip_prefix(PACKAGE).and_then(|rest| rest.strip_prefix('.'));
+    own.unwrap_or(full_name).to_owned()
 }
 
 fn reference(full_name: &str) -> String {
