@@ -59,7 +59,9 @@ async fn a_dead_letter_is_shown_and_goes_through_once_its_cause_is_mended() {
         assert!(listed.out.contains(part), "{part}: {}", listed.out);
     }
     let shown = on_bus(&fleet, &["dead", "show", &poison]).await;
-    for part in ["git.repository", trace, "\"pull_request\": 7", "ttt…\""] {
+    // It goes on in the trace in which it was sent, from where it was given up.
+    let trace_id = &trace[..35];
+    for part in ["git.repository", trace_id, "\"pull_request\": 7", "ttt…\""] {
         assert!(shown.out.contains(part), "{part}: {}", shown.out);
     }
     let hidden = on_bus(&fleet, &["dead", "show", &nonsense]).await;
@@ -93,7 +95,7 @@ async fn a_dead_letter_is_shown_and_goes_through_once_its_cause_is_mended() {
     let stream = jetstream.get_stream("FAILSAFE").await.unwrap();
     let last = stream.get_last_raw_message_by_subject(subject).await.unwrap();
     let header = |name: &str| last.headers.get(name).map(|value| value.to_string());
-    assert_eq!(header("traceparent").as_deref(), Some(trace));
+    assert!(header("traceparent").unwrap().starts_with(trace_id));
     assert!(header("Failsafe-Error").is_none() && header("Nats-Msg-Id").unwrap().starts_with("requeued:"));
 
     // What is left is dropped, and only when that was said.

@@ -58,7 +58,7 @@ impl Driver {
                 let (mut client, stream, account) = (client.clone(), stream.clone(), Arc::clone(&account));
                 calls.spawn(async move {
                     let (id, request) = submission(seed, number);
-                    let by_grpc = number % 2 == 0;
+                    let by_grpc = number.is_multiple_of(2);
                     loop {
                         let taken = if by_grpc {
                             by_call(&mut client, &request, &account).await
@@ -90,10 +90,10 @@ impl Driver {
 
 /// One in five is a migration that cannot be taken back; one in seven takes the place of the one before.
 fn submission(seed: u64, number: u32) -> (DeploymentId, v1::SubmitDeploymentRequest) {
-    let pull_request = if number % 7 == 0 { number - 1 } else { number };
+    let pull_request = if number.is_multiple_of(7) { number - 1 } else { number };
     let (repository, revision) = (format!("chaos/seed-{seed}"), format!("{number:040x}"));
     let name = format!("file_{number}");
-    let diff = if number % 5 == 0 { diffs::migration(&name) } else { diffs::harmless(&name) };
+    let diff = if number.is_multiple_of(5) { diffs::migration(&name) } else { diffs::harmless(&name) };
     let id = DeploymentId::derive(
         &Repository::parse(&repository).unwrap(),
         PullRequest::new(pull_request).unwrap(),
