@@ -12,7 +12,7 @@ use crate::diffs;
 /// A busy machine must not cut a call short.
 const PATIENT: (&str, &str) = ("FAILSAFE__GATEWAY__DEADLINE_MS", "60000");
 
-fn client() -> Client {
+pub(crate) fn client() -> Client {
     static PROVIDER: Once = Once::new();
     PROVIDER.call_once(|| drop(rustls::crypto::ring::default_provider().install_default()));
     Client::new()

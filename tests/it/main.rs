@@ -11,6 +11,7 @@ mod deploy;
 mod diffs;
 mod examples;
 mod front;
+mod fuzz;
 mod gate;
 mod history;
 mod http;

@@ -23,10 +23,10 @@ use super::faults::POISONED;
 const REST_MAX: Duration = Duration::from_secs(900);
 const BETWEEN: Duration = Duration::from_millis(250);
 /// What a service may hold above its beginning, in bytes: its caches, and room that the allocator keeps.
-const MEMORY_MORE: u64 = 64 << 20;
+pub(crate) const MEMORY_MORE: u64 = 64 << 20;
 
 /// Resident bytes of each service.
-pub(super) fn memory(fleet: &Fleet) -> BTreeMap<&'static str, u64> {
+pub(crate) fn memory(fleet: &Fleet) -> BTreeMap<&'static str, u64> {
     let mut system = System::new().unwrap();
     system.refresh_processes(ProcessesToUpdate::All, true);
     let of = |service| system.process(Pid::from_u32(fleet.pid(service))).map_or(0, sysinfo::Process::memory);

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use fastrand::Rng;
 use harness::{Fleet, Proxy, SERVICES};
 
+pub(crate) use check::{MEMORY_MORE, memory};
 use driver::Driver;
 use faults::Fault;
 
@@ -55,7 +56,7 @@ fn place_of(url: &str) -> &str {
     after.split('/').next().unwrap()
 }
 
-fn number(variable: &str) -> Option<u64> {
+pub(crate) fn number(variable: &str) -> Option<u64> {
     std::env::var(variable)
         .ok()
         .map(|text| text.parse().unwrap_or_else(|_| panic!("{variable} is a number, not {text}")))
