@@ -14,8 +14,8 @@ use tokio::process::Command;
 use tonic::{Code, Request, Status};
 use tonic_types::StatusExt;
 
-use crate::diffs;
 use crate::issuer::{Issuer, Key, unsigned};
+use crate::{diffs, http};
 
 const REQUIRED: (&str, &str) = ("FAILSAFE__GATEWAY__AUTHENTICATION", "true");
 
@@ -178,6 +178,7 @@ async fn who_may_not_is_refused_with_a_reason_and_nothing_is_published() {
         let secret = credential.split(' ').next_back().unwrap();
         assert!(secret.len() < 8 || !told.contains(secret), "{case}: the credential is in the answer");
     }
+    by_http(&fleet, &cases).await;
     let status = submit(&fleet, "acme/shop", &bearer(&reader)).await.unwrap_err();
     assert!(status.message().contains("submit"), "the scope is named: {status:?}");
     assert_eq!(published(&fleet).await, 0, "nothing was published");
@@ -192,6 +193,21 @@ async fn who_may_not_is_refused_with_a_reason_and_nothing_is_published() {
         (asked.status() == tonic_health::pb::health_check_response::ServingStatus::Serving).then_some(())
     })
     .await;
+}
+
+/// The same refusals where no gRPC is spoken.
+async fn by_http(fleet: &Fleet, cases: &[(&str, String, Code, &str)]) {
+    for (case, credential, code, reason) in cases {
+        let url = format!("http://{}/analyze?repo=acme/shop&pr_id=7", fleet.http());
+        let mut request = http::client().post(url).body(diffs::harmless("x"));
+        if !credential.is_empty() {
+            request = request.header("authorization", credential);
+        }
+        let response = request.send().await.unwrap();
+        let expected = if *code == Code::Unauthenticated { 401 } else { 403 };
+        let (status, text) = (response.status().as_u16(), response.text().await.unwrap());
+        assert!(status == expected && text.contains(reason), "{case}: {status} {text}");
+    }
 }
 
 /// A token that was issued and has expired: the command line makes none.
@@ -449,6 +465,7 @@ async fn a_gateway_that_anybody_could_reach_and_nobody_guards_does_not_start() {
         let command = Command::new(binary("gateway"))
             .env("FAILSAFE__NATS__URL", fleet.nats.url())
             .env("FAILSAFE__GATEWAY__LISTEN", address)
+            .env("FAILSAFE__GATEWAY__HTTP_LISTEN", free_address())
             .envs(more.iter().copied())
             .output();
         async { command.await.unwrap() }

@@ -20,6 +20,9 @@ use crate::settings::NatsSettings;
 const ACK_TIMEOUT: Duration = Duration::from_secs(5);
 /// Within this time a repeated message id is dropped by the stream itself.
 const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
+/// How often, and how far apart, what could not be made is looked for.
+const LOOKS: u32 = 10;
+const LOOK_PAUSE: Duration = Duration::from_millis(100);
 /// What goes wrong outside every handler (the process died on each delivery) is only told by this advisory. Those of terminated
 /// messages are left out: a message is terminated only after its dead letter was written.
 const ADVISORY: &str = "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.FAILSAFE.>";
@@ -167,13 +170,29 @@ pub(super) fn wanted(settings: &NatsSettings) -> [Config; 2] {
 
 async fn stream(jetstream: &jetstream::Context, config: Config) -> anyhow::Result<Stream> {
     let name = config.name.clone();
-    let made = jetstream.get_or_create_stream(config).await;
-    made.map_err(|error| match error.kind() {
-        CreateStreamErrorKind::JetStreamUnavailable => {
-            anyhow::anyhow!("the NATS server runs without JetStream: start it with `-js` or a `jetstream` block")
+    let error = match jetstream.get_or_create_stream(config).await {
+        Ok(made) => return Ok(made),
+        Err(error) => error,
+    };
+    if error.kind() == CreateStreamErrorKind::JetStreamUnavailable {
+        anyhow::bail!("the NATS server runs without JetStream: start it with `-js` or a `jetstream` block");
+    }
+    match made_by_another(|| jetstream.get_stream(&name)).await {
+        Some(stream) => Ok(stream),
+        None => Err(anyhow::Error::new(error).context(format!("cannot make the stream {name}"))),
+    }
+}
+
+/// What `look` finds after our own making failed. Services that start together make the same stream at once, and the server takes one
+/// for an obstacle to the other.
+pub(super) async fn made_by_another<T, E, F: Future<Output = Result<T, E>>>(look: impl Fn() -> F) -> Option<T> {
+    for _ in 0..LOOKS {
+        if let Ok(found) = look().await {
+            return Some(found);
         }
-        _ => anyhow::Error::new(error).context(format!("cannot make the stream {name}")),
-    })
+        tokio::time::sleep(LOOK_PAUSE).await;
+    }
+    None
 }
 
 async fn bucket(jetstream: &jetstream::Context, settings: &NatsSettings) -> anyhow::Result<object_store::ObjectStore> {
@@ -186,5 +205,10 @@ async fn bucket(jetstream: &jetstream::Context, settings: &NatsSettings) -> anyh
         num_replicas: settings.replicas,
         ..object_store::Config::default()
     };
-    jetstream.create_object_store(config).await.with_context(|| format!("cannot make the bucket {DIFFS_BUCKET}"))
+    match jetstream.create_object_store(config).await {
+        Ok(made) => Ok(made),
+        Err(error) => made_by_another(|| jetstream.get_object_store(DIFFS_BUCKET))
+            .await
+            .ok_or_else(|| anyhow::Error::new(error).context(format!("cannot make the bucket {DIFFS_BUCKET}"))),
+    }
 }

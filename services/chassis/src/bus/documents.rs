@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use async_nats::jetstream::kv::{Entry, Operation, Store};
 use async_nats::jetstream::stream::{Config, DiscardPolicy, StorageType};
 use futures::{Stream, StreamExt};
 use time::OffsetDateTime;
 
 use super::Bus;
+use super::connect::made_by_another;
 use crate::Shutdown;
 
 /// How long to wait before a bucket is followed anew after it was away.
@@ -66,8 +67,11 @@ impl Bus {
             ..Config::default()
         };
         let making = || format!("cannot make the bucket {bucket}");
-        self.jetstream.get_or_create_stream(config).await.with_context(making)?;
-        Ok(Documents { store: self.jetstream.get_key_value(bucket).await.with_context(making)? })
+        let made = self.jetstream.get_or_create_stream(config).await;
+        match made_by_another(|| self.jetstream.get_key_value(bucket)).await {
+            Some(store) => Ok(Documents { store }),
+            None => Err(made.err().map_or_else(|| anyhow!("it cannot be read"), anyhow::Error::from).context(making())),
+        }
     }
 
     /// Tells `take` every document of `bucket` as it is, then each change as it comes, until the process is to end. While the

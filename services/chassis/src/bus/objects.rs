@@ -8,6 +8,7 @@ use futures::{Stream, StreamExt, future};
 use tokio::io::AsyncReadExt;
 
 use super::Bus;
+use super::connect::made_by_another;
 
 /// One bucket of objects.
 #[derive(Clone)]
@@ -44,8 +45,13 @@ impl Bus {
             return Ok(Objects { store, bucket });
         }
         let config = Config { bucket: bucket.clone(), num_replicas: self.replicas, ..Config::default() };
-        let made = self.jetstream.create_object_store(config).await;
-        Ok(Objects { store: made.with_context(|| format!("cannot make the bucket {bucket}"))?, bucket })
+        let store = match self.jetstream.create_object_store(config).await {
+            Ok(made) => made,
+            Err(error) => made_by_another(|| self.jetstream.get_object_store(&bucket))
+                .await
+                .ok_or_else(|| anyhow::Error::new(error).context(format!("cannot make the bucket {bucket}")))?,
+        };
+        Ok(Objects { store, bucket })
     }
 }
 
