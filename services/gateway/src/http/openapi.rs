@@ -12,6 +12,7 @@ use super::{POOL, analyze};
 pub(super) const PATH: &str = "/openapi.json";
 /// The message of every refusal.
 const REFUSAL: &str = "google.rpc.Status";
+const REFUSED: &str = "Why a call was refused, or failed.";
 /// Messages and enums of this package are named without it.
 const PACKAGE: &str = "failsafe.v1";
 
@@ -167,7 +168,11 @@ impl Schemas {
             }
             properties.insert(field.name().to_owned(), schema);
         }
-        let description = comment(&message.parent_file(), message.path());
+        let mut description = comment(&message.parent_file(), message.path());
+        if message.full_name() == REFUSAL {
+            // Its descriptors come without their comments.
+            REFUSED.clone_into(&mut description);
+        }
         json!({ "type": "object", "description": description, "properties": properties })
     }
 

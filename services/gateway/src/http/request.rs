@@ -56,8 +56,8 @@ fn put(object: &mut Map<String, Value>, of: &MessageDescriptor, name: &str, text
             let value = value(&field, text)?;
             let alone = Map::from_iter([(field.name().to_owned(), listed(&field, None, value.clone()))]);
             read(&message, Value::Object(alone))?;
-            level.remove(field.json_name());
-            let before = level.remove(field.name());
+            let by_json_name = level.remove(field.json_name());
+            let before = level.remove(field.name()).or(by_json_name);
             level.insert(field.name().to_owned(), listed(&field, before, value));
             return Ok(());
         };
