@@ -101,7 +101,7 @@ async fn up_stays_until_a_signal_and_keeps_its_data_and_addresses() {
     let listed = ask(&address, &["list", "--output", "json"]).await;
     let listed: serde_json::Value = serde_json::from_slice(&listed.stdout).unwrap();
     let ids: Vec<_> = listed["deployments"].as_array().unwrap().iter().map(|row| &row["deployment_id"]).collect();
-    assert_eq!(ids, [&deployment["deployment_id"]], "{deployment}");
+    assert_eq!(ids, [&deployment["deployment"]["deployment_id"]], "{deployment}");
     assert_eq!(end(second, "-TERM").await.status.code(), Some(0));
     nothing_runs_in(folder.path()).await;
 }
