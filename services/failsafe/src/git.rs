@@ -6,22 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use anyhow::{Context, ensure};
-
-/// How a diff is written: as ingest has it written when it compares two commits by itself.
-const OPTIONS: [&str; 12] = [
-    "-p",
-    "-M",
-    "--unified=3",
-    "--inter-hunk-context=0",
-    "--no-color",
-    "--no-ext-diff",
-    "--no-textconv",
-    "--no-relative",
-    "--ignore-submodules=none",
-    "--submodule=short",
-    "--src-prefix=a/",
-    "--dst-prefix=b/",
-];
+use ingest::git::DIFF_OPTIONS;
 
 /// A clone on this machine.
 #[derive(Clone, Debug)]
@@ -111,14 +96,14 @@ impl GitClone {
     /// What changed between two commits.
     pub(crate) fn diff(&self, base: &str, head: &str) -> anyhow::Result<Vec<u8>> {
         let mut command = self.comparing()?;
-        command.args(["diff-tree", "-r"]).args(OPTIONS).args(["--end-of-options", base, head]);
+        command.args(["diff-tree", "-r"]).args(DIFF_OPTIONS).args(["--end-of-options", base, head]);
         succeeded(&mut command).map(|output| output.stdout)
     }
 
     /// What changed at and below `paths` from a commit to the working tree.
     pub(crate) fn diff_to_here(&self, base: &str, paths: &[PathBuf]) -> anyhow::Result<Vec<u8>> {
         let mut command = self.comparing()?;
-        command.arg("diff").args(OPTIONS).args([base, "--"]).args(paths);
+        command.arg("diff").args(DIFF_OPTIONS).args([base, "--"]).args(paths);
         succeeded(&mut command).map(|output| output.stdout)
     }
 

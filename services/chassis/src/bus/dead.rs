@@ -42,27 +42,17 @@ impl Bus {
     /// Writes `delivery` to the dead letters of this service: its bytes, its headers, and why.
     pub(crate) async fn bury(&self, delivery: &Delivery, error: &str, answer: Answer) -> anyhow::Result<()> {
         let subject = dead_subject(self.service);
-        let span = tracing::info_span!(
-            "publish",
-            otel.name = format!("publish {subject}"),
-            otel.kind = "producer",
-            otel.status_code = tracing::field::Empty,
-            error.type = tracing::field::Empty,
-            messaging.system = "nats",
-            messaging.operation.name = "publish",
-            messaging.operation.type = "send",
-            messaging.destination.name = subject,
-            messaging.message.id = format!("dead:{}:{}", self.service, delivery.stream_sequence),
-            messaging.message.body.size = delivery.body().len(),
-            failsafe.service = self.service,
-        );
-        self.bury_within(delivery, subject, error, answer).instrument(span).await
+        // One dead letter per service and event, however often the burial is tried.
+        let message_id = format!("dead:{}:{}", self.service, delivery.stream_sequence);
+        let span = self.producing(&subject, &message_id, delivery.body().len());
+        self.bury_within(delivery, subject, message_id, error, answer).instrument(span).await
     }
 
     async fn bury_within(
         &self,
         delivery: &Delivery,
         subject: String,
+        message_id: String,
         error: &str,
         answer: Answer,
     ) -> anyhow::Result<()> {
@@ -74,8 +64,7 @@ impl Bus {
         if let Some(id) = delivery.message_id() {
             headers.insert(MESSAGE_ID, id.to_owned());
         }
-        // One dead letter per service and event, however often the burial is tried.
-        headers.insert(NATS_MESSAGE_ID, format!("dead:{}:{}", self.service, delivery.stream_sequence));
+        headers.insert(NATS_MESSAGE_ID, message_id);
         let one_line: String = error.chars().map(|c| if c.is_control() { ' ' } else { c }).take(4_000).collect();
         headers.insert(ERROR, one_line.as_str());
         headers.insert(SERVICE, self.service);

@@ -69,24 +69,33 @@ impl Bus {
         outgoing: &Outgoing,
         submitted_at: Option<OffsetDateTime>,
     ) -> anyhow::Result<()> {
-        let span = tracing::info_span!(
+        let span = self.producing(&outgoing.subject, &outgoing.message_id, outgoing.body.len());
+        if let Some(id) = outgoing.deployment_id {
+            span.record("deployment.id", tracing::field::display(id));
+        }
+        trace::continue_from(&span, outgoing.traceparent.as_deref());
+        self.publish_within(outgoing, submitted_at).instrument(span).await
+    }
+
+    /// The span of a publish, as OpenTelemetry's messaging conventions describe it.
+    pub(super) fn producing(&self, subject: &str, message_id: &str, body_bytes: usize) -> Span {
+        let template = template(subject);
+        tracing::info_span!(
             "publish",
-            otel.name = format!("publish {}", template(&outgoing.subject)),
+            otel.name = format!("publish {template}"),
             otel.kind = "producer",
             otel.status_code = tracing::field::Empty,
             error.type = tracing::field::Empty,
             messaging.system = "nats",
             messaging.operation.name = "publish",
             messaging.operation.type = "send",
-            messaging.destination.name = outgoing.subject,
-            messaging.destination.template = template(&outgoing.subject),
-            messaging.message.id = outgoing.message_id,
-            messaging.message.body.size = outgoing.body.len(),
+            messaging.destination.name = subject,
+            messaging.destination.template = template,
+            messaging.message.id = message_id,
+            messaging.message.body.size = body_bytes,
             failsafe.service = self.service,
-            deployment.id = outgoing.deployment_id.map(tracing::field::display),
-        );
-        trace::continue_from(&span, outgoing.traceparent.as_deref());
-        self.publish_within(outgoing, submitted_at).instrument(span).await
+            deployment.id = tracing::field::Empty,
+        )
     }
 
     async fn publish_within(&self, outgoing: &Outgoing, submitted_at: Option<OffsetDateTime>) -> anyhow::Result<()> {

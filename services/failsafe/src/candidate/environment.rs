@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::Told;
-use super::event::{self, Event};
+use super::event;
 use crate::git;
 
 /// Variables by their names.
@@ -110,7 +110,7 @@ impl Ci {
 fn github(environment: &Environment) -> anyhow::Result<Ci> {
     let event = match environment.get("GITHUB_EVENT_PATH") {
         Some(path) => event::read(Path::new(path)).with_context(|| format!("cannot read GITHUB_EVENT_PATH {path}"))?,
-        None => Event::default(),
+        None => Ci::default(),
     };
     // `refs/pull/107/merge`
     let by_ref =
@@ -125,17 +125,13 @@ fn github(environment: &Environment) -> anyhow::Result<Ci> {
         bases: if event.bases.is_empty() { remote_first(base_branch.as_ref()) } else { event.bases },
         base_branch,
         branch: event.branch.or_else(|| environment.first(&["GITHUB_HEAD_REF"])),
-        head: event.head,
-        title: event.title,
-        author: event.author,
-        labels: event.labels,
-        opened_at: event.opened_at,
         repository,
         looked: Looked {
             pull_request: "the pull_request of GITHUB_EVENT_PATH and GITHUB_REF: does the workflow run on pull_request or merge_group?",
             base: "the base of GITHUB_EVENT_PATH and GITHUB_BASE_REF",
             repository: "GITHUB_REPOSITORY",
         },
+        ..event
     })
 }
 

@@ -4,28 +4,12 @@
 use std::path::Path;
 
 use serde::Deserialize;
-use time::OffsetDateTime;
 
 use super::Told;
-use super::environment::{remote_first, time};
+use super::environment::{Ci, remote_first, time};
 
 /// A longer file is no event.
 const BYTES_MAX: u64 = 64 << 20;
-
-/// What the event says of the pull request.
-#[derive(Debug, Default)]
-pub(super) struct Event {
-    pub(super) pull_request: Option<Told<u32>>,
-    pub(super) head: Option<Told<String>>,
-    /// Where the change begins: names for git, the best first.
-    pub(super) bases: Vec<Told<String>>,
-    pub(super) base_branch: Option<Told<String>>,
-    pub(super) branch: Option<Told<String>>,
-    pub(super) title: Option<Told<String>>,
-    pub(super) author: Option<Told<String>>,
-    pub(super) labels: Option<Told<Vec<String>>>,
-    pub(super) opened_at: Option<Told<OffsetDateTime>>,
-}
 
 /// The parts that are read; all others are left alone, for GitHub adds to them.
 #[derive(Deserialize)]
@@ -75,27 +59,27 @@ struct MergeGroup {
     base_ref: String,
 }
 
-/// Reads the file.
+/// What the file says of the pull request, and of nothing else.
 ///
 /// # Errors
 /// When it is not there, or no event of GitHub's.
-pub(super) fn read(path: &Path) -> anyhow::Result<Event> {
+pub(super) fn read(path: &Path) -> anyhow::Result<Ci> {
     let bytes = std::fs::metadata(path)?.len();
     anyhow::ensure!(bytes <= BYTES_MAX, "{bytes} bytes are too many for an event");
     let payload: Payload = serde_json::from_slice(&std::fs::read(path)?)?;
     Ok(match payload {
         Payload { pull_request: Some(pull_request), .. } => of_pull_request(pull_request),
         Payload { merge_group: Some(group), .. } => of_merge_group(&group),
-        _ => Event::default(),
+        _ => Ci::default(),
     })
 }
 
-fn of_pull_request(request: PullRequest) -> Event {
+fn of_pull_request(request: PullRequest) -> Ci {
     const FROM: &str = "GITHUB_EVENT_PATH, pull_request";
     let told = |text: String| (!text.is_empty()).then(|| Told::new(text, FROM));
     let labels = request.labels.into_iter().map(|label| label.name).collect();
     let base_branch = told(request.base.name);
-    Event {
+    Ci {
         pull_request: Some(Told::new(request.number, FROM)),
         head: told(request.head.sha),
         // The base branch goes on while the pull request is open; the commit may be from before.
@@ -106,20 +90,21 @@ fn of_pull_request(request: PullRequest) -> Event {
         author: request.user.and_then(|user| told(user.login)),
         labels: Some(Told::new(labels, FROM)),
         opened_at: request.created_at.as_deref().and_then(time).map(|at| Told::new(at, FROM)),
+        ..Ci::default()
     }
 }
 
-fn of_merge_group(group: &MergeGroup) -> Event {
+fn of_merge_group(group: &MergeGroup) -> Ci {
     const FROM: &str = "GITHUB_EVENT_PATH, merge_group";
     let number =
         group.head_ref.rsplit('/').next().and_then(|last| last.strip_prefix("pr-")?.split('-').next()?.parse().ok());
     let told = |text: &str| (!text.is_empty()).then(|| Told::new(text.to_owned(), FROM));
-    Event {
+    Ci {
         pull_request: number.map(|number| Told::new(number, FROM)),
         head: told(&group.head_sha),
         // Not the branch: what stands before it in the queue is judged by itself.
         bases: told(&group.base_sha).into_iter().collect(),
         base_branch: told(group.base_ref.strip_prefix("refs/heads/").unwrap_or(&group.base_ref)),
-        ..Event::default()
+        ..Ci::default()
     }
 }

@@ -18,6 +18,22 @@ use crate::config::Config;
 use child::Git;
 use place::Place;
 
+/// How git writes a diff, whoever asks for it: the same two commits have one diff, and so one digest, everywhere.
+pub const DIFF_OPTIONS: [&str; 12] = [
+    "-p",
+    "-M",
+    "--unified=3",
+    "--inter-hunk-context=0",
+    "--no-color",
+    "--no-ext-diff",
+    "--no-textconv",
+    "--no-relative",
+    "--ignore-submodules=none",
+    "--submodule=short",
+    "--src-prefix=a/",
+    "--dst-prefix=b/",
+];
+
 /// Why two commits cannot be compared. As many kinds as there are reactions.
 #[derive(Debug)]
 pub enum Unresolved {
@@ -171,27 +187,8 @@ async fn compare(
     diff_bytes_max: u64,
 ) -> Result<String, Unresolved> {
     // Plumbing, and every option said: no setting of a repository may leave anything out of a diff.
-    let diff = [
-        "-c",
-        "core.bigFileThreshold=512m",
-        "diff-tree",
-        "-r",
-        "-p",
-        "-M",
-        "--unified=3",
-        "--inter-hunk-context=0",
-        "--no-color",
-        "--no-ext-diff",
-        "--no-textconv",
-        "--no-relative",
-        "--ignore-submodules=none",
-        "--submodule=short",
-        "--src-prefix=a/",
-        "--dst-prefix=b/",
-        "--end-of-options",
-        &reference.base,
-        &reference.head,
-    ];
+    let plumbing = ["-c", "core.bigFileThreshold=512m", "diff-tree", "-r"];
+    let diff = [&plumbing[..], &DIFF_OPTIONS, &["--end-of-options", &reference.base, &reference.head]].concat();
     let mut command = git.command(repository, "", &diff);
     // The attributes of the empty tree: a pull request cannot hide its files by calling them binary (`*.rs -diff`).
     command.env(
