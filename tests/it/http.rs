@@ -226,7 +226,14 @@ async fn other_origins_and_grpc_web_are_let_in_by_settings_alone() {
     };
     let closed = Fleet::start(&[PATIENT]).await;
     let answer = web(&closed).await;
-    assert_eq!((answer.status().as_u16(), answer.headers().get("access-control-allow-origin")), (404, None));
+    assert_eq!((answer.status().as_u16(), answer.headers().get("access-control-allow-origin")), (403, None));
+    // A browser sends a simple request without asking first: it must have no effect.
+    let url = format!("http://{}/analyze?repo=acme/shop&pr_id=7", closed.http());
+    let evil = client().post(url).header("origin", "https://evil.example").body(diffs::harmless("x"));
+    let (code, refused) = json_of(evil.send().await.unwrap()).await;
+    assert_eq!((code, &refused["details"][0]["reason"]), (403, &json!("ORIGIN_NOT_PERMITTED")), "{refused}");
+    let mut stream = closed.jetstream().await.get_stream(proto::event::STREAM).await.unwrap();
+    assert_eq!(stream.info().await.unwrap().state.messages, 0, "nothing was published");
 
     let origins = ("FAILSAFE__GATEWAY__CORS_ORIGINS", r#"["https://ci.acme.example"]"#);
     let open = Fleet::start(&[PATIENT, origins, ("FAILSAFE__GATEWAY__GRPC_WEB", "true")]).await;

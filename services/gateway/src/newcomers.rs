@@ -57,7 +57,13 @@ impl Newcomers {
         let (sender, receiver) = broadcast::channel(UNSEEN_MAX);
         *known = Some(sender.downgrade());
         tokio::spawn(async move {
-            while let Some(Ok(seen)) = accepted.next().await {
+            loop {
+                let seen = tokio::select! {
+                    // Nobody listens any more.
+                    () = sender.closed() => break,
+                    seen = accepted.next() => seen,
+                };
+                let Some(Ok(seen)) = seen else { break };
                 let Ok(deployment) = seen.decode::<Deployment>() else { continue };
                 if sender.send(deployment.into()).is_err() {
                     break;

@@ -1,7 +1,7 @@
 //! What people and tools tell afterwards: reviews and outcomes, checked and put into the stream.
 
 use chassis::Outgoing;
-use domain::{Outcome, Review, ReviewDecision};
+use domain::{FieldViolation, Outcome, Review, ReviewDecision};
 use prost_types::FieldMask;
 use proto::v1;
 use time::OffsetDateTime;
@@ -41,6 +41,11 @@ impl Deployments {
         let event_id = review.event_id().to_string();
         if let Some(sent_before) = known.reviews.iter().find(|one| review.request.is_some() && one.event_id == event_id)
         {
+            let decided = sent_before.decision().as_str_name().trim_start_matches("REVIEW_DECISION_");
+            if sent_before.reviewer != review.reviewer || !decided.eq_ignore_ascii_case(review.decision.name()) {
+                let used = "was used for another review of this deployment: make a new one";
+                return Err(status::invalid(&[FieldViolation::new("request_id", used)]));
+            }
             return Ok(v1::ReviewDeploymentResponse { event_id, verdict_number: sent_before.verdict_number });
         }
         let Some(latest) = known.verdicts.first() else {

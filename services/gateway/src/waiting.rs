@@ -21,7 +21,9 @@ pub(crate) async fn verdict(
     wait: Duration,
     cut_off: Instant,
 ) -> Option<v1::VerdictReached> {
-    let until = (Instant::now() + wait).min(cut_off - ANSWER_MAX);
+    let latest = cut_off - ANSWER_MAX;
+    // A caller may ask for more than there are seconds.
+    let until = Instant::now().checked_add(wait).map_or(latest, |until| until.min(latest));
     match tokio::time::timeout_at(until, from_stream(bus, deployment)).await {
         Ok(Ok(verdict)) => Some(verdict),
         Ok(Err(error)) => {

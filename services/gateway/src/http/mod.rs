@@ -11,7 +11,7 @@ mod stream;
 
 use std::convert::Infallible;
 use std::future::poll_fn;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll};
 
 use anyhow::Context as _;
@@ -53,7 +53,7 @@ const LAST_EVENT_ID: &str = "last-event-id";
 /// The field that this becomes, where a request has it.
 const RESUMED_AT: &str = "after_sequence";
 /// Headers that say something about the HTTP request and nothing about the call.
-const OF_HTTP_ALONE: [HeaderName; 8] = [
+const OF_HTTP_ALONE: [HeaderName; 10] = [
     header::ACCEPT,
     header::ACCEPT_ENCODING,
     header::CONNECTION,
@@ -62,6 +62,9 @@ const OF_HTTP_ALONE: [HeaderName; 8] = [
     header::CONTENT_TYPE,
     header::TE,
     header::TRANSFER_ENCODING,
+    // How messages of gRPC are compressed; there are none on this side.
+    HeaderName::from_static("grpc-accept-encoding"),
+    HeaderName::from_static("grpc-encoding"),
 ];
 
 /// All paths, answered by `calls`.
@@ -85,7 +88,8 @@ where
     if config.grpc_web {
         router = router.route_service(&format!("/{SERVICE_NAME}/{{method}}"), GrpcWebLayer::new().layer(calls.clone()));
     }
-    let transcoder = Transcoder { calls, bytes_max: config.request_bytes_max() };
+    let transcoder =
+        Transcoder { calls, bytes_max: config.request_bytes_max(), origins: config.cors_origins.clone().into() };
     router = router.fallback_service(transcoder);
     Ok(match cors(&config.cors_origins)? {
         Some(cors) => router.layer(cors),
@@ -118,6 +122,8 @@ fn cors(origins: &[String]) -> anyhow::Result<Option<CorsLayer>> {
 struct Transcoder<S> {
     calls: S,
     bytes_max: usize,
+    /// The origins of pages that may call.
+    origins: Arc<[String]>,
 }
 
 /// What a request asks for.
@@ -154,9 +160,13 @@ where
     }
 
     fn call(&mut self, request: Request) -> Self::Future {
-        let (mut calls, bytes_max) = (self.calls.clone(), self.bytes_max);
+        let (mut calls, bytes_max, origins) = (self.calls.clone(), self.bytes_max, Arc::clone(&self.origins));
         Box::pin(async move {
             let (parts, body) = request.into_parts();
+            if parts.method != Method::GET && is_of_another_page(&parts.headers, &origins) {
+                let message = "pages of this origin may not call: gateway.cors_origins names those that may";
+                return Ok(refusal(&status::denied("ORIGIN_NOT_PERMITTED", message, [])));
+            }
             let target = match target_of(&parts.method, &parts.uri, &parts.headers) {
                 Ok(target) => target,
                 Err(refused) => return Ok(*refused),
@@ -173,6 +183,14 @@ where
             })
         })
     }
+}
+
+/// Whether a browser sends it for a page that is not permitted. Browsers send simple requests before they ask, and only keep the
+/// answer back; what they say of the page's origin, the page cannot change.
+fn is_of_another_page(headers: &HeaderMap, permitted: &[String]) -> bool {
+    headers
+        .get(header::ORIGIN)
+        .is_some_and(|origin| !permitted.iter().any(|one| one == "*" || one.as_bytes() == origin.as_bytes()))
 }
 
 async fn answer(mut messages: Messages, rpc: &MethodDescriptor, form: stream::Form) -> Response<Body> {

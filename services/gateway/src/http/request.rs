@@ -75,7 +75,10 @@ fn listed(field: &FieldDescriptor, before: Option<Value>, value: Value) -> Value
     if !field.is_list() {
         return value;
     }
-    let mut all = before.and_then(|before| before.as_array().cloned()).unwrap_or_default();
+    let mut all = match before {
+        Some(Value::Array(all)) => all,
+        _ => Vec::new(),
+    };
     all.push(value);
     Value::Array(all)
 }
