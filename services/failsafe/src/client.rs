@@ -218,7 +218,8 @@ impl Client {
         times: &mut Times,
     ) -> anyhow::Result<v1::GetDeploymentResponse> {
         let request = v1::WatchDeploymentRequest { deployment_id: deployment_id.to_owned(), after_sequence: 0 };
-        let watched = self.0.watch_deployment(request).await;
+        let watched = tokio::time::timeout_at(until, self.0.watch_deployment(request)).await;
+        let watched = watched.map_err(|_| Away::new("the gateway does not answer".to_owned()))?;
         let mut stages = watched.map_err(|status| in_words(&status))?.into_inner();
         let mut limit = until;
         loop {

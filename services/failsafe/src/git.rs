@@ -8,6 +8,9 @@ use std::process::{Command, Output, Stdio};
 use anyhow::{Context, ensure};
 use ingest::git::DIFF_OPTIONS;
 
+/// The first git that is told by `GIT_ATTR_SOURCE` where attributes come from.
+const GIT_MIN: (u32, u32) = (2, 41);
+
 /// A clone on this machine.
 #[derive(Clone, Debug)]
 pub(crate) struct GitClone {
@@ -125,6 +128,11 @@ impl GitClone {
 
     /// git, with the attributes of the empty tree: a change cannot hide its files by calling them binary (`* -diff`).
     fn comparing(&self) -> anyhow::Result<Command> {
+        let version = self.answer(&["version"])?;
+        ensure!(
+            version_of(&version).is_none_or(|version| version >= GIT_MIN),
+            "{version} is too old: 2.41 or newer is needed, for in an older one a change could hide its files by attributes"
+        );
         let nothing = self.answer(&["hash-object", "-t", "tree", "--stdin"])?;
         let mut command = self.git();
         command.args(["-c", "core.bigFileThreshold=512m", "-c", "core.attributesFile=/dev/null"]);
@@ -175,6 +183,12 @@ pub(crate) fn path_of(address: &str) -> Option<String> {
     let path = path.trim_matches('/');
     let path = path.strip_suffix(".git").unwrap_or(path);
     (!path.is_empty()).then(|| path.to_owned())
+}
+
+/// `git version 2.47.3` in numbers; `None` when it is written otherwise.
+fn version_of(said: &str) -> Option<(u32, u32)> {
+    let mut numbers = said.strip_prefix("git version ")?.split('.');
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
 }
 
 #[cfg(test)]

@@ -221,7 +221,8 @@ fn buildkite(environment: &Environment) -> Ci {
 /// A branch as the remote has it, then as it is here: a clone in CI has old branches of its own, or none.
 pub(super) fn remote_first(branch: Option<&Told<String>>) -> Vec<Told<String>> {
     let named = |told: &Told<String>| {
-        [format!("origin/{}", told.value), told.value.clone()].map(|name| Told::new(name, told.from))
+        // By its whole name: a tag called `origin/main` would go before it otherwise, and hide a part of the change.
+        [format!("refs/remotes/origin/{}", told.value), told.value.clone()].map(|name| Told::new(name, told.from))
     };
     branch.map(named).into_iter().flatten().collect()
 }

@@ -323,6 +323,8 @@ fn base(
         Some(base) => {
             let mut names = remote_first(Some(&Told::new(base.clone(), "--base")));
             names.reverse();
+            // A branch goes before a tag of the same name, which git would take.
+            names.insert(0, Told::new(format!("refs/heads/{base}"), "--base"));
             names
         }
         None => ci.bases.clone(),

@@ -56,7 +56,7 @@ fn every_ci_names_the_pull_request_in_its_own_variables() {
             ("GITHUB_REPOSITORY", "acme/shop"),
             ("GITHUB_EVENT_PATH", file.path().to_str().unwrap()),
         ],
-        ["acme/shop", "107", "bbbbbbb", "origin/main", "main", "orders", "Archive orders", "jonas"],
+        ["acme/shop", "107", "bbbbbbb", "refs/remotes/origin/main", "main", "orders", "Archive orders", "jonas"],
     );
     let queue = event(
         r#"{"merge_group":{"head_sha":"ccccccc","head_ref":"refs/heads/gh-readonly-queue/main/pr-107-aaaaaaa",
@@ -77,7 +77,7 @@ fn every_ci_names_the_pull_request_in_its_own_variables() {
             ("GITHUB_BASE_REF", "main"),
             ("GITHUB_HEAD_REF", "orders"),
         ],
-        ["", "107", "", "origin/main", "main", "orders", "", ""],
+        ["", "107", "", "refs/remotes/origin/main", "main", "orders", "", ""],
     );
     check(
         &[
@@ -105,7 +105,7 @@ fn every_ci_names_the_pull_request_in_its_own_variables() {
             ("CHANGE_TITLE", "Archive orders"),
             ("CHANGE_AUTHOR", "jonas"),
         ],
-        ["acme/shop", "107", "", "origin/main", "main", "orders", "Archive orders", "jonas"],
+        ["acme/shop", "107", "", "refs/remotes/origin/main", "main", "orders", "Archive orders", "jonas"],
     );
     check(
         &[
@@ -117,7 +117,7 @@ fn every_ci_names_the_pull_request_in_its_own_variables() {
             ("ghprbPullTitle", "Archive orders"),
             ("ghprbPullAuthorLogin", "jonas"),
         ],
-        ["acme/shop", "107", "bbbbbbb", "origin/main", "main", "orders", "Archive orders", "jonas"],
+        ["acme/shop", "107", "bbbbbbb", "refs/remotes/origin/main", "main", "orders", "Archive orders", "jonas"],
     );
     check(
         &[
@@ -129,7 +129,7 @@ fn every_ci_names_the_pull_request_in_its_own_variables() {
             ("BUILDKITE_BRANCH", "orders"),
             ("BUILDKITE_BUILD_AUTHOR", "jonas"),
         ],
-        ["acme/shop", "107", "bbbbbbb", "origin/main", "main", "orders", "", "jonas"],
+        ["acme/shop", "107", "bbbbbbb", "refs/remotes/origin/main", "main", "orders", "", "jonas"],
     );
     check(
         &[("BUILDKITE", "true"), ("BUILDKITE_PULL_REQUEST", "false"), ("BUILDKITE_COMMIT", "HEAD")],

@@ -9,7 +9,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
+use domain::DiffDigest;
 use proto::v1;
+use proto::v1::submit_deployment_request::Change;
 use tokio::time::Instant;
 
 use crate::TROUBLE;
@@ -24,6 +26,8 @@ use crate::terminal::{Style, say};
 /// The first wait before FailSafe is asked again, and the longest; it doubles in between.
 const AGAIN_AFTER: Duration = Duration::from_millis(500);
 const AGAIN_AFTER_MAX: Duration = Duration::from_secs(15);
+/// How long what was decided may take to be read.
+const READ_MAX: Duration = Duration::from_secs(10);
 /// Most findings that are shown beside the lines of a pull request: GitHub shows no more of one step.
 const ANNOTATIONS_MAX: usize = 10;
 
@@ -33,12 +37,15 @@ pub(crate) async fn run(options: Gate) -> anyhow::Result<ExitCode> {
     let candidate = candidate::collect(&options.candidate, &environment)?;
     candidate.tell();
     let asked = Instant::now();
-    match judged(&options, &candidate.request, asked).await {
-        Ok((known, times)) => {
+    let mut times = Times::default();
+    match judged(&options, &candidate.request, asked, &mut times).await {
+        Ok(known) => {
+            is_of_this_diff(&candidate.request, &known)?;
             tell(&options, &environment, &candidate, &known, times)?;
             Ok(ending(&options, &known))
         }
-        Err(error) if error.is::<Away>() => {
+        // A verdict that was seen and cannot be read is no absence: it may be a BLOCK.
+        Err(error) if error.is::<Away>() && times.verdict.is_none() => {
             let text = summary::without_verdict(&candidate.request, &format!("{error:#}"), options.on_unavailable);
             write_summary(&options, &environment, &text)?;
             if options.on_unavailable == Follow::Fail {
@@ -58,12 +65,14 @@ async fn judged(
     options: &Gate,
     request: &v1::SubmitDeploymentRequest,
     asked: Instant,
-) -> anyhow::Result<(v1::GetDeploymentResponse, Times)> {
+    times: &mut Times,
+) -> anyhow::Result<v1::GetDeploymentResponse> {
     let until = asked + Duration::from_secs(options.timeout);
     let mut wait = AGAIN_AFTER;
     let mut told = String::new();
     loop {
-        let attempt = tokio::time::timeout_at(until, attempt(options, request, asked, until)).await;
+        // What was decided in time may be read after it.
+        let attempt = tokio::time::timeout_at(until + READ_MAX, attempt(options, request, asked, until, times)).await;
         let error = match attempt {
             Ok(Ok(judged)) => return Ok(judged),
             Ok(Err(error)) => error,
@@ -89,13 +98,25 @@ async fn attempt(
     request: &v1::SubmitDeploymentRequest,
     asked: Instant,
     until: Instant,
-) -> anyhow::Result<(v1::GetDeploymentResponse, Times)> {
+    times: &mut Times,
+) -> anyhow::Result<v1::GetDeploymentResponse> {
     let mut client = Client::connect(&options.asking.server).await?;
     let id = client.submit(request.clone()).await?.deployment_id;
-    let mut times = Times::default();
     let explanation = Duration::from_secs(options.explanation);
-    let known = client.judged(&id, asked, until, explanation, &mut times).await?;
-    Ok((known, times))
+    client.judged(&id, asked, until, explanation, times).await
+}
+
+/// A deployment is a commit of a pull request. Where that was judged for another base, its verdict says nothing of this diff.
+fn is_of_this_diff(request: &v1::SubmitDeploymentRequest, known: &v1::GetDeploymentResponse) -> anyhow::Result<()> {
+    let Some(Change::Diff(sent)) = &request.change else { return Ok(()) };
+    let judged = known.deployment.as_ref().and_then(|deployment| deployment.change.as_ref());
+    let Some(judged) = judged.filter(|change| !change.sha256.is_empty()) else { return Ok(()) };
+    anyhow::ensure!(
+        judged.sha256 == DiffDigest::of(sent).sha256,
+        "the verdict is about another diff at this commit, {} bytes long: push a new commit, so that this one is judged",
+        judged.bytes
+    );
+    Ok(())
 }
 
 /// Prints the verdict, and writes the summary.
