@@ -20,8 +20,8 @@ use crate::settings::NatsSettings;
 const ACK_TIMEOUT: Duration = Duration::from_secs(5);
 /// Within this time a repeated message id is dropped by the stream itself.
 const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
-/// How often, and how far apart, what could not be made is looked for.
-const LOOKS: u32 = 10;
+/// How long, and how often, what could not be made is looked for.
+const LOOK_MAX: Duration = Duration::from_secs(2);
 const LOOK_PAUSE: Duration = Duration::from_millis(100);
 /// What goes wrong outside every handler (the process died on each delivery) is only told by this advisory. Those of terminated
 /// messages are left out: a message is terminated only after its dead letter was written.
@@ -186,13 +186,15 @@ async fn stream(jetstream: &jetstream::Context, config: Config) -> anyhow::Resul
 /// What `look` finds after our own making failed. Services that start together make the same stream at once, and the server takes one
 /// for an obstacle to the other.
 pub(super) async fn made_by_another<T, E, F: Future<Output = Result<T, E>>>(look: impl Fn() -> F) -> Option<T> {
-    for _ in 0..LOOKS {
-        if let Ok(found) = look().await {
-            return Some(found);
+    let looking = async {
+        loop {
+            if let Ok(found) = look().await {
+                return found;
+            }
+            tokio::time::sleep(LOOK_PAUSE).await;
         }
-        tokio::time::sleep(LOOK_PAUSE).await;
-    }
-    None
+    };
+    tokio::time::timeout(LOOK_MAX, looking).await.ok()
 }
 
 async fn bucket(jetstream: &jetstream::Context, settings: &NatsSettings) -> anyhow::Result<object_store::ObjectStore> {

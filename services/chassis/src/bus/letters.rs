@@ -14,6 +14,7 @@ use serde::Deserialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use super::publish::SUBMITTED_AT;
 use super::{Bus, dead};
 
 /// How many are read at a time.
@@ -136,13 +137,8 @@ impl Bus {
             headers.append(name.as_str(), value.as_str());
         }
         headers.insert(NATS_MESSAGE_ID, format!("requeued:{}:{}", letter.number, letter.sequence));
-        let published =
-            self.jetstream.publish_with_headers(message.subject.clone(), headers, message.body.clone().into()).await;
-        let acknowledged = match published {
-            Ok(acknowledgement) => acknowledgement.await,
-            Err(error) => Err(error),
-        };
-        acknowledged.with_context(|| format!("cannot publish {} again", message.subject))?;
+        let published = self.send(message.subject.clone(), headers, message.body.clone().into()).await;
+        published.with_context(|| format!("cannot publish {} again", message.subject))?;
         let taken = self.take_out(letter.number).await;
         taken.with_context(|| format!("dead letter {} is published again, and still there", letter.number))?;
         Ok(Requeued::Done)
@@ -213,7 +209,8 @@ impl Bus {
 fn original(subject: String, headers: &HeaderMap, body: &[u8]) -> Original {
     let kept = headers.iter().filter(|(name, _)| {
         let name: &str = name.as_ref();
-        !NOT_REPEATED.iter().any(|start| name.starts_with(start))
+        // That of the submission's time came with the message, and goes on with it.
+        name == SUBMITTED_AT || !NOT_REPEATED.iter().any(|start| name.starts_with(start))
     });
     let headers =
         kept.flat_map(|(name, values)| values.iter().map(|value| (name.to_string(), value.as_str().to_owned())));
