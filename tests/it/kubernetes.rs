@@ -45,6 +45,13 @@ fn every_service_has_a_deployment_that_can_be_rolled_probed_and_disrupted() {
             assert_eq!(container[probe]["httpGet"], json!({ "path": path, "port": "admin" }), "{service}");
         }
         assert!(container["resources"]["limits"]["memory"].is_string(), "{service}");
+        let environment = container["env"].as_array().unwrap();
+        let of = |name: &str| environment.iter().find(|one| one["name"] == name).unwrap_or_else(|| panic!("{name}"));
+        assert_eq!(of("FAILSAFE__NATS__USER")["value"], service);
+        let password = json!({ "name": "failsafe-nats-users", "key": service });
+        assert_eq!(of("FAILSAFE__NATS__PASSWORD")["valueFrom"]["secretKeyRef"], password);
+        let settings = json!({ "name": "settings", "configMap": { "name": "failsafe-settings" } });
+        assert!(pod["volumes"].as_array().unwrap().contains(&settings), "{service}");
         let budget = of_kind(&documents, "PodDisruptionBudget");
         assert_eq!(budget["spec"]["selector"], deployment["spec"]["selector"], "{service}");
         assert_eq!(deployment["spec"]["selector"]["matchLabels"]["app.kubernetes.io/name"], service);
@@ -61,22 +68,27 @@ fn what_grows_with_the_stream_names_a_consumer_that_there_is() {
         assert_eq!(trigger["metadata"]["stream"], proto::event::STREAM);
         // A service's consumer bears its name.
         assert_eq!(trigger["metadata"]["consumer"], service);
+        assert!(scaled["spec"]["minReplicaCount"].as_u64().unwrap() >= 2, "{service}: one may go with its node");
         assert!(of_kind(&documents, "Deployment")["spec"]["replicas"].is_null(), "{service}: two would set the number");
     }
 }
 
 #[test]
 fn the_settings_of_the_cluster_are_settings_that_there_are() {
-    let shown = chassis::Settings::load(Some(&folder().join("../failsafe.toml"))).unwrap();
+    let settings = chassis::Settings::load(Some(&folder().join("failsafe.toml"))).unwrap();
+    // Whatever a table does not know is refused.
+    settings.table::<chassis::settings::NatsSettings>("nats").unwrap();
+    settings.table::<chassis::settings::AdminSettings>("admin").unwrap();
+    let gateway: gateway::Config = settings.table("gateway").unwrap();
+    assert!(gateway.authentication && gateway.tls_cert_path.is_some());
     let text = fs::read_to_string(folder().join("failsafe.toml")).unwrap();
     let tables: toml::Table = text.parse().unwrap();
-    for (table, keys) in &tables {
-        for key in keys.as_table().unwrap().keys() {
-            let known = shown.has(&format!("{table}.{key}"))
-                // Those without a default stand behind a comment sign.
-                || fs::read_to_string(folder().join("../failsafe.toml")).unwrap().contains(&format!("# {key} = "));
-            assert!(known, "{table}.{key}");
-        }
+    assert_eq!(tables.keys().collect::<Vec<_>>(), ["admin", "gateway", "llm_explainer", "nats"]);
+    assert_eq!(tables["llm_explainer"].as_table().unwrap().keys().collect::<Vec<_>>(), ["model_url"]);
+    let documents = documents("gateway.yaml");
+    let ports = &of_kind(&documents, "Deployment")["spec"]["template"]["spec"]["containers"][0]["ports"];
+    for port in [gateway.listen.port(), gateway.http_listen.port()] {
+        assert!(ports.as_array().unwrap().iter().any(|one| one["containerPort"] == port), "{port}");
     }
 }
 
@@ -105,6 +117,18 @@ fn the_network_lets_through_what_is_said_and_nothing_else() {
         let name = policy["metadata"]["name"].as_str().unwrap();
         for rule in policy["spec"]["ingress"].as_array().into_iter().flatten() {
             assert!(rule["from"].is_array() && rule["ports"].is_array(), "{name} is open to all: {rule}");
+        }
+        // Whoever is reached in this namespace lets somebody in at that port.
+        for rule in policy["spec"]["egress"].as_array().into_iter().flatten() {
+            let here = |to: &&Value| to["podSelector"].is_object() && to["namespaceSelector"].is_null();
+            for to in rule["to"].as_array().into_iter().flatten().filter(here) {
+                let port = format!("\"port\":{}", rule["ports"][0]["port"]);
+                let lets_in = |other: &Value| {
+                    other["spec"]["podSelector"] == to["podSelector"]
+                        && other["spec"]["ingress"].to_string().contains(&port)
+                };
+                assert!(policies.iter().any(lets_in), "{name} reaches {to} and is not let in at {port}");
+            }
         }
         // PostgreSQL alone: decision's, and its own.
         let reaches = |port: u64| policy["spec"]["egress"].to_string().contains(&format!("\"port\":{port}"));
