@@ -3,6 +3,8 @@
 //!
 //! `FAILSAFE_FUZZ` says how many of each kind (150 by default), `FAILSAFE_FUZZ_SEED` which ones.
 
+use std::collections::BTreeSet;
+
 use bytes::{Buf, BufMut, Bytes};
 use fastrand::Rng;
 use harness::{Fleet, SERVICES, eventually};
@@ -153,6 +155,7 @@ async fn nonsense_at_every_door_is_refused_or_kept_and_all_still_serve() {
     let seed = number("FAILSAFE_FUZZ_SEED").unwrap_or(1);
     let mut fleet = Fleet::start(&[("FAILSAFE__GATEWAY__CALLS_PER_SECOND_MAX", "0")]).await;
     let base = memory(&fleet);
+    let mut published = BTreeSet::new();
     let (mut rng, seeds, jetstream) = (Rng::with_seed(seed), seeds(), fleet.jetstream().await);
     for _ in 0..count {
         let body = nonsense(&mut rng, &seeds);
@@ -160,6 +163,7 @@ async fn nonsense_at_every_door_is_refused_or_kept_and_all_still_serve() {
         by_http(&fleet, &mut rng, body.clone()).await;
         by_tcp(fleet.gateway(), &body).await;
         by_tcp(fleet.http(), &body).await;
+        published.insert(body.clone());
         let sent = jetstream.publish("failsafe.v1.deployment.submitted", body.into()).await.unwrap();
         sent.await.unwrap();
     }
@@ -185,6 +189,23 @@ async fn nonsense_at_every_door_is_refused_or_kept_and_all_still_serve() {
         (info.num_pending == 0 && info.num_ack_pending == 0).then_some(())
     })
     .await;
+    let mut dead = jetstream.get_stream(proto::event::DEAD_STREAM).await.unwrap();
+    let state = dead.info().await.unwrap().state.clone();
+    let mut buried = BTreeSet::new();
+    for sequence in state.first_sequence..=state.last_sequence {
+        if let Ok(message) = dead.get_raw_message(sequence).await {
+            buried.insert(message.payload.to_vec());
+        }
+    }
+    assert!(buried.len() > published.len() / 4, "most is nonsense: {} of {}", buried.len(), published.len());
+    for body in published.difference(&buried) {
+        let read = proto::decode::<domain::Draft>(None, body);
+        let sound =
+            read.unwrap_or_else(|error| panic!("{body:?} is neither accepted nor dead: {error}")).check(u64::MAX);
+        let id = sound.unwrap_or_else(|faults| panic!("{body:?} is neither accepted nor dead: {faults:?}")).id;
+        let accepted = stream.get_last_raw_message_by_subject(&format!("failsafe.v1.deployment.accepted.{id}")).await;
+        assert!(accepted.is_ok(), "{id} was submitted and is neither accepted nor dead");
+    }
     for service in SERVICES {
         assert!(fleet.ended(service).is_none(), "{service} has ended");
         let logged = fleet.logged(service);

@@ -29,7 +29,9 @@ pub(crate) const MEMORY_MORE: u64 = 64 << 20;
 pub(crate) fn memory(fleet: &Fleet) -> BTreeMap<&'static str, u64> {
     let mut system = System::new().unwrap();
     system.refresh_processes(ProcessesToUpdate::All, true);
-    let of = |service| system.process(Pid::from_u32(fleet.pid(service))).map_or(0, sysinfo::Process::memory);
+    let of = |service| {
+        system.process(Pid::from_u32(fleet.pid(service))).unwrap_or_else(|| panic!("{service} runs")).memory()
+    };
     SERVICES.into_iter().map(|service| (service, of(service))).collect()
 }
 
@@ -51,7 +53,7 @@ pub(super) async fn everything(world: &mut World, done: &Done, base: &BTreeMap<&
 
 /// Waits until every acknowledged deployment has a verdict with nothing missing, and no consumer has anything to do.
 async fn at_rest(fleet: &Fleet, pool: &PgPool, done: &Done) {
-    let ids: Vec<Uuid> = done.acknowledged.iter().map(|id| id.uuid()).collect();
+    let ids: Vec<Uuid> = done.acknowledged.keys().map(|id| id.uuid()).collect();
     let (begun, mut open) = (Instant::now(), String::new());
     while begun.elapsed() < REST_MAX {
         let undecided: Vec<Uuid> = sqlx::query_scalar(
@@ -144,17 +146,23 @@ async fn each_is_decided_once_and_rightly(fleet: &Fleet, pool: &PgPool, done: &D
             .unwrap();
     let known: BTreeMap<Uuid, Vec<i32>> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
     let mut verdicts = 0;
-    for id in &done.acknowledged {
+    for (id, is_blocked) in &done.acknowledged {
         let numbers = &known[&id.uuid()];
         assert_eq!(*numbers, (1..=i32::try_from(numbers.len()).unwrap()).collect::<Vec<_>>(), "verdicts of {id}");
         verdicts += numbers.len();
+        let last: String = sqlx::query_scalar("SELECT verdict FROM deployments WHERE deployment_id = $1")
+            .bind(id.uuid())
+            .fetch_one(pool)
+            .await
+            .unwrap();
+        assert_eq!(last == "BLOCK", *is_blocked, "{last} for {id}");
         for number in numbers {
             let rederived = store.rederive(*id, number.cast_unsigned()).await.unwrap();
             assert_eq!(rederived.stored, rederived.again, "verdict {number} of {id}");
         }
     }
     // Poison about a deployment that nobody submitted is told of it all the same: its analysers failed.
-    let ours = |id: &Uuid| *id == POISONED || done.acknowledged.contains(&DeploymentId::from_uuid(*id));
+    let ours = |id: &Uuid| *id == POISONED || done.acknowledged.contains_key(&DeploymentId::from_uuid(*id));
     let strangers: Vec<_> = known.keys().filter(|id| !ours(id)).collect();
     assert!(strangers.is_empty(), "nobody submitted {strangers:?}");
     println!("{verdicts} verdicts on {} deployments, each derived again", done.acknowledged.len());

@@ -25,7 +25,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// What was acknowledged, and what was thrown in.
 #[derive(Debug, Default)]
 pub(super) struct Done {
-    pub(super) acknowledged: BTreeSet<DeploymentId>,
+    /// Each with whether it has to be blocked.
+    pub(super) acknowledged: BTreeMap<DeploymentId, bool>,
     pub(super) by_grpc: usize,
     /// How often the gateway answered something else than yes, by the code of the answer.
     pub(super) refused: BTreeMap<&'static str, usize>,
@@ -71,7 +72,7 @@ impl Driver {
                         tokio::time::sleep(AGAIN).await;
                     }
                     let mut account = account.lock().unwrap();
-                    account.acknowledged.insert(id);
+                    account.acknowledged.insert(id, is_blocked(number));
                     account.by_grpc += usize::from(by_grpc);
                 });
             }
@@ -88,12 +89,16 @@ impl Driver {
     }
 }
 
+fn is_blocked(number: u32) -> bool {
+    number.is_multiple_of(5)
+}
+
 /// One in five is a migration that cannot be taken back; one in seven takes the place of the one before.
 fn submission(seed: u64, number: u32) -> (DeploymentId, v1::SubmitDeploymentRequest) {
     let pull_request = if number.is_multiple_of(7) { number - 1 } else { number };
     let (repository, revision) = (format!("chaos/seed-{seed}"), format!("{number:040x}"));
     let name = format!("file_{number}");
-    let diff = if number.is_multiple_of(5) { diffs::migration(&name) } else { diffs::harmless(&name) };
+    let diff = if is_blocked(number) { diffs::migration(&name) } else { diffs::harmless(&name) };
     let id = DeploymentId::derive(
         &Repository::parse(&repository).unwrap(),
         PullRequest::new(pull_request).unwrap(),

@@ -93,6 +93,7 @@ async fn nothing_is_lost_doubled_or_wrong_whatever_fails_and_all_comes_to_rest()
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rolling_restart_under_load_fails_no_call_that_is_tried_again_and_decides_nothing_twice() {
     let mut world = World::start().await;
+    let base = check::memory(&world.fleet);
     let driver = Driver::start(&world.fleet, 0).await;
     for service in SERVICES {
         // Some submissions are under way at each of the restarts.
@@ -109,7 +110,6 @@ async fn a_rolling_restart_under_load_fails_no_call_that_is_tried_again_and_deci
     let done = driver.stop().await;
     println!("{} submissions, answers besides: {:?}", done.acknowledged.len(), done.refused);
     assert!(done.refused.keys().all(|code| *code == "UNAVAILABLE"), "{:?}", done.refused);
-    let base = check::memory(&world.fleet);
     check::everything(&mut world, &done, &base).await;
     let again = check::delivered_again(&world.fleet).await;
     assert!(again <= IN_HAND_MAX, "{again} events came again, more than were in hand");
