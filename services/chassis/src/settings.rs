@@ -181,19 +181,12 @@ impl Secret {
 }
 
 impl<'de> Deserialize<'de> for Secret {
-    /// The usual error would show what it did not expect, and that is the secret. An all-digit one from the environment is a number.
+    /// The usual error would show what it did not expect, and that is the secret.
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Written {
-            Text(String),
-            Number(u64),
-        }
-        match Written::deserialize(from) {
-            Ok(Written::Text(text)) => Ok(Self(text)),
-            Ok(Written::Number(number)) => Ok(Self(number.to_string())),
-            Err(_) => Err(serde::de::Error::custom("a secret is text, in quotes")),
-        }
+        // What the environment gives as a number has lost its leading zeros by now.
+        String::deserialize(from).map(Self).map_err(|_| {
+            serde::de::Error::custom("a secret is text, in quotes; of digits alone, in double quotes in a variable too")
+        })
     }
 }
 

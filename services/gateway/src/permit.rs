@@ -4,11 +4,13 @@ use domain::{Deployment, DeploymentId};
 use futures::StreamExt;
 use prost_types::FieldMask;
 use proto::v1;
+use tokio::time::Instant;
 use tonic::{Code, Status};
 
 use crate::identity::{Caller, not_on, not_on_that};
 use crate::service::Deployments;
 use crate::status;
+use crate::waiting::ANSWER_MAX;
 
 /// The caller may work on that repository.
 ///
@@ -67,7 +69,13 @@ impl Deployments {
     }
 
     /// The caller may watch a deployment, which may not be known yet: who submits watches at once.
-    pub(crate) async fn permit_watch(&self, caller: &Caller, id: DeploymentId) -> Result<(), Status> {
+    /// It is waited for until shortly before the call is cut off, so that there is an answer.
+    pub(crate) async fn permit_watch(
+        &self,
+        caller: &Caller,
+        id: DeploymentId,
+        cut_off: Option<Instant>,
+    ) -> Result<(), Status> {
         match self.permit(caller, id).await {
             Err(status) if status.code() == Code::NotFound => {}
             permitted => return permitted,
@@ -81,7 +89,9 @@ impl Deployments {
             }
             None
         };
-        let accepted = tokio::time::timeout(self.watch_idle(), waiting).await.ok().flatten();
+        let idle = Instant::now() + self.watch_idle();
+        let until = cut_off.map_or(idle, |cut_off| idle.min(cut_off - ANSWER_MAX));
+        let accepted = tokio::time::timeout_at(until, waiting).await.ok().flatten();
         match accepted {
             Some(deployment) if caller.repositories.holds(deployment.repository.as_str()) => Ok(()),
             Some(_) => Err(not_on_that(caller)),

@@ -234,13 +234,17 @@ impl DeploymentService for Deployments {
     async fn watch_deployment(&self, request: Request<v1::WatchDeploymentRequest>) -> Result<Response<Stages>, Status> {
         let caller = caller_of(&request)?;
         let deadline = request.extensions().get::<Deadline>().map(|deadline| deadline.0);
+        let cut_off = request.extensions().get::<CutOff>().map(|cut_off| cut_off.0);
+        let seat = request.extensions().get::<Seat>().cloned();
         let v1::WatchDeploymentRequest { deployment_id, after_sequence } = request.into_inner();
         let deployment = id_of(&deployment_id)?;
         let permit = Arc::clone(&self.watches).try_acquire_owned().map_err(|_| {
             status::exhausted("GATEWAY_BUSY", "as many deployments are watched as may be at a time: try again")
         })?;
         self.must_be_connected()?;
-        self.permit_watch(&caller, deployment).await?;
+        // From here on it counts as a watch, and no other call waits for it.
+        seat.iter().for_each(Seat::leave);
+        self.permit_watch(&caller, deployment, cut_off).await?;
         let watch = Watch {
             bus: self.bus.clone(),
             deployment,

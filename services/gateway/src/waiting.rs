@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use crate::watch::stage_of;
 
 /// What is left of a call's time for its answer.
-const ANSWER_MAX: Duration = Duration::from_millis(500);
+pub(crate) const ANSWER_MAX: Duration = Duration::from_millis(500);
 
 /// The latest verdict on `deployment`, as soon as there is one; `None` when there is none by `cut_off`.
 pub(crate) async fn verdict(

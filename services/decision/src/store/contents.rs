@@ -29,8 +29,36 @@ fn event_ids<T>(rows: &[(Place, T)]) -> Vec<Uuid> {
     rows.iter().map(|(place, _)| place.event_id).collect()
 }
 
-/// Files what the events say into the tables of their kind.
-pub(super) async fn insert_contents(connection: &mut PgConnection, fresh: &[Fresh<'_>]) -> Result<(), sqlx::Error> {
+/// What happened to a deployment in production, and what stood against it: to be told once it is stored.
+#[derive(Debug)]
+pub(super) struct Filed {
+    deployment_id: Uuid,
+    kind: String,
+    against: Option<String>,
+}
+
+impl Filed {
+    /// Counts it, and says so when it went against its verdict.
+    pub(super) fn tell(&self) {
+        OUTCOMES.add(1, [&self.kind, self.against.as_deref().unwrap_or_default()]);
+        if let Some(against) = &self.against {
+            tracing::warn!(
+                service = SERVICE,
+                deployment.id = %self.deployment_id,
+                outcome = self.kind,
+                against_verdict = against,
+                "deployed against the verdict: {}",
+                if against == "none" { "there was none" } else { against }
+            );
+        }
+    }
+}
+
+/// Files what the events say into the tables of their kind; gives the outcomes among them.
+pub(super) async fn insert_contents(
+    connection: &mut PgConnection,
+    fresh: &[Fresh<'_>],
+) -> Result<Vec<Filed>, sqlx::Error> {
     let (mut accepted, mut signals) = (Vec::new(), Vec::new());
     let (mut explanations, mut reviews, mut outcomes) = (Vec::new(), Vec::new(), Vec::new());
     for one in fresh {
@@ -56,10 +84,7 @@ pub(super) async fn insert_contents(connection: &mut PgConnection, fresh: &[Fres
     if !reviews.is_empty() {
         insert_reviews(connection, &reviews).await?;
     }
-    if !outcomes.is_empty() {
-        insert_outcomes(connection, &outcomes).await?;
-    }
-    Ok(())
+    if outcomes.is_empty() { Ok(Vec::new()) } else { insert_outcomes(connection, &outcomes).await }
 }
 
 async fn update_accepted(connection: &mut PgConnection, accepted: &[(Place, &Deployment)]) -> Result<(), sqlx::Error> {
@@ -224,7 +249,10 @@ const INSERT_OUTCOMES: &str =
          ORDER BY number DESC LIMIT 1) AS v ON true
      RETURNING deployment_id, kind, against_verdict";
 
-async fn insert_outcomes(connection: &mut PgConnection, outcomes: &[(Place, &Outcome)]) -> Result<(), sqlx::Error> {
+async fn insert_outcomes(
+    connection: &mut PgConnection,
+    outcomes: &[(Place, &Outcome)],
+) -> Result<Vec<Filed>, sqlx::Error> {
     let rows = sqlx::query(INSERT_OUTCOMES)
         .bind(months(outcomes))
         .bind(event_ids(outcomes))
@@ -236,23 +264,17 @@ async fn insert_outcomes(connection: &mut PgConnection, outcomes: &[(Place, &Out
         .fetch_all(&mut *connection)
         .named("INSERT outcomes")
         .await?;
-    let mut went_against = BTreeMap::new();
-    for row in &rows {
-        let against = row.try_get::<Option<&str>, _>("against_verdict")?;
-        OUTCOMES.add(1, [row.try_get("kind")?, against.unwrap_or_default()]);
-        let Some(against) = against else { continue };
-        went_against.insert(row.try_get::<Uuid, _>("deployment_id")?, against);
-        tracing::warn!(
-            service = SERVICE,
-            deployment.id = %row.try_get::<Uuid, _>("deployment_id")?,
-            outcome = row.try_get::<&str, _>("kind")?,
-            against_verdict = against,
-            "deployed against the verdict: {}",
-            if against == "none" { "there was none" } else { against }
-        );
-    }
+    let filed = rows
+        .iter()
+        .map(|row| {
+            let (kind, against) = (row.try_get("kind")?, row.try_get("against_verdict")?);
+            Ok(Filed { deployment_id: row.try_get("deployment_id")?, kind, against })
+        })
+        .collect::<Result<Vec<_>, sqlx::Error>>()?;
+    let went_against: BTreeMap<Uuid, &str> =
+        filed.iter().filter_map(|one| Some((one.deployment_id, one.against.as_deref()?))).collect();
     if went_against.is_empty() {
-        return Ok(());
+        return Ok(filed);
     }
     sqlx::query(
         "UPDATE deployments SET against_verdict = new.against FROM unnest($1::uuid[], $2::text[]) AS new (id, against)
@@ -262,6 +284,6 @@ async fn insert_outcomes(connection: &mut PgConnection, outcomes: &[(Place, &Out
     .bind(went_against.into_values().collect::<Vec<_>>())
     .execute(connection)
     .named("UPDATE deployments")
-    .await
-    .map(|_| ())
+    .await?;
+    Ok(filed)
 }

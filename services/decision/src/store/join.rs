@@ -11,7 +11,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::Store;
-use super::contents::insert_contents;
+use super::contents::{Filed, insert_contents};
 use super::ledger::Ledger;
 use super::statement::Statement;
 use super::told::tell;
@@ -74,7 +74,7 @@ impl Store {
         let Some(mut ledger) = Ledger::lock(&mut transaction, months).await? else { return Ok(None) };
         let entries: Vec<_> = fresh.iter().map(|one| (one.month, entry(one.event, locked.now))).collect();
         ledger.append(&mut transaction, &entries).await?;
-        insert_contents(&mut transaction, &fresh).await?;
+        let filed = insert_contents(&mut transaction, &fresh).await?;
         let touched: BTreeSet<Uuid> =
             fresh.iter().filter(|one| may_decide(one.event)).map(|one| one.event.deployment_id.uuid()).collect();
         let touched: Vec<Uuid> = touched.into_iter().collect();
@@ -82,6 +82,7 @@ impl Store {
         ledger.close(&mut transaction).await?;
         transaction.commit().named("COMMIT").await?;
         tell(&decided, batch);
+        filed.iter().for_each(Filed::tell);
         Ok(Some(Joined { fresh: fresh.len(), verdicts: decided.len() }))
     }
 

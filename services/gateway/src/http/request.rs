@@ -55,7 +55,7 @@ fn put(object: &mut Map<String, Value>, of: &MessageDescriptor, name: &str, text
         let Some(rest) = rest else {
             let value = value(&field, text)?;
             let alone = Map::from_iter([(field.name().to_owned(), listed(&field, None, value.clone()))]);
-            read(&message, Value::Object(alone))?;
+            read(&message, Value::Object(alone)).map_err(|error| in_form(&field).map_or(error, str::to_owned))?;
             let by_json_name = level.remove(field.json_name());
             let before = level.remove(field.name()).or(by_json_name);
             level.insert(field.name().to_owned(), listed(&field, before, value));
@@ -68,6 +68,16 @@ fn put(object: &mut Map<String, Value>, of: &MessageDescriptor, name: &str, text
         (message, path) = (inner, rest);
     }
     Err("leads too deep".to_owned())
+}
+
+/// How a value is written, where its parser does not say.
+fn in_form(field: &FieldDescriptor) -> Option<&'static str> {
+    let Kind::Message(message) = field.kind() else { return None };
+    match message.full_name() {
+        "google.protobuf.Duration" => Some("must be seconds, such as 8s or 2.5s"),
+        "google.protobuf.Timestamp" => Some("must be a time, such as 2026-11-20T15:30:00Z"),
+        _ => None,
+    }
 }
 
 /// A parameter of a list may stand there several times.
