@@ -149,7 +149,7 @@ pub(crate) fn incoming<E: Event>(event: E, content: fn(E) -> Content) -> Incomin
         message_id: None,
         traceparent: None,
         submitted_at: None,
-        body: event.encode(),
+        body: event.encode().into(),
         content: content(event),
     }
 }

@@ -25,7 +25,7 @@ async fn connect(fleet: &Fleet, user: &'static str) -> Bus {
 
 fn event(subject: String) -> Outgoing {
     let message_id = subject.clone();
-    Outgoing { subject, message_id, body: b"forged".to_vec(), traceparent: None, deployment_id: None }
+    Outgoing { subject, message_id, body: "forged".into(), traceparent: None, deployment_id: None }
 }
 
 fn id() -> DeploymentId {

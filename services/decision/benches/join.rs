@@ -249,7 +249,7 @@ fn incoming<E: Event>(event: E, content: fn(E) -> Content) -> Incoming {
         message_id: Some(event.event_id().to_string()),
         traceparent: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned()),
         submitted_at: None,
-        body: event.encode(),
+        body: event.encode().into(),
         content: content(event),
     }
 }

@@ -8,6 +8,7 @@ use domain::{Deployment, Explanation, Outcome, Review, Signal};
 use futures::FutureExt;
 use futures::stream::{self, Stream, StreamExt};
 use proto::Event;
+use tokio::time::Instant;
 use tracing::{Instrument, Span};
 
 use crate::incoming::{Content, Incoming};
@@ -24,11 +25,21 @@ const DRAIN_MAX: Duration = Duration::from_secs(20);
 /// How long what is in flight is put off while PostgreSQL is away.
 const PUT_OFF: Duration = Duration::from_secs(5);
 
-/// An event that was delivered, read, and given its span.
+/// With so many events at once there is much to do.
+const MANY: usize = 64;
+/// How long is waited for more of them then.
+const GATHER: Duration = Duration::from_millis(10);
+
+/// An event that was delivered, and the span in which it is handled.
 struct Arrived {
     delivery: Delivery,
-    incoming: Incoming,
     span: Span,
+}
+
+/// What arrived, and the events in it, in the same order.
+struct Batch {
+    arrived: Vec<Arrived>,
+    events: Vec<Incoming>,
 }
 
 type Read = fn(&Delivery) -> Result<Incoming, proto::Malformed>;
@@ -53,7 +64,10 @@ pub(crate) async fn run(process: &Process, store: &Store, config: &Config, wake:
             () = process.shutdown.called() => break,
             batch = batches.next() => batch,
         };
-        let Some(batch) = batch else { anyhow::bail!("the bus has no more events") };
+        let Some(mut batch) = batch else { anyhow::bail!("the bus has no more events") };
+        if batch.len() >= MANY {
+            gather(&mut batches, &mut batch, most).await;
+        }
         join(process, store, read(bus, batch).await, wake).await;
     }
     // What has been delivered here is joined before the end, or it would only come again after a while.
@@ -68,6 +82,19 @@ pub(crate) async fn run(process: &Process, store: &Store, config: &Config, wake:
     Ok(())
 }
 
+/// Adds what arrives within a moment: when there is much to do, fewer and larger transactions do more of it.
+async fn gather(
+    batches: &mut (impl Stream<Item = Vec<(Delivery, Read)>> + Unpin),
+    batch: &mut Vec<(Delivery, Read)>,
+    most: usize,
+) {
+    let until = Instant::now() + GATHER;
+    while batch.len() < most {
+        let Ok(Some(more)) = tokio::time::timeout_at(until, batches.next()).await else { return };
+        batch.extend(more);
+    }
+}
+
 async fn arrivals<E: Event>(bus: &Bus, most: usize, name: &'static str, read: Read) -> anyhow::Result<Arrivals> {
     let backoff = vec![ACK_WAIT];
     let spec = ConsumerSpec { name, backoff, deliveries_max: DELIVERIES_MAX, in_flight_max: most };
@@ -76,15 +103,16 @@ async fn arrivals<E: Event>(bus: &Bus, most: usize, name: &'static str, read: Re
 }
 
 /// Reads the events; what cannot be read goes to the dead letters.
-async fn read(bus: &Bus, batch: Vec<(Delivery, Read)>) -> Vec<Arrived> {
-    let mut arrived = Vec::with_capacity(batch.len());
+async fn read(bus: &Bus, batch: Vec<(Delivery, Read)>) -> Batch {
+    let mut readable = Batch { arrived: Vec::with_capacity(batch.len()), events: Vec::with_capacity(batch.len()) };
     for (delivery, read) in batch {
         match read(&delivery) {
             Ok(mut incoming) => {
                 let span = delivery.span(SERVICE);
                 span.record("deployment.id", tracing::field::display(incoming.deployment_id));
                 incoming.traceparent = trace::parent_of(&span);
-                arrived.push(Arrived { delivery, incoming, span });
+                readable.arrived.push(Arrived { delivery, span });
+                readable.events.push(incoming);
             }
             Err(malformed) => {
                 let span = delivery.span(SERVICE);
@@ -93,16 +121,16 @@ async fn read(bus: &Bus, batch: Vec<(Delivery, Read)>) -> Vec<Arrived> {
             }
         }
     }
-    arrived
+    readable
 }
 
 /// Joins a batch. When PostgreSQL refuses it, each event is tried by itself, so that one cannot hold up the others.
-async fn join(process: &Process, store: &Store, arrived: Vec<Arrived>, wake: &Wake) {
+async fn join(process: &Process, store: &Store, batch: Batch, wake: &Wake) {
+    let Batch { arrived, events } = batch;
     if arrived.is_empty() {
         return;
     }
-    let batch: Vec<Incoming> = arrived.iter().map(|one| one.incoming.clone()).collect();
-    match store.join(&batch).instrument(span_of(&arrived)).await {
+    match store.join(&events).instrument(span_of(&arrived)).await {
         Ok(joined) => {
             if joined.verdicts > 0 {
                 wake.call();
@@ -115,8 +143,8 @@ async fn join(process: &Process, store: &Store, arrived: Vec<Arrived>, wake: &Wa
         Err(error) if arrived.len() == 1 => refuse(&process.bus, &arrived, &error).await,
         Err(error) => {
             tracing::warn!(service = SERVICE, "a batch of {} is refused, trying each: {error:#}", arrived.len());
-            for one in arrived {
-                Box::pin(join(process, store, vec![one], wake)).await;
+            for (one, event) in arrived.into_iter().zip(events) {
+                Box::pin(join(process, store, Batch { arrived: vec![one], events: vec![event] }, wake)).await;
             }
         }
     }

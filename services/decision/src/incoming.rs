@@ -1,5 +1,6 @@
 //! What reaches the decision service: each event decoded, with all that the audit trail keeps of it.
 
+use bytes::Bytes;
 use chassis::Delivery;
 use domain::{Deployment, DeploymentId, EventId, Explanation, Outcome, Review, Signal};
 use proto::event::Form;
@@ -26,7 +27,7 @@ pub struct Incoming {
     /// When the submission that it goes back to was stored; `None` when that is not known.
     pub submitted_at: Option<OffsetDateTime>,
     /// Its protobuf bytes, as they came or, for one that came as JSON, as they would have come.
-    pub body: Vec<u8>,
+    pub body: Bytes,
     /// What it says.
     pub content: Content,
 }
@@ -57,8 +58,8 @@ impl Incoming {
             .deployment_id()
             .ok_or_else(|| Malformed { field: "deployment_id".to_owned(), problem: "is required".to_owned() })?;
         let body = match Form::of(delivery.header("Content-Type"), delivery.body()) {
-            Form::Protobuf => delivery.body().to_vec(),
-            Form::Json => event.encode(),
+            Form::Protobuf => delivery.body().clone(),
+            Form::Json => event.encode().into(),
         };
         Ok(Self {
             event_id: event.event_id(),

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use async_nats::header::NATS_MESSAGE_ID;
 use async_nats::jetstream::{AckKind, Message};
+use bytes::Bytes;
 use proto::{Event, Malformed};
 use time::OffsetDateTime;
 use tracing::Span;
@@ -48,7 +49,7 @@ impl Delivery {
 
     /// Its body.
     #[must_use]
-    pub fn body(&self) -> &[u8] {
+    pub fn body(&self) -> &Bytes {
         &self.message.payload
     }
 

@@ -3,6 +3,7 @@
 use anyhow::Context;
 use async_nats::HeaderMap;
 use async_nats::header::NATS_MESSAGE_ID;
+use bytes::Bytes;
 use domain::DeploymentId;
 use proto::Event;
 use time::OffsetDateTime;
@@ -33,7 +34,7 @@ pub struct Outgoing {
     /// Its id.
     pub message_id: String,
     /// Its protobuf bytes.
-    pub body: Vec<u8>,
+    pub body: Bytes,
     /// The trace it continues; `None` for that of the span it is published in.
     pub traceparent: Option<String>,
     /// The deployment it is about, where that is known.
@@ -47,7 +48,7 @@ impl Outgoing {
         Self {
             subject: event.subject(),
             message_id: event.event_id().to_string(),
-            body: event.encode(),
+            body: event.encode().into(),
             traceparent: None,
             deployment_id: event.deployment_id(),
         }
@@ -108,14 +109,13 @@ impl Bus {
         if let Some(parent) = trace::parent_of(&Span::current()) {
             headers.insert(trace::TRACEPARENT, parent);
         }
-        let body = outgoing.body.clone().into();
-        self.send(outgoing.subject.clone(), headers, body)
+        self.send(outgoing.subject.clone(), headers, outgoing.body.clone())
             .await
             .with_context(|| format!("cannot publish {}", outgoing.subject))
     }
 
     /// Publishes within the current span, which learns of a failure, and measures how long the stream took.
-    pub(crate) async fn send(&self, subject: String, headers: HeaderMap, body: bytes::Bytes) -> anyhow::Result<()> {
+    pub(crate) async fn send(&self, subject: String, headers: HeaderMap, body: Bytes) -> anyhow::Result<()> {
         let (began, destination) = (Instant::now(), template(&subject));
         let sending = async {
             match self.jetstream.publish_with_headers(subject.clone(), headers, body).await {

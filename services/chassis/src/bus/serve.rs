@@ -40,6 +40,8 @@ const DRAIN_MAX: Duration = Duration::from_secs(25);
 /// Short, because it stands in for heartbeats: a batch of async-nats 0.51 never wakes again after its first heartbeat, and what
 /// arrives then waits for the end of the round.
 const PULL_EXPIRES: Duration = Duration::from_secs(5);
+/// How long hands that come free are gathered while others are at work, so that each does not ask for itself.
+const GATHER: Duration = Duration::from_millis(2);
 /// How long a stream of events stays quiet before it is asked for anew.
 const STREAM_EXPIRES: Duration = Duration::from_secs(20);
 const STREAM_HEARTBEAT: Duration = Duration::from_secs(5);
@@ -50,10 +52,7 @@ impl Bus {
     ///
     /// # Errors
     /// When the consumer cannot be made.
-    pub async fn serve<H: Handler>(&self, spec: ConsumerSpec, handler: H, shutdown: &Shutdown) -> anyhow::Result<()>
-    where
-        H::In: Clone,
-    {
+    pub async fn serve<H: Handler>(&self, spec: ConsumerSpec, handler: H, shutdown: &Shutdown) -> anyhow::Result<()> {
         let consumer = self.consumer::<H::In>(&spec).await?;
         let worker = Arc::new(Worker { bus: self.clone(), handler, spec });
         let permits = Arc::new(Semaphore::new(worker.spec.in_flight_max));
@@ -125,11 +124,11 @@ async fn pull_round<H: Handler>(
     consumer: &PullConsumer,
     permits: &Arc<Semaphore>,
     worker: &Arc<Worker<H>>,
-) -> anyhow::Result<()>
-where
-    H::In: Clone,
-{
+) -> anyhow::Result<()> {
     let mut free: Vec<OwnedSemaphorePermit> = vec![Arc::clone(permits).acquire_owned().await?];
+    if permits.available_permits() + 1 < worker.spec.in_flight_max {
+        tokio::time::sleep(GATHER).await;
+    }
     while let Ok(permit) = Arc::clone(permits).try_acquire_owned() {
         free.push(permit);
     }
@@ -154,10 +153,7 @@ struct Worker<H> {
     spec: ConsumerSpec,
 }
 
-impl<H: Handler> Worker<H>
-where
-    H::In: Clone,
-{
+impl<H: Handler> Worker<H> {
     async fn work(&self, delivery: Delivery) {
         let event: H::In = match delivery.decode() {
             Ok(event) => event,
@@ -170,7 +166,7 @@ where
             Span::current().record("deployment.id", tracing::field::display(id));
         }
         let outcome = tokio::select! {
-            outcome = self.handle_and_publish(event.clone(), &delivery) => outcome,
+            outcome = self.handle_and_publish(event, &delivery) => outcome,
             never = self.keep(&delivery) => match never {},
         };
         let wait = self.spec.wait_after(delivery.deliveries);
@@ -188,7 +184,7 @@ where
                     );
                     return delivery.put_off(wait).await;
                 }
-                self.give_up(&event, &delivery, &failure.to_string(), wait).await;
+                self.give_up(&delivery, &failure.to_string(), wait).await;
             }
         }
     }
@@ -205,8 +201,9 @@ where
     }
 
     /// Tells the others first that there is nothing to wait for, then buries the event.
-    async fn give_up(&self, event: &H::In, delivery: &Delivery, error: &str, wait: Duration) {
-        let outgoing = self.handler.give_up(event, error);
+    async fn give_up(&self, delivery: &Delivery, error: &str, wait: Duration) {
+        // It could be read before; the handler has taken what was read.
+        let outgoing = delivery.decode().map(|event| self.handler.give_up(&event, error)).unwrap_or_default();
         if let Err(failed) = self.publish_all(&outgoing, delivery).await {
             tracing::error!(service = self.bus.service, "cannot say that it was given up: {failed:#}");
             return delivery.put_off(wait).await;

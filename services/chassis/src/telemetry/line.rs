@@ -10,13 +10,51 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
 use tracing::field::{Field, Visit};
+use tracing::span::Record;
 use tracing::{Event, Subscriber};
-use tracing_subscriber::fmt::format::{FormatEvent, JsonFields, Writer};
+use tracing_subscriber::field::RecordFields;
+use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
 use tracing_subscriber::fmt::{FmtContext, FormattedFields};
 use tracing_subscriber::registry::LookupSpan;
 
 /// What every line tells of the spans that it stands in, and under which name.
 const OF_SPANS: [(&str, &str); 2] = [("failsafe.service", "service"), ("deployment.id", "deployment.id")];
+/// Ends each field that is kept of a span: no name and no id holds it.
+const END: char = '\u{1f}';
+
+/// What the log keeps of a span: of all its fields only those that lines tell, or each span would be written out for nobody.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct OfSpans;
+
+impl<'writer> FormatFields<'writer> for OfSpans {
+    fn format_fields<R: RecordFields>(&self, writer: Writer<'writer>, fields: R) -> fmt::Result {
+        let mut told = Told { writer, result: Ok(()) };
+        fields.record(&mut told);
+        told.result
+    }
+
+    fn add_fields(&self, current: &'writer mut FormattedFields<Self>, fields: &Record<'_>) -> fmt::Result {
+        self.format_fields(current.as_writer(), fields)
+    }
+}
+
+/// Writes down the fields that are told.
+struct Told<'writer> {
+    writer: Writer<'writer>,
+    result: fmt::Result,
+}
+
+impl Visit for Told<'_> {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        if let Some((_, name)) = OF_SPANS.iter().find(|(name, _)| *name == field.name()) {
+            self.result = self.result.and(write!(self.writer, "{name}={value:?}{END}"));
+        }
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.record_debug(field, &format_args!("{value}"));
+    }
+}
 
 /// How a line is written.
 #[derive(Clone, Copy, Debug)]
@@ -25,16 +63,11 @@ pub(super) enum Line {
     Json,
 }
 
-impl<S> FormatEvent<S, JsonFields> for Line
+impl<S> FormatEvent<S, OfSpans> for Line
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
-    fn format_event(
-        &self,
-        context: &FmtContext<'_, S, JsonFields>,
-        writer: Writer<'_>,
-        event: &Event<'_>,
-    ) -> fmt::Result {
+    fn format_event(&self, context: &FmtContext<'_, S, OfSpans>, writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
         let mut fields = Fields::default();
         event.record(&mut fields);
         let mut fields = fields.0;
@@ -49,19 +82,17 @@ where
 }
 
 /// Adds what the spans around the event say, where it does not say so itself.
-fn add_spans<S>(fields: &mut Map<String, Value>, context: &FmtContext<'_, S, JsonFields>)
+fn add_spans<S>(fields: &mut Map<String, Value>, context: &FmtContext<'_, S, OfSpans>)
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
     for span in context.event_scope().into_iter().flatten() {
         let extensions = span.extensions();
-        let Some(formatted) = extensions.get::<FormattedFields<JsonFields>>() else { continue };
-        let Ok(Value::Object(mut of_span)) = serde_json::from_str(&formatted.fields) else { continue };
-        for (name, as_name) in OF_SPANS {
-            if let Some(value) = of_span.remove(name)
-                && !fields.contains_key(as_name)
-            {
-                fields.insert(as_name.to_owned(), value);
+        let Some(told) = extensions.get::<FormattedFields<OfSpans>>() else { continue };
+        // Of one that was recorded again the latest counts.
+        for (name, value) in told.fields.rsplit(END).filter_map(|field| field.split_once('=')) {
+            if !fields.contains_key(name) {
+                fields.insert(name.to_owned(), value.into());
             }
         }
     }
@@ -175,7 +206,7 @@ mod tests {
     fn logged(line: Line, act: impl FnOnce()) -> String {
         let file = tempfile::NamedTempFile::new().unwrap();
         let writer = Arc::new(file.reopen().unwrap());
-        let layer = fmt::layer().fmt_fields(JsonFields::new()).event_format(line).with_ansi(false).with_writer(writer);
+        let layer = fmt::layer().fmt_fields(OfSpans).event_format(line).with_ansi(false).with_writer(writer);
         tracing::subscriber::with_default(Registry::default().with(layer), act);
         std::fs::read_to_string(file.path()).unwrap()
     }

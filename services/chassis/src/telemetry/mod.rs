@@ -21,7 +21,6 @@ use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
 use prometheus::Registry;
 use tracing_subscriber::filter::{EnvFilter, LevelFilter, Targets};
-use tracing_subscriber::fmt::format::JsonFields;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, fmt, reload};
@@ -65,7 +64,7 @@ pub fn start(wanted: Wanted<'_>) -> anyhow::Result<Telemetry> {
         .unwrap_or_else(|_| EnvFilter::new(format!("{},async_nats=warn,sqlx=warn", wanted.level)));
     let (filter, handle) = reload::Layer::new(filter);
     let logs = fmt::layer()
-        .fmt_fields(JsonFields::new())
+        .fmt_fields(line::OfSpans)
         .event_format(if std::io::stderr().is_terminal() { Line::ForPeople } else { Line::Json })
         .with_ansi(std::io::stderr().is_terminal() && env::var_os("NO_COLOR").is_none())
         .with_writer(std::io::stderr);

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::statement::Statement;
 use crate::chain::Month;
-use crate::policy::Given;
+use crate::policy::{Given, Inputs};
 
 /// What the tables hold of one deployment when it may be decided.
 #[derive(Debug)]
@@ -54,6 +54,32 @@ impl Case {
             _ => None,
         }
     }
+}
+
+/// Those of `ids`, whose rows are locked, for which everything is in, or that were decided before. Few words to PostgreSQL: it is asked
+/// with each signal, and most deployments are not complete with their first.
+pub(super) async fn decidable(connection: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<Uuid>, sqlx::Error> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows = sqlx::query(
+        "SELECT deployment_id, verdict_number > 0 AS decided, accepted_event_id IS NOT NULL AS accepted,
+             ARRAY(SELECT source FROM signals WHERE signals.deployment_id = deployments.deployment_id) AS sources
+         FROM deployments WHERE deployment_id = ANY($1)",
+    )
+    .bind(ids)
+    .fetch_all(connection)
+    .named("SELECT deployments")
+    .await?;
+    let mut decidable = Vec::new();
+    for row in rows {
+        let sources: Vec<String> = row.try_get("sources")?;
+        let sources = sources.iter().filter_map(|source| Source::from_name(source));
+        if row.try_get("decided")? || Inputs::are_complete(row.try_get("accepted")?, sources) {
+            decidable.push(row.try_get("deployment_id")?);
+        }
+    }
+    Ok(decidable)
 }
 
 /// The cases of `ids`, whose rows are locked.

@@ -1,6 +1,6 @@
 //! What events say, filed into the tables of their kind.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chassis::metrics::list::OUTCOMES;
 use domain::{Analysis, Deployment, Explanation, Origin, Outcome, Review, Said, Signal};
@@ -54,16 +54,19 @@ impl Filed {
     }
 }
 
-/// Files what the events say into the tables of their kind; gives the outcomes among them.
+/// Files what the events say into the tables of their kind; gives the outcomes among them. The rows of the deployments that were
+/// `made` with this batch hold their acceptances already.
 pub(super) async fn insert_contents(
     connection: &mut PgConnection,
     fresh: &[Fresh<'_>],
+    made: &BTreeSet<Uuid>,
 ) -> Result<Vec<Filed>, sqlx::Error> {
     let (mut accepted, mut signals) = (Vec::new(), Vec::new());
     let (mut explanations, mut reviews, mut outcomes) = (Vec::new(), Vec::new(), Vec::new());
     for one in fresh {
         let place = Place { month: one.month.first_day(), event_id: one.event.event_id.uuid() };
         match &one.event.content {
+            Content::Accepted(deployment) if made.contains(&deployment.id.uuid()) => {}
             Content::Accepted(deployment) => accepted.push((place, &**deployment)),
             Content::Signal(signal) => signals.push((place, signal)),
             Content::Explanation(explanation) => explanations.push((place, explanation)),
@@ -87,6 +90,21 @@ pub(super) async fn insert_contents(
     if outcomes.is_empty() { Ok(Vec::new()) } else { insert_outcomes(connection, &outcomes).await }
 }
 
+/// The accepted deployment as its row keeps it.
+pub(super) fn facts(deployment: &Deployment) -> Vec<u8> {
+    deployment.clone().without_diff().encode()
+}
+
+/// The digest of what it does to the lines of its files.
+pub(super) fn lines_done(deployment: &Deployment) -> Option<&str> {
+    deployment.change.lines.as_ref().map(|lines| lines.done.as_str())
+}
+
+/// The digest of what would take that back.
+pub(super) fn lines_undone(deployment: &Deployment) -> Option<&str> {
+    deployment.change.lines.as_ref().map(|lines| lines.undone.as_str())
+}
+
 async fn update_accepted(connection: &mut PgConnection, accepted: &[(Place, &Deployment)]) -> Result<(), sqlx::Error> {
     sqlx::query(
         "UPDATE deployments SET accepted_event_id = new.event_id, accepted_at = new.accepted_at,
@@ -108,9 +126,9 @@ async fn update_accepted(connection: &mut PgConnection, accepted: &[(Place, &Dep
     .bind(accepted.iter().map(|(_, d)| d.title.as_str()).collect::<Vec<_>>())
     .bind(accepted.iter().map(|(_, d)| d.author.as_str()).collect::<Vec<_>>())
     .bind(accepted.iter().map(|(_, d)| d.environment.as_str()).collect::<Vec<_>>())
-    .bind(accepted.iter().map(|(_, d)| Event::encode(&(*d).clone().without_diff())).collect::<Vec<_>>())
-    .bind(accepted.iter().map(|(_, d)| d.change.lines.as_ref().map(|l| l.done.as_str())).collect::<Vec<_>>())
-    .bind(accepted.iter().map(|(_, d)| d.change.lines.as_ref().map(|l| l.undone.as_str())).collect::<Vec<_>>())
+    .bind(accepted.iter().map(|(_, d)| facts(d)).collect::<Vec<_>>())
+    .bind(accepted.iter().map(|(_, d)| lines_done(d)).collect::<Vec<_>>())
+    .bind(accepted.iter().map(|(_, d)| lines_undone(d)).collect::<Vec<_>>())
     .execute(connection)
     .named("UPDATE deployments")
     .await

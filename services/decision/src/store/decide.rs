@@ -8,7 +8,7 @@ use time::{Date, OffsetDateTime};
 use tracing::Span;
 use uuid::Uuid;
 
-use super::case::{Case, load_cases};
+use super::case::{Case, decidable, load_cases};
 use super::ledger::Ledger;
 use super::statement::Statement;
 use super::told::{span, tell, write_into};
@@ -51,12 +51,11 @@ impl Store {
         now: OffsetDateTime,
         ids: &[Uuid],
     ) -> Result<Vec<Decided>, sqlx::Error> {
-        let cases = load_cases(connection, ids).await?;
+        let ids = decidable(connection, ids).await?;
+        let cases = load_cases(connection, &ids).await?;
         let ready = cases.into_iter().filter_map(|(id, case)| {
-            let complete = Inputs::are_complete(case.accepted.is_some(), case.signals.keys().copied());
             let cause = match case.verdict_number {
-                0 if complete => Cause::Complete,
-                0 => return None,
+                0 => Cause::Complete,
                 _ if case.inputs() == case.decided_on => return None,
                 _ if case.evidence_digest() == case.decided_on_evidence => Cause::Review,
                 _ => Cause::Late,

@@ -5,13 +5,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use domain::DeploymentId;
+use domain::{Deployment, DeploymentId};
+use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::Store;
-use super::contents::{Filed, insert_contents};
+use super::contents::{Filed, facts, insert_contents, lines_done, lines_undone};
 use super::ledger::Ledger;
 use super::statement::Statement;
 use super::told::tell;
@@ -37,6 +38,8 @@ pub(super) struct Fresh<'a> {
 /// The deployments of a batch, locked.
 struct Locked {
     months: BTreeMap<Uuid, Month>,
+    /// Those of which nothing was known before.
+    made: BTreeSet<Uuid>,
     now: OffsetDateTime,
 }
 
@@ -74,7 +77,7 @@ impl Store {
         let Some(mut ledger) = Ledger::lock(&mut transaction, months).await? else { return Ok(None) };
         let entries: Vec<_> = fresh.iter().map(|one| (one.month, entry(one.event, locked.now))).collect();
         ledger.append(&mut transaction, &entries).await?;
-        let filed = insert_contents(&mut transaction, &fresh).await?;
+        let filed = insert_contents(&mut transaction, &fresh, &locked.made).await?;
         let touched: BTreeSet<Uuid> =
             fresh.iter().filter(|one| may_decide(one.event)).map(|one| one.event.deployment_id.uuid()).collect();
         let touched: Vec<Uuid> = touched.into_iter().collect();
@@ -88,46 +91,49 @@ impl Store {
 
     /// Makes and locks the rows of the deployments of `batch`. The first word of a deployment sets its month, and the first word
     /// that asks for a verdict its deadline.
+    ///
+    /// A row that is made here is locked by that; none of its events can be known. Rows are made in the order of their ids, and then
+    /// the others are locked in that order: nobody who waits for a row that another makes holds one that was there before.
     async fn lock_deployments(
         &self,
         connection: &mut PgConnection,
         batch: &[&Incoming],
     ) -> Result<Locked, sqlx::Error> {
-        let mut first: BTreeMap<DeploymentId, (Option<&str>, bool)> = BTreeMap::new();
+        let mut first: BTreeMap<DeploymentId, First<'_>> = BTreeMap::new();
         for one in batch {
-            let entry = first.entry(one.deployment_id).or_insert((one.traceparent.as_deref(), false));
-            entry.1 |= awaits_verdict(one);
+            let entry = first.entry(one.deployment_id).or_insert_with(|| First::of(one));
+            entry.is_awaited |= awaits_verdict(one);
+            if let Content::Accepted(deployment) = &one.content {
+                entry.accepted.get_or_insert((one.event_id.uuid(), deployment));
+            }
         }
-        let ids: Vec<Uuid> = first.keys().map(|id| id.uuid()).collect();
         let deadline = i64::try_from(self.deadline.as_millis()).unwrap_or(i64::MAX);
-        sqlx::query(
-            "INSERT INTO deployments (deployment_id, traceparent, deadline_at)
-             SELECT id, traceparent, CASE WHEN awaited THEN now() + $4 * interval '1 millisecond' END
-             FROM unnest($1::uuid[], $2::text[], $3::bool[]) AS new (id, traceparent, awaited)
-             ON CONFLICT DO NOTHING",
-        )
-        .bind(&ids)
-        .bind(first.values().map(|(traceparent, _)| *traceparent).collect::<Vec<_>>())
-        .bind(first.values().map(|(_, awaited)| *awaited).collect::<Vec<_>>())
-        .bind(deadline)
-        .execute(&mut *connection)
-        .named("INSERT deployments")
-        .await?;
+        let made = make_deployments(connection, &first, deadline).await?;
+        let mut locked = Locked { months: BTreeMap::new(), made: BTreeSet::new(), now: OffsetDateTime::UNIX_EPOCH };
+        for row in made {
+            let id: Uuid = row.try_get("deployment_id")?;
+            locked.months.insert(id, Month::of(row.try_get("month")?));
+            locked.now = row.try_get("now")?;
+            locked.made.insert(id);
+        }
+        let others: Vec<Uuid> = first.keys().map(|id| id.uuid()).filter(|id| !locked.made.contains(id)).collect();
+        if others.is_empty() {
+            return Ok(locked);
+        }
         let rows = sqlx::query(
             "SELECT deployment_id, month, deadline_at IS NULL AS unawaited, now() FROM deployments
              WHERE deployment_id = ANY($1) ORDER BY deployment_id FOR UPDATE",
         )
-        .bind(&ids)
+        .bind(&others)
         .fetch_all(&mut *connection)
         .named("SELECT deployments")
         .await?;
-        let mut locked = Locked { months: BTreeMap::new(), now: OffsetDateTime::UNIX_EPOCH };
         let mut now_awaited = Vec::new();
         for row in rows {
             let id: Uuid = row.try_get("deployment_id")?;
             locked.months.insert(id, Month::of(row.try_get("month")?));
             locked.now = row.try_get("now")?;
-            if row.try_get("unawaited")? && first[&DeploymentId::from_uuid(id)].1 {
+            if row.try_get("unawaited")? && first[&DeploymentId::from_uuid(id)].is_awaited {
                 now_awaited.push(id);
             }
         }
@@ -143,6 +149,60 @@ impl Store {
         }
         Ok(locked)
     }
+}
+
+/// What a batch says first of a deployment.
+struct First<'a> {
+    traceparent: Option<&'a str>,
+    is_awaited: bool,
+    accepted: Option<(Uuid, &'a Deployment)>,
+}
+
+impl<'a> First<'a> {
+    fn of(event: &'a Incoming) -> Self {
+        Self { traceparent: event.traceparent.as_deref(), is_awaited: false, accepted: None }
+    }
+}
+
+/// Makes the rows that are not there, accepted at once where the batch says so: a row that were written twice would be put twice into
+/// every index. Gives those that it made.
+async fn make_deployments(
+    connection: &mut PgConnection,
+    first: &BTreeMap<DeploymentId, First<'_>>,
+    deadline_ms: i64,
+) -> Result<Vec<PgRow>, sqlx::Error> {
+    let accepted = || first.values().map(|one| one.accepted);
+    let deployments = || accepted().map(|one| one.map(|(_, deployment)| deployment));
+    let texts = |of: fn(&Deployment) -> &str| deployments().map(|one| one.map(of)).collect::<Vec<_>>();
+    sqlx::query(
+        "INSERT INTO deployments (deployment_id, traceparent, deadline_at, accepted_event_id, accepted_at, repository,
+             pull_request, revision, title, author, environment, facts, lines_done, lines_undone)
+         SELECT id, traceparent, CASE WHEN awaited THEN now() + $4 * interval '1 millisecond' END, accepted_event_id, accepted_at,
+             repository, pull_request, revision, title, author, environment, facts, lines_done, lines_undone
+         FROM unnest($1::uuid[], $2::text[], $3::bool[], $5::uuid[], $6::timestamptz[], $7::text[], $8::int[], $9::text[],
+             $10::text[], $11::text[], $12::text[], $13::bytea[], $14::text[], $15::text[])
+             AS new (id, traceparent, awaited, accepted_event_id, accepted_at, repository, pull_request, revision, title, author,
+                 environment, facts, lines_done, lines_undone)
+         ON CONFLICT DO NOTHING RETURNING deployment_id, month, now()",
+    )
+    .bind(first.keys().map(|id| id.uuid()).collect::<Vec<_>>())
+    .bind(first.values().map(|one| one.traceparent).collect::<Vec<_>>())
+    .bind(first.values().map(|one| one.is_awaited).collect::<Vec<_>>())
+    .bind(deadline_ms)
+    .bind(accepted().map(|one| one.map(|(event, _)| event)).collect::<Vec<_>>())
+    .bind(deployments().map(|one| one.map(|d| d.accepted_at)).collect::<Vec<_>>())
+    .bind(texts(|d| d.repository.as_str()))
+    .bind(deployments().map(|one| one.map(|d| d.pull_request.get().cast_signed())).collect::<Vec<_>>())
+    .bind(texts(|d| d.revision.as_str()))
+    .bind(texts(|d| d.title.as_str()))
+    .bind(texts(|d| d.author.as_str()))
+    .bind(texts(|d| d.environment.as_str()))
+    .bind(deployments().map(|one| one.map(facts)).collect::<Vec<_>>())
+    .bind(deployments().map(|one| one.and_then(lines_done)).collect::<Vec<_>>())
+    .bind(deployments().map(|one| one.and_then(lines_undone)).collect::<Vec<_>>())
+    .fetch_all(connection)
+    .named("INSERT deployments")
+    .await
 }
 
 /// Whether a verdict may follow from it.
@@ -162,10 +222,17 @@ async fn known_events(
     batch: &[&Incoming],
     locked: &Locked,
 ) -> Result<BTreeSet<Uuid>, sqlx::Error> {
-    let months: BTreeSet<_> = locked.months.values().map(|month| month.first_day()).collect();
+    let (mut months, mut ids) = (BTreeSet::new(), Vec::new());
+    for one in batch.iter().filter(|one| !locked.made.contains(&one.deployment_id.uuid())) {
+        months.insert(locked.months[&one.deployment_id.uuid()].first_day());
+        ids.push(one.event_id.uuid());
+    }
+    if ids.is_empty() {
+        return Ok(BTreeSet::new());
+    }
     let rows = sqlx::query("SELECT event_id FROM events WHERE month = ANY($1) AND event_id = ANY($2)")
         .bind(months.into_iter().collect::<Vec<_>>())
-        .bind(batch.iter().map(|one| one.event_id.uuid()).collect::<Vec<_>>())
+        .bind(ids)
         .fetch_all(connection)
         .named("SELECT events")
         .await?;

@@ -21,9 +21,9 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use anyhow::Context;
-use sqlx::PgPool;
 use sqlx::migrate::Migrator;
 use sqlx::postgres::PgPoolOptions;
+use sqlx::{PgConnection, PgPool};
 
 use crate::config::DatabaseSettings;
 use crate::policy::Policy;
@@ -63,6 +63,7 @@ impl Store {
         let pool = PgPoolOptions::new()
             .max_connections(settings.connections_max)
             .acquire_timeout(Duration::from_secs(5))
+            .after_connect(|connection, _| Box::pin(quicker_compression(connection)))
             .connect(&settings.url)
             .await
             .context("cannot reach PostgreSQL")?;
@@ -152,6 +153,14 @@ impl Store {
 pub async fn migrate(url: &str) -> anyhow::Result<()> {
     let pool = PgPoolOptions::new().max_connections(1).connect(url).await.context("cannot reach PostgreSQL")?;
     MIGRATIONS.run(&pool).await.context("cannot bring the tables up to date")
+}
+
+/// Has long bodies compressed by LZ4, which takes a tenth of the time of PostgreSQL's own way, where the server knows it.
+async fn quicker_compression(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    match sqlx::query("SET default_toast_compression = 'lz4'").execute(connection).await {
+        Err(sqlx::Error::Database(_)) | Ok(_) => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
 async fn check_migrated(pool: &PgPool) -> anyhow::Result<()> {

@@ -18,11 +18,15 @@ const REVERTS_RECENT: i64 = 14 * 86_400;
 /// How far back its deployments do.
 const DEPLOYMENTS_RECENT: i64 = 86_400;
 
+/// By name. A part of the past is counted anew for each deployment, name by name: that is most of what scoring costs, so names are
+/// hashed quickly (with a seed all the same, since strangers choose them).
+type Named<T> = HashMap<Arc<str>, T, foldhash::fast::RandomState>;
+
 /// What the changes so far come to.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Past {
-    files: HashMap<Arc<str>, FilePast>,
-    authors: HashMap<Arc<str>, AuthorPast>,
+    files: Named<FilePast>,
+    authors: Named<AuthorPast>,
     changes: usize,
     /// Those that came as pull requests, and those of them that failed.
     pull_requests: usize,
