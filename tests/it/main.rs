@@ -9,6 +9,7 @@ mod crash;
 mod crowd;
 mod deploy;
 mod diffs;
+mod door;
 mod examples;
 mod front;
 mod fuzz;
