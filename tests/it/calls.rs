@@ -92,6 +92,7 @@ async fn a_request_that_is_sent_again_has_no_second_effect() {
     let first = client.record_outcome(outcome.clone()).await.unwrap().into_inner().event_id;
     let second = client.record_outcome(outcome.clone()).await.unwrap().into_inner().event_id;
     assert_eq!(first, second);
+    let told = first;
 
     let review = v1::ReviewDeploymentRequest {
         deployment_id: deployment_id.clone(),
@@ -122,6 +123,19 @@ async fn a_request_that_is_sent_again_has_no_second_effect() {
     let status = client.record_outcome(wrong).await.unwrap_err();
     let violations = status.get_details_bad_request().unwrap().field_violations;
     assert_eq!(violations.iter().map(|one| one.field.as_str()).collect::<Vec<_>>(), ["kind", "request_id"]);
+
+    eventually("the first outcome", async || {
+        (get(&fleet, &deployment_id, &[]).await.outcomes.len() == 1).then_some(())
+    })
+    .await;
+    let other = v1::RecordOutcomeRequest { kind: v1::OutcomeKind::Succeeded.into(), ..outcome.clone() };
+    let by_another = v1::RecordOutcomeRequest { reporter: "flux".to_owned(), ..outcome.clone() };
+    for used in [other, by_another] {
+        let status = client.record_outcome(used).await.unwrap_err();
+        let violations = status.get_details_bad_request().unwrap().field_violations;
+        assert_eq!((violations.len(), violations[0].field.as_str()), (1, "request_id"), "{status:?}");
+    }
+    assert_eq!(client.record_outcome(outcome.clone()).await.unwrap().into_inner().event_id, told);
 
     // What comes after shows that nothing more came of the others.
     let last = v1::RecordOutcomeRequest { request_id: uuid::Uuid::new_v4().to_string(), ..outcome };

@@ -13,3 +13,9 @@ pub(crate) fn migration(name: &str) -> String {
         "diff --git a/migrations/0042_{name}.up.sql b/migrations/0042_{name}.up.sql\nnew file mode 100644\n--- /dev/null\n+++ b/migrations/0042_{name}.up.sql\n@@ -0,0 +1 @@\n+DROP TABLE {name};\n"
     )
 }
+
+/// A change that is worth a look, and no more.
+pub(crate) fn worth_a_look() -> String {
+    "diff --git a/Dockerfile b/Dockerfile\n--- a/Dockerfile\n+++ b/Dockerfile\n@@ -1,2 +1,3 @@\n FROM debian:13\n+RUN curl -k https://example.com/tool -o /usr/bin/tool\n CMD [\"tool\"]\n"
+        .to_owned()
+}

@@ -3,7 +3,12 @@
 
 use std::path::{Path, PathBuf};
 
+use domain::{Deployment, DeploymentId, Draft, Explanation, Reached, Signal};
 use harness::Fleet;
+use prost::Message;
+use proto::Event;
+use proto::event::{STREAM, subjects_of};
+use proto::question::{GetDeployment, ListDeployments, Question};
 use tokio::process::Command;
 
 use crate::diffs;
@@ -97,6 +102,38 @@ async fn grpcurl_submits_watches_and_looks_up() {
     command.env("GRPCURL", python.join("grpcurl"));
     let printed = run(&fleet, command).await;
     tells(&printed, &["submitted: ", "\"accepted\"", "\"explanation\"", "VERDICT_BLOCK", "\"headline\""]);
+}
+
+/// The subjects and streams of the two examples that speak to NATS are those of the subject table, whatever client there is to run them.
+#[test]
+fn the_words_of_the_nats_examples_are_those_of_the_subject_table() {
+    let id = DeploymentId::parse("6f1d8c0e-2b7a-5d43-9e54-0fa115afe001").unwrap();
+    let known = [
+        Draft::filter(),
+        Deployment::subject_of(id),
+        Signal::subject_of(id),
+        Reached::subject_of(id),
+        Explanation::subject_of(id),
+        subjects_of(id),
+        GetDeployment::subject(),
+        ListDeployments::subject(),
+    ];
+    for name in ["nats.sh", "nats_client.py"] {
+        let text = std::fs::read_to_string(example(name)).unwrap();
+        let named = text.replace("$id", &id.to_string()).replace("{identifier}", &id.to_string());
+        let word = |c: char| !(c.is_ascii_alphanumeric() || ".*-_".contains(c));
+        let subjects: Vec<_> = named.split(word).filter(|word| word.starts_with("failsafe.")).collect();
+        assert!(subjects.len() >= 3, "{name}: {subjects:?}");
+        for subject in subjects {
+            assert!(known.iter().any(|one| one == subject), "{name}: {subject} is no subject of ours: {known:#?}");
+        }
+    }
+    let script = std::fs::read_to_string(example("nats.sh")).unwrap();
+    assert!(script.contains(&format!("--stream {STREAM} ")), "{script}");
+    // The question that it writes by hand is the message.
+    let question = GetDeployment { deployment_id: id.to_string(), read_mask: None };
+    let by_hand = [b"\n\x24".as_slice(), id.to_string().as_bytes()].concat();
+    assert!(question.encode_to_vec() == by_hand && script.contains(r"printf '\n\044%s'"), "{script}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

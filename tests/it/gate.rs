@@ -159,12 +159,12 @@ async fn what_a_clone_cannot_show_is_told_with_the_remedy() {
 }
 
 /// A step of a GitHub workflow: its event, its page and its outputs.
-struct Step {
+pub(crate) struct Step {
     folder: TempDir,
 }
 
 impl Step {
-    async fn of(shop: &Shop) -> Self {
+    pub(crate) async fn of(shop: &Shop) -> Self {
         let step = Self { folder: embedded::temporary_folder().unwrap() };
         let event = json!({
             "action": "synchronize",
@@ -183,21 +183,26 @@ impl Step {
         step
     }
 
-    fn file(&self, name: &str) -> PathBuf {
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    async fn gate(&self, shop: &Shop, arguments: &[&str]) -> Ran {
-        let mut command = Command::new(binary("failsafe"));
-        command.arg("gate").args(arguments).current_dir(shop.path());
-        let clean = command.env_clear().env("PATH", std::env::var_os("PATH").unwrap());
-        clean
+    /// Gives `command` what GitHub's runner sets.
+    pub(crate) fn set(&self, command: &mut Command) {
+        command
+            .env("PATH", std::env::var_os("PATH").unwrap())
             .env("GITHUB_ACTIONS", "true")
             .env("GITHUB_REPOSITORY", "acme/shop")
             .env("GITHUB_SERVER_URL", "https://github.com")
             .env("GITHUB_EVENT_PATH", self.file("event.json"))
             .env("GITHUB_STEP_SUMMARY", self.file("page.md"))
             .env("GITHUB_OUTPUT", self.file("outputs"));
+    }
+
+    async fn gate(&self, shop: &Shop, arguments: &[&str]) -> Ran {
+        let mut command = Command::new(binary("failsafe"));
+        command.arg("gate").args(arguments).current_dir(shop.path());
+        self.set(command.env_clear());
         let output = command.stdin(Stdio::null()).output().await.unwrap();
         let text = |bytes| String::from_utf8(bytes).unwrap();
         Ran { code: output.status.code(), out: text(output.stdout), log: text(output.stderr) }

@@ -211,6 +211,10 @@ async fn an_imported_past_is_scored_with_grows_with_outcomes_and_survives_a_rest
     let said = String::from_utf8(drift.stdout).unwrap();
     assert!(said.contains("on 27 deployments") && said.contains("3 failed where it expected"), "{said}");
     assert_eq!(drift.status.code(), Some(1));
+    let drift = failsafe(&["model", "drift", "--nats-url", &url, "--output", "json"]).await;
+    let told: serde_json::Value = serde_json::from_slice(&drift.stdout).unwrap();
+    assert_eq!((drift.status.code(), &told["train_anew"]), (Some(1), &true.into()), "{told}");
+    assert!(told["reasons"][0].is_string() && told["evaluation"]["deployments"].is_u64(), "{told}");
     let drift = failsafe(&["model", "drift", "--nats-url", "nats://127.0.0.1:9"]).await;
     assert_eq!(drift.status.code(), Some(3), "{}", String::from_utf8_lossy(&drift.stderr));
 

@@ -4,7 +4,7 @@ use std::sync::Once;
 
 use futures::StreamExt;
 use harness::{Fleet, Receiver, eventually};
-use reqwest::{Client, Response, StatusCode};
+use reqwest::{Client, ClientBuilder, Response, StatusCode};
 use serde_json::{Value, json};
 
 use crate::diffs;
@@ -13,9 +13,13 @@ use crate::diffs;
 const PATIENT: (&str, &str) = ("FAILSAFE__GATEWAY__DEADLINE_MS", "60000");
 
 pub(crate) fn client() -> Client {
+    builder().build().unwrap()
+}
+
+pub(crate) fn builder() -> ClientBuilder {
     static PROVIDER: Once = Once::new();
     PROVIDER.call_once(|| drop(rustls::crypto::ring::default_provider().install_default()));
-    Client::new()
+    Client::builder()
 }
 
 async fn get(fleet: &Fleet, path: &str) -> Response {

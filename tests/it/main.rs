@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod answers;
 mod calls;
 mod cases;
 mod chaos;
@@ -9,6 +10,7 @@ mod crash;
 mod crowd;
 mod deploy;
 mod diffs;
+mod door;
 mod examples;
 mod front;
 mod fuzz;
@@ -38,3 +40,4 @@ mod tls;
 mod trace;
 mod trail;
 mod voice;
+mod workload;

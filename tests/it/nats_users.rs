@@ -1,5 +1,7 @@
 //! What each service may do on NATS, by the file that production uses: enough for everything to work, and no more.
 
+use std::process::Stdio;
+
 use chassis::settings::{NatsSettings, Settings};
 use chassis::{Bus, ConsumerSpec, Outgoing, Shutdown};
 use domain::{DeploymentId, Reached, Signal};
@@ -8,9 +10,11 @@ use harness::{Fleet, SERVICES, binary, eventually, nats_password};
 use proto::Event;
 use proto::v1;
 use proto::v1::submit_deployment_request::Change;
+use serde_json::Value;
 use tokio::process::Command;
 
 use crate::diffs;
+use crate::gate::{Ran, failsafe};
 
 /// A connection as that user, as its service makes it.
 async fn connect(fleet: &Fleet, user: &'static str) -> Bus {
@@ -173,6 +177,69 @@ async fn no_service_writes_or_reads_what_is_anothers() {
     }
     let after = fleet.jetstream().await.get_stream("FAILSAFE").await.unwrap().info().await.unwrap().state.messages;
     assert_eq!(before, after, "nothing of it is in the stream");
+}
+
+/// `failsafe …` as that user of NATS.
+async fn as_user(fleet: &Fleet, user: &str, arguments: &[&str]) -> Ran {
+    let mut command = failsafe(fleet.folder(), arguments);
+    command.stdin(Stdio::null()).env("FAILSAFE__NATS__URL", fleet.nats.url());
+    command.env("FAILSAFE__NATS__USER", user).env("FAILSAFE__NATS__PASSWORD", nats_password(user));
+    command.env("FAILSAFE__DATABASE__URL", fleet.postgres.url()).env("FAILSAFE__LLM_EXPLAINER__MODEL_URL", "");
+    let output = command.output().await.unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    Ran { code: output.status.code(), out: text(output.stdout), log: text(output.stderr) }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_operator_looks_everything_over_and_all_others_are_told_who_may() {
+    let fleet = Fleet::start_with_users(&[]).await;
+    let submitter = connect_raw(&fleet, "submitter").await;
+    for _ in 0..2 {
+        submitter.publish("failsafe.v1.deployment.submitted", "{}".into()).await.unwrap();
+    }
+    submitter.flush().await.unwrap();
+    let listed = async || {
+        let ran = as_user(&fleet, "operator", &["dead", "list", "--output", "json"]).await;
+        assert_eq!(ran.code, Some(0), "{}", ran.log);
+        let listed: Value = serde_json::from_str(&ran.out).unwrap();
+        listed["dead_letters"].as_array().unwrap().iter().map(|one| one["number"].to_string()).collect::<Vec<_>>()
+    };
+    let numbers = eventually("the dead letters", async || Some(listed().await).filter(|all| all.len() == 2)).await;
+    let shown = as_user(&fleet, "operator", &["dead", "show", &numbers[0]]).await;
+    assert!(shown.code == Some(0) && shown.out.contains("ingest"), "{} {}", shown.out, shown.log);
+    let requeued = as_user(&fleet, "operator", &["dead", "requeue", &numbers[0]]).await;
+    assert_eq!(requeued.code, Some(0), "{}", requeued.log);
+    eventually("it dies again", async || {
+        let again = listed().await;
+        (again.len() == 2 && !again.contains(&numbers[0])).then_some(())
+    })
+    .await;
+    let dropped = as_user(&fleet, "operator", &["dead", "drop", "--all", "--yes"]).await;
+    assert!(dropped.code == Some(0) && listed().await.is_empty(), "{}", dropped.log);
+
+    let server = format!("http://{}", fleet.gateway());
+    let doctor = ["doctor", "--output", "json", "--server", &server];
+    eventually("all is well", async || (as_user(&fleet, "operator", &doctor).await.code == Some(0)).then_some(()))
+        .await;
+    for user in SERVICES.into_iter().chain(["submitter"]) {
+        let refused = as_user(&fleet, user, &["dead", "list"]).await;
+        let told = refused.log;
+        assert!(refused.code == Some(1) && told.contains("permits this user no answers"), "{user}: {told}");
+        assert!(told.contains("the command line is `operator`"), "{user}: {told}");
+    }
+    // What the gateway knows of the services is told all the same.
+    let lines = eventually("the services' lines", async || {
+        let examined = as_user(&fleet, "decision", &doctor).await;
+        assert_eq!(examined.code, Some(1), "{}", examined.log);
+        let lines: Vec<Value> = serde_json::from_str(&examined.out).unwrap();
+        let well = lines.iter().filter(|line| line["area"] == "services" && line["state"] == "ok").count();
+        (well == SERVICES.len()).then_some(lines)
+    })
+    .await;
+    let nats = lines.iter().find(|line| line["area"] == "NATS" && line["name"] == "server").unwrap();
+    let text = |name: &str| nats[name].as_str().unwrap();
+    assert!(text("said").contains("no answers") && lines.iter().filter(|line| line["area"] == "NATS").count() == 1);
+    assert!(text("remedy").contains("nats.user and nats.password of the operator"), "{nats}");
 }
 
 enum Attempt {

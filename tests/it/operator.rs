@@ -139,6 +139,11 @@ async fn a_message_that_nobody_answered_for_is_named_and_requeued_by_its_place_i
     })
     .await;
     taking.abort();
+    eventually("it is counted among the dead letters", async || {
+        let (_, page) = harness::http(fleet.admin("static-analysis"), "GET /metrics", "", "").await?;
+        page.contains("failsafe_dead_letters_held{failsafe_service=\"static-analysis\"} 1\n").then_some(())
+    })
+    .await;
     assert_eq!((&letter["stream_sequence"], &letter["deliveries"]), (&json!(stored.sequence), &json!(1)));
     assert_eq!(letter["subject"], "failsafe.v1.deployment.submitted");
     let number = letter["number"].to_string();

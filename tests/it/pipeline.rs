@@ -9,6 +9,7 @@ use proto::v1;
 use proto::v1::submit_deployment_request::Change;
 use proto::v1::watch_deployment_response::Stage;
 use tonic::Code;
+use tonic_types::StatusExt;
 
 use crate::diffs;
 
@@ -139,6 +140,11 @@ async fn lists_are_filtered_and_paged() {
     // What comes in between the pages does not move them.
     submit_and_watch(&fleet, submission("acme/shop", 6, diffs::harmless("orders"))).await;
     let second = v1::ListDeploymentsRequest { page_size: 2, page_token: token, ..shop() };
+    // A token of one list is none of another.
+    let other = v1::ListDeploymentsRequest { verdict: block, ..second.clone() };
+    let refused = fleet.client().list_deployments(other).await.unwrap_err();
+    let wrong = refused.get_details_bad_request().unwrap().field_violations;
+    assert_eq!((refused.code(), wrong[0].field.as_str()), (Code::InvalidArgument, "page_token"), "{refused:?}");
     let (numbers, token, _) = list(second).await;
     assert_eq!(numbers, [3, 2]);
     let third = v1::ListDeploymentsRequest { page_size: 2, page_token: token, ..shop() };

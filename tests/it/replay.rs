@@ -49,6 +49,12 @@ async fn stored_deployments_are_decided_again_without_touching_the_trail() {
     assert!(lax.contains("acme/shop #2") && lax.contains("REVIEW → BLOCK (it failed)"), "{lax}");
     let page = std::fs::read_to_string(folder.path().join("report.html")).unwrap();
     assert!(page.contains("<svg") && page.contains("lax-1") && !page.contains("src="), "{page}");
+    let (code, told) = replay(&["--policy", "lax.toml", "--output", "json"]).await;
+    let told: serde_json::Value = serde_json::from_str(&told).unwrap();
+    let numbers = ["deployments", "changed"].map(|name| told[name].as_u64());
+    assert_eq!((code, numbers), (Some(0), [Some(12), Some(6)]), "{told}");
+    assert_eq!(told["after"]["failures_held_up"], 1, "{told}");
+    assert!(told["stricter"].as_array().unwrap().iter().any(|one| one["name"] == "acme/shop #2"), "{told}");
     // The stored diffs are four letters that are no diff: said, and counted.
     let (_, again) = replay(&["--reanalyse"]).await;
     assert!(again.contains("12 times the stored diff cannot be read any more: its findings are taken"), "{again}");

@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use chassis::metrics::{ALL, Instrument, Kind, label_name, table};
-use harness::{Fleet, SERVICES, eventually, http};
-use proto::v1;
+use harness::{Fleet, Receiver, SERVICES, eventually, http};
 use proto::v1::submit_deployment_request::Change;
+use proto::{Event, v1};
 use serde_json::Value;
 
+use crate::cases::deployment;
 use crate::diffs;
 
 fn deploy(path: &str) -> PathBuf {
@@ -180,7 +181,7 @@ async fn scraped(fleet: &Fleet) -> BTreeSet<String> {
     families
 }
 
-/// What this test brings about none of: a model's answers, and a hundred deployments.
+/// What this test brings about none of: a model's answers, and a hundred deployments. Tests of their own do.
 const NOT_HERE: [&str; 3] = ["gen_ai_client_token_usage", "failsafe_model_drift", "failsafe_verdict_missing_total"];
 
 #[tokio::test(flavor = "multi_thread")]
@@ -207,6 +208,94 @@ async fn a_scrape_shows_every_metric_that_is_listed_and_no_other() {
     assert_eq!(exemplars, 1, "{page}");
     let verdict = "failsafe_verdicts_total{cause=\"complete\",verdict=\"BLOCK\"} 1\n";
     assert!(page.contains(verdict), "{page}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_drift_of_each_feature_is_shown_once_there_are_a_hundred_deployments() {
+    let mut fleet = Fleet::servers(&[]).await;
+    fleet.spawn("ml-scoring");
+    fleet.serving("ml-scoring").await;
+    let jetstream = fleet.jetstream().await;
+    for number in 1..=100 {
+        let accepted = deployment(number);
+        jetstream.publish(accepted.subject(), accepted.encode().into()).await.unwrap().await.unwrap();
+        if number == 99 {
+            // Fewer say nothing.
+            eventually("99 scores", async || {
+                let (_, page) = http(fleet.admin("ml-scoring"), "GET /metrics", "", "").await?;
+                let scored = page.lines().find(|line| line.starts_with("failsafe_model_risk_count"))?;
+                scored.ends_with(" 99").then(|| assert!(!page.contains("failsafe_model_drift"), "{page}"))
+            })
+            .await;
+        }
+    }
+    let shown = eventually("the drift", async || {
+        let (_, page) = http(fleet.admin("ml-scoring"), "GET /metrics", "", "").await?;
+        let lines = page.lines().filter(|line| line.starts_with("failsafe_model_drift{"));
+        let lines: Vec<_> = lines.map(str::to_owned).collect();
+        (!lines.is_empty()).then_some(lines)
+    })
+    .await;
+    let of = |feature: &str| {
+        let label = format!("failsafe_model_feature=\"{feature}\"");
+        let line = shown.iter().find(|line| line.contains(&label)).unwrap_or_else(|| panic!("{feature}: {shown:#?}"));
+        line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()
+    };
+    // A hundred times the same is far from what the model learnt from.
+    assert!(of("files_changed") > 0.25, "{shown:#?}");
+    assert!(shown.iter().all(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap() >= 0.0), "{shown:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_collector_that_takes_no_metrics_is_told_of_once_and_takes_traces() {
+    let receiver = Receiver::start_for_traces().await;
+    let mut fleet = Fleet::start(&[
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.address()),
+        ("OTEL_METRIC_EXPORT_INTERVAL", "50"),
+        ("OTEL_BSP_SCHEDULE_DELAY", "50"),
+    ])
+    .await;
+    let notice = "the collector takes no metrics";
+    eventually("the notice", async || fleet.logged("ingest").contains(notice).then_some(())).await;
+    explained(&fleet, submission(7, diffs::harmless("orders"))).await;
+    eventually("its spans", async || receiver.all().iter().any(|span| span.service == "ingest").then_some(())).await;
+    // What is left is sent at the end, metrics among it.
+    assert_eq!(fleet.terminate("ingest").await, Some(0));
+    let log = fleet.logged("ingest");
+    assert_eq!(log.matches(notice).count(), 1, "{log}");
+    assert!(!log.contains("not exported") && !log.contains("Unimplemented"), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_decision_that_counts_for_nothing_is_not_counted() {
+    let fleet = Fleet::start(&[]).await;
+    let id = explained(&fleet, submission(7, diffs::worth_a_look())).await;
+    let review = |decision: v1::ReviewDecision, reviewer: &str| v1::ReviewDeploymentRequest {
+        deployment_id: id.clone(),
+        decision: decision.into(),
+        reviewer: reviewer.to_owned(),
+        why: "I looked at it".to_owned(),
+        ..Default::default()
+    };
+    let decided = async |number: usize| {
+        eventually("the verdict that follows", async || {
+            let request = v1::GetDeploymentRequest { deployment_id: id.clone(), ..Default::default() };
+            let found = fleet.client().get_deployment(request).await.ok()?.into_inner();
+            (found.verdicts.len() == number).then(|| found.verdicts[0].judgement.clone().unwrap())
+        })
+        .await
+    };
+    fleet.client().review_deployment(review(v1::ReviewDecision::Approved, "ann")).await.unwrap();
+    assert_eq!(decided(2).await.verdict(), v1::Verdict::Allow);
+    // The policy has no emergency: the approval stands, and this one counts for nothing.
+    fleet.client().review_deployment(review(v1::ReviewDecision::Emergency, "bob")).await.unwrap();
+    let judged = decided(3).await;
+    assert!(judged.overruled.is_some() && judged.reasons.iter().any(|one| one.rule == "review.void"), "{judged:?}");
+    let (_, page) = http(fleet.admin("decision"), "GET /metrics", "", "").await.unwrap();
+    for (decision, count) in [("approved", 1), ("emergency", 0), ("rejected", 0)] {
+        let line = format!("failsafe_reviews_total{{decision=\"{decision}\"}} {count}\n");
+        assert!(page.contains(&line), "{line}: {page}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

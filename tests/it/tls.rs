@@ -10,6 +10,8 @@ use harness::{Fleet, binary};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, SanType};
 use tokio::process::Command;
 
+use crate::{diffs, http};
+
 /// An authority, and a folder for what it signs.
 struct Authority {
     issuer: Issuer<'static, KeyPair>,
@@ -94,6 +96,52 @@ async fn a_certificate_says_who_calls_and_a_wrong_one_says_nothing() {
         let told = text(&output);
         assert_eq!(output.status.code(), Some(code), "{case}: {told}");
         assert!(told.contains(part), "{case}: {told}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn http_over_tls_takes_both_versions_and_knows_callers_by_their_certificates() {
+    let folder = embedded::temporary_folder().unwrap();
+    let ours = Authority::new(folder.path(), "ours");
+    let [server, server_key] = ours.sign("server", here());
+    let known = ours.sign("known", named("ci.acme.example"));
+    let ca = ours.certificate();
+    let fleet = Fleet::start(&[
+        ("FAILSAFE__GATEWAY__TLS_CERT_PATH", &server),
+        ("FAILSAFE__GATEWAY__TLS_KEY_PATH", &server_key),
+        ("FAILSAFE__GATEWAY__CLIENT_CA_PATH", &ca),
+        (
+            "FAILSAFE__GATEWAY__CLIENTS",
+            r#"[{certificate="dns:ci.acme.example", name="ci", scopes=["submit", "read"]}]"#,
+        ),
+    ])
+    .await;
+    let url = |path: &str| format!("https://{}{path}", fleet.http());
+    let read = |path: &str| std::fs::read(path).unwrap();
+    let client = |pair: Option<&[String; 2]>| {
+        let authority = reqwest::Certificate::from_pem(&read(&ca)).unwrap();
+        let client = http::builder().http1_only().tls_certs_only([authority]);
+        let shown = pair.map(|[certificate, key]| [read(key), read(certificate)].concat());
+        let shown = shown.map(|pem| reqwest::Identity::from_pem(&pem).unwrap());
+        shown.into_iter().fold(client, reqwest::ClientBuilder::identity).build().unwrap()
+    };
+    let submit = client(Some(&known)).post(url("/analyze?repo=acme/shop&pr_id=7")).body(diffs::harmless("x"));
+    let submitted = submit.send().await.unwrap();
+    assert_eq!((submitted.status().as_u16(), submitted.version()), (200, reqwest::Version::HTTP_11));
+    let nobody = client(None).get(url("/v1/deployments")).send().await.unwrap();
+    let (status, said) = (nobody.status().as_u16(), nobody.text().await.unwrap());
+    assert!(status == 401 && said.contains("CREDENTIALS_MISSING"), "{status} {said}");
+    let plain = http::client().get(format!("http://{}/v1/deployments", fleet.http())).send().await;
+    assert!(plain.is_err(), "nothing is answered without TLS: {plain:?}");
+
+    // As pipelines call it, by either version.
+    for (flag, version) in [("--http1.1", "1.1"), ("--http2", "2")] {
+        let mut curl = Command::new("curl");
+        curl.args(["--silent", "--show-error", flag, "--cacert", &ca, "--cert", &known[0], "--key", &known[1]]);
+        curl.args(["--write-out", "%{http_version} %{http_code}", "--output"]).arg(folder.path().join("answer"));
+        let output = curl.arg(url("/v1/deployments")).output().await.unwrap();
+        let told = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        assert_eq!(told, format!("{version} 200"), "{flag}");
     }
 }
 

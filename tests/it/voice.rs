@@ -135,17 +135,11 @@ fn chat(question: &Value, says: Says) -> String {
     }
 }
 
-/// A change that is worth a look, and no more.
-fn worth_a_look() -> String {
-    "diff --git a/Dockerfile b/Dockerfile\n--- a/Dockerfile\n+++ b/Dockerfile\n@@ -1,2 +1,3 @@\n FROM debian:13\n+RUN curl -k https://example.com/tool -o /usr/bin/tool\n CMD [\"tool\"]\n"
-        .to_owned()
-}
-
 /// The same three deployments, with that address for the model: what the audit trail says of them, and who explained.
 async fn judged(model_url: &str) -> (Vec<VerdictRow>, Vec<Origin>) {
     let fleet = Fleet::start(&[("FAILSAFE__LLM_EXPLAINER__MODEL_URL", model_url)]).await;
     let mut origins = Vec::new();
-    for (number, diff) in (1..).zip([diffs::harmless("orders"), worth_a_look(), diffs::migration("orders")]) {
+    for (number, diff) in (1..).zip([diffs::harmless("orders"), diffs::worth_a_look(), diffs::migration("orders")]) {
         let deployment_id = submit(&fleet, number, diff, "").await;
         origins.push(explanations(&fleet, &deployment_id, 1).await.remove(0).origin.unwrap());
     }
@@ -288,4 +282,34 @@ async fn a_secret_that_somebody_writes_into_the_title_reaches_no_model() {
     let prompts = server.prompts.lock().unwrap().join("\n");
     assert!(prompts.contains("use the new key") && !prompts.contains(&key), "{prompts}");
     assert!(!fleet.logged("llm-explainer").contains(&key), "the log is no place for it either");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_model_is_asked_is_counted_in_tokens_and_never_logged() {
+    let server = model(honest).await;
+    let fleet = Fleet::start(&[("FAILSAFE__LLM_EXPLAINER__MODEL_URL", &server.url), ("RUST_LOG", "debug")]).await;
+    let deployment_id = submit(&fleet, 7, diffs::migration("orders"), "Zaubertrank for everybody").await;
+    let explained = explanations(&fleet, &deployment_id, 1).await.remove(0);
+    assert!(matches!(explained.origin, Some(Origin::Model(_))), "{explained:?}");
+    let prompts = server.prompts.lock().unwrap().clone();
+    assert_eq!(prompts.len(), 1);
+    let messages: Value = serde_json::from_str(&prompts[0]).unwrap();
+    let texts = messages.as_array().unwrap().iter().map(|message| message["content"].as_str().unwrap());
+    let lines: Vec<&str> = texts.flat_map(str::lines).filter(|line| line.len() >= 40).collect();
+    assert!(lines.len() > 10 && prompts[0].contains("Zaubertrank"), "{prompts:?}");
+    for service in harness::SERVICES {
+        // As it is read, not as JSON writes it.
+        let log = fleet.logged(service).replace("\\\"", "\"");
+        for line in lines.iter().chain(&["Zaubertrank"]) {
+            assert!(!log.contains(line), "{service} logs of the prompt: {line}");
+        }
+    }
+    let (_, page) = harness::http(fleet.admin("llm-explainer"), "GET /metrics", "", "").await.unwrap();
+    for (kind, tokens) in [("input", 1_226), ("output", 182)] {
+        let sum = page.lines().find(|line| {
+            line.starts_with("gen_ai_client_token_usage_sum{") && line.contains(&format!("type=\"{kind}\""))
+        });
+        let sum = sum.unwrap_or_else(|| panic!("{kind}: {page}"));
+        assert!(sum.ends_with(&format!(" {tokens}")) && sum.contains("llama3.2:3b"), "{sum}");
+    }
 }

@@ -58,6 +58,13 @@ fn text(attribute: &KeyValue) -> Option<String> {
     }
 }
 
+/// What a receiver takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Takes {
+    All,
+    Traces,
+}
+
 /// A running receiver.
 #[derive(Debug)]
 pub struct Receiver {
@@ -70,6 +77,15 @@ pub struct Receiver {
 impl Receiver {
     /// Starts on a free port.
     pub async fn start() -> Self {
+        Self::start_with(Takes::All).await
+    }
+
+    /// One that takes traces alone, as some do.
+    pub async fn start_for_traces() -> Self {
+        Self::start_with(Takes::Traces).await
+    }
+
+    async fn start_with(takes: Takes) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = format!("http://{}", listener.local_addr().expect("a bound address"));
         let (spans, metrics) = (Arc::default(), Arc::default());
@@ -77,7 +93,8 @@ impl Receiver {
         let measured = MetricsServiceServer::new(Measured(Arc::clone(&metrics)));
         let server = tokio::spawn(async move {
             let incoming = TcpListenerStream::new(listener);
-            let server = tonic::transport::Server::builder().add_service(traced).add_service(measured);
+            let measured = (takes == Takes::All).then_some(measured);
+            let server = tonic::transport::Server::builder().add_service(traced).add_optional_service(measured);
             server.serve_with_incoming(incoming).await.expect("the receiver serves");
         });
         Self { address, spans, metrics, server }

@@ -1,12 +1,17 @@
 //! Questions of the audit trail and their answers.
 
+use domain::identity::sha256_hex;
 use domain::{
     AgainstVerdict, Attestation, DeploymentId, Dossier, ListQuery, Order, Page, Place, Progress, Risk, Summary,
 };
+use prost::Message;
 use time::OffsetDateTime;
 
 use super::{deployment, deployment_id, enums, explanation, optional_time, record, signal, timestamp, verdict};
 use crate::{Malformed, Mask, v1};
+
+/// How many digits of a digest tell the filters of one list from those of another.
+const FILTERS_DIGITS: usize = 16;
 
 impl TryFrom<v1::GetDeploymentRequest> for (DeploymentId, Mask) {
     type Error = Vec<Malformed>;
@@ -52,7 +57,8 @@ impl TryFrom<v1::ListDeploymentsRequest> for ListQuery {
         }
         kept(&mut wrong, message.mask());
         let order = kept(&mut wrong, order_from(&message.order_by)).unwrap_or_default();
-        let token = given(message.page_token).map(|token| place_from(&token, order)).transpose();
+        let filters = message.filters();
+        let token = given(message.page_token).map(|token| place_from(&token, &filters)).transpose();
         let verdict = (message.verdict != 0).then(|| enums::verdict_from("verdict", message.verdict)).transpose();
         let risk = message.min_risk.map(Risk::new).transpose();
         let query = Self {
@@ -96,14 +102,27 @@ impl v1::ListDeploymentsRequest {
     pub fn mask(&self) -> Result<Mask, Malformed> {
         Mask::of("failsafe.v1.ListDeploymentsResponse", self.read_mask.clone())
     }
-}
 
-impl From<Page> for v1::ListDeploymentsResponse {
-    fn from(page: Page) -> Self {
-        Self {
+    /// The answer to this request, whose token for the next page holds for the same filters and order alone.
+    #[must_use]
+    pub fn answer(&self, page: Page) -> v1::ListDeploymentsResponse {
+        v1::ListDeploymentsResponse {
             deployments: page.deployments.into_iter().map(summary_to).collect(),
-            next_page_token: page.next.map(|(place, order)| place_to(place, order)).unwrap_or_default(),
+            next_page_token: page.next.map(|place| place_to(place, &self.filters())).unwrap_or_default(),
         }
+    }
+
+    /// What a page token holds for, as a digest: everything that decides which deployments are listed in which order.
+    fn filters(&self) -> String {
+        let order_by = match order_from(&self.order_by) {
+            Ok(Order::Riskiest) => "risk desc".to_owned(),
+            // However it is written, or left out.
+            _ => String::new(),
+        };
+        let filters = Self { page_size: 0, page_token: String::new(), read_mask: None, order_by, ..self.clone() };
+        let mut digest = sha256_hex(&filters.encode_to_vec());
+        digest.truncate(FILTERS_DIGITS);
+        digest
     }
 }
 
@@ -146,33 +165,29 @@ fn progress_to(progress: Progress) -> i32 {
     progress as i32
 }
 
-/// A page token: the microseconds since 1970 and the id, and behind them the bits of the risk where that gives the order (nothing
-/// for an unknown one). Opaque to its readers.
-fn place_to(place: Place, order: Order) -> String {
-    let token = format!("{:x}.{}", place.received_at.unix_timestamp_nanos() / 1_000, place.id.uuid().simple());
-    match (order, place.risk) {
-        (Order::Newest, _) => token,
-        (Order::Riskiest, None) => token + ".",
-        (Order::Riskiest, Some(risk)) => format!("{token}.{:x}", risk.probability().to_bits()),
-    }
+/// A page token: for which filters it holds, the microseconds since 1970, the id, and the bits of the risk (nothing for an unknown
+/// one). Opaque to its readers.
+fn place_to(place: Place, filters: &str) -> String {
+    let micros = place.received_at.unix_timestamp_nanos() / 1_000;
+    let risk = place.risk.map(|risk| format!("{:x}", risk.probability().to_bits())).unwrap_or_default();
+    format!("{filters}.{micros:x}.{}.{risk}", place.id.uuid().simple())
 }
 
-fn place_from(token: &str, order: Order) -> Result<Place, Malformed> {
+fn place_from(token: &str, filters: &str) -> Result<Place, Malformed> {
+    let refused = |problem| Malformed::new("page_token", problem);
+    let (of, place) = token.split_once('.').unwrap_or_default();
     let parsed = || {
-        let (micros, rest) = token.split_once('.')?;
-        let (id, risk) = match order {
-            Order::Newest => (rest, None),
-            Order::Riskiest => match rest.split_once('.')? {
-                (id, "") => (id, None),
-                (id, bits) => (id, Some(Risk::new(f64::from_bits(u64::from_str_radix(bits, 16).ok()?)).ok()?)),
-            },
+        let [micros, id, risk] = place.split('.').collect::<Vec<_>>().try_into().ok()?;
+        let risk = match risk {
+            "" => None,
+            bits => Some(Risk::new(f64::from_bits(u64::from_str_radix(bits, 16).ok()?)).ok()?),
         };
         let nanos = i128::from_str_radix(micros, 16).ok()?.checked_mul(1_000)?;
         let received_at = OffsetDateTime::from_unix_timestamp_nanos(nanos).ok()?;
         Some(Place { risk, received_at, id: DeploymentId::parse(id).ok()? })
     };
-    let refused = "must be the next_page_token of an earlier page, in the same order";
-    parsed().ok_or_else(|| Malformed::new("page_token", refused))
+    let place = parsed().ok_or_else(|| refused("must be the next_page_token of an earlier page"))?;
+    if of == filters { Ok(place) } else { Err(refused("is of a list with other filters, or in another order")) }
 }
 
 impl TryFrom<v1::AttestVerdictRequest> for (DeploymentId, u32) {
@@ -202,13 +217,55 @@ mod tests {
         let received_at = OffsetDateTime::from_unix_timestamp_nanos(1_795_188_600_123_456_000).unwrap();
         let place = Place { risk: None, received_at, id: DeploymentId::from_uuid(uuid::Uuid::from_u128(7)) };
         let risky = Place { risk: Some(Risk::new(0.025).unwrap()), ..place };
-        for (place, order) in [(place, Order::Newest), (place, Order::Riskiest), (risky, Order::Riskiest)] {
-            assert_eq!(place_from(&place_to(place, order), order).unwrap(), place);
+        for place in [place, risky] {
+            assert_eq!(place_from(&place_to(place, "f"), "f").unwrap(), place);
         }
-        for wrong in ["", "x", "12.", ".7", "zz.00000000000000000000000000000007", &place_to(risky, Order::Riskiest)] {
-            assert!(place_from(wrong, Order::Newest).is_err(), "{wrong}");
+        for wrong in
+            ["", "x", "f.12.", "f..7.", "f.zz.00000000000000000000000000000007.", "f.0.7.z", "f.0.7..", "f.0.7"]
+        {
+            assert!(place_from(wrong, "f").unwrap_err().problem.contains("earlier page"), "{wrong}");
         }
-        assert!(place_from(&place_to(place, Order::Newest), Order::Riskiest).is_err(), "a token of another order");
+    }
+
+    #[test]
+    fn a_page_token_holds_for_its_filters_and_its_order_alone() {
+        let first =
+            v1::ListDeploymentsRequest { repository: "acme/shop".to_owned(), page_size: 2, ..Default::default() };
+        let place = Place {
+            risk: None,
+            received_at: OffsetDateTime::UNIX_EPOCH,
+            id: DeploymentId::from_uuid(uuid::Uuid::from_u128(7)),
+        };
+        let page_token = first.answer(Page { deployments: Vec::new(), next: Some(place) }).next_page_token;
+        let next = v1::ListDeploymentsRequest { page_token, ..first };
+        let read_mask = Some(prost_types::FieldMask { paths: vec!["next_page_token".to_owned()] });
+        let order = |order_by: &str| v1::ListDeploymentsRequest { order_by: order_by.to_owned(), ..next.clone() };
+        for same in [
+            next.clone(),
+            v1::ListDeploymentsRequest { page_size: 7, read_mask, ..next.clone() },
+            order(" received_at  desc"),
+        ] {
+            assert_eq!(ListQuery::try_from(same).unwrap().behind, Some(place));
+        }
+        let timestamp = Some(prost_types::Timestamp { seconds: 1, nanos: 0 });
+        for other in [
+            v1::ListDeploymentsRequest { repository: "acme/other".to_owned(), ..next.clone() },
+            v1::ListDeploymentsRequest { pull_request: 7, ..next.clone() },
+            v1::ListDeploymentsRequest { verdict: 1, ..next.clone() },
+            v1::ListDeploymentsRequest { since: timestamp, ..next.clone() },
+            v1::ListDeploymentsRequest { until: timestamp, ..next.clone() },
+            v1::ListDeploymentsRequest { against_verdict: true, ..next.clone() },
+            v1::ListDeploymentsRequest { overruled: true, ..next.clone() },
+            v1::ListDeploymentsRequest { owing_review: true, ..next.clone() },
+            v1::ListDeploymentsRequest { author: "ada".to_owned(), ..next.clone() },
+            v1::ListDeploymentsRequest { min_risk: Some(0.0), ..next.clone() },
+            v1::ListDeploymentsRequest { rule_id: "x".to_owned(), ..next.clone() },
+            order("risk desc"),
+        ] {
+            let wrong = ListQuery::try_from(other.clone()).unwrap_err();
+            let [Malformed { field, problem }] = wrong.as_slice() else { panic!("{wrong:?}") };
+            assert!(field == "page_token" && problem.contains("other filters"), "{other:?}: {problem}");
+        }
     }
 
     #[test]

@@ -40,9 +40,9 @@ pub(crate) async fn answer(process: &Process, store: &Store, key: Option<Signing
         let store = asked.clone();
         async move {
             let mask = question.mask().map_err(|malformed| invalid(&malformed))?;
-            let query = ListQuery::try_from(question).map_err(first_invalid)?;
+            let query = ListQuery::try_from(question.clone()).map_err(first_invalid)?;
             let page = store.list(&query).await.map_err(|error| away(&error))?;
-            Ok(mask.apply(page.into()))
+            Ok(mask.apply(question.answer(page)))
         }
     })
     .await

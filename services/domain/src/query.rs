@@ -157,6 +157,6 @@ pub struct Place {
 pub struct Page {
     /// The deployments, in the order of the query.
     pub deployments: Vec<Summary>,
-    /// Where the next page begins, and in which order; `None` behind the last.
-    pub next: Option<(Place, Order)>,
+    /// Where the next page begins; `None` behind the last.
+    pub next: Option<Place>,
 }

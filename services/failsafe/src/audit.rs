@@ -14,7 +14,7 @@ use time::{Duration, OffsetDateTime};
 
 use crate::cli::{self, Output};
 use crate::progress::Progress;
-use crate::terminal::say;
+use crate::terminal::{answer, say};
 
 /// Runs one of the commands.
 pub(crate) async fn run(command: &cli::Audit) -> anyhow::Result<ExitCode> {
@@ -169,10 +169,10 @@ async fn drop_month(options: &cli::Drop) -> anyhow::Result<()> {
     ensure!(month == named, "{} is a checkpoint of {month}, not of {named}", options.checkpoint.display());
     let audit = Audit::connect(&options.database.url()?).await?;
     let events = audit.drop_month(&checkpoint, &key, Duration::days(i64::from(options.older_than))).await?;
-    say(&format!(
-        "{month} is dropped: {events} events. Keep {}: it is what is left of them.",
-        options.checkpoint.display()
-    ));
+    let kept = options.checkpoint.display().to_string();
+    let words = format!("{month} is dropped: {events} events. Keep {kept}: it is what is left of them.");
+    let facts = json!({ "month": month.to_string(), "state": "dropped", "events": events, "checkpoint": kept });
+    answer(options.output, &words, &facts);
     Ok(())
 }
 

@@ -25,16 +25,16 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use proto::v1;
 
 pub(crate) use audit::{Audit, Drop, Export, MakeCheckpoint, Verify};
-pub(crate) use bus::{Bus, Listed};
+pub(crate) use bus::{Bus, OnBus};
 pub(crate) use dead::{Chosen, Dead, DeadDrop, DeadList, DeadRequeue, DeadShow};
 pub(crate) use doctor::Doctor;
 pub(crate) use history::{Git, History, HistoryImport, HistoryRows};
 pub(crate) use model::{Drift, Evaluate, FeaturesFormat, Model, Publish, Show, Train};
 pub(crate) use pages::{Completions, Man, ShellName};
-pub(crate) use policy::{Policy, PublishPolicy, VariablesFormat};
+pub(crate) use policy::{CheckPolicy, Policy, PublishPolicy, TestPolicy, VariablesFormat};
 pub(crate) use records::{Outcome, Review};
 pub(crate) use replay::Replay;
-pub(crate) use rules::{Listing, Rules, RulesFormat};
+pub(crate) use rules::{Listing, Rules, RulesFormat, ShowRule, TestRules};
 pub(crate) use scan::{Format, Scan};
 pub(crate) use server::Server;
 pub(crate) use submit::{Candidate, Follow, Gate, GateFormat, Submit};
@@ -331,6 +331,50 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    /// Commands whose answer has no JSON form of its own, and why.
+    const WITHOUT_JSON: [(&str, &str); 10] = [
+        ("up", "runs until it is ended, and says where it listens"),
+        ("services", "likewise"),
+        ("demo", "is a show for people"),
+        ("metrics", "writes a page of the manual"),
+        ("completions", "writes a script for a shell"),
+        ("man", "writes pages of the manual"),
+        ("policy default", "prints a policy's file, which is TOML"),
+        ("audit export", "writes lines of JSON; --output names their file"),
+        ("audit checkpoint", "writes JSON; --output names its file"),
+        ("audit migrate", "prints nothing"),
+    ];
+
+    /// The names of all commands without further commands, and whether they take `--output json`.
+    fn leaves(command: &clap::Command, path: &str, all: &mut Vec<(String, bool)>) {
+        if command.get_subcommands().next().is_none() {
+            let takes = |name: &str| name == "output";
+            let takes_json = command.get_arguments().any(|argument| {
+                let aliases = argument.get_all_aliases().unwrap_or_default();
+                let is_named = argument.get_long().is_some_and(takes) || aliases.into_iter().any(takes);
+                is_named && argument.get_possible_values().iter().any(|value| value.matches("json", false))
+            });
+            all.push((path.to_owned(), takes_json));
+        }
+        for inner in command.get_subcommands() {
+            leaves(inner, format!("{path} {}", inner.get_name()).trim_start(), all);
+        }
+    }
+
+    #[test]
+    fn every_command_answers_in_json_or_says_here_why_not() {
+        let mut all = Vec::new();
+        leaves(&Cli::command(), "", &mut all);
+        assert!(all.len() > 30, "{all:?}");
+        for (name, takes_json) in &all {
+            let exempt = WITHOUT_JSON.iter().any(|(known, _)| known == name);
+            assert!(*takes_json != exempt, "failsafe {name}: --output json {takes_json}, exempt {exempt}");
+        }
+        for (name, _) in WITHOUT_JSON {
+            assert!(all.iter().any(|(known, _)| known == name), "there is no failsafe {name}");
+        }
     }
 
     #[test]

@@ -6,23 +6,21 @@ use std::process::ExitCode;
 use anyhow::{Context, anyhow};
 use decision::policy::{self, Policy, cases};
 use decision::published::{self, Published, Role};
+use serde_json::{Value, json};
 
-use crate::cli;
+use crate::cli::{self, Output};
 use crate::published::Version;
-use crate::terminal::{safe, say};
+use crate::terminal::{answer, safe, say};
 
 /// Does what the command says.
 pub(crate) async fn run(command: &cli::Policy) -> anyhow::Result<ExitCode> {
     match command {
-        cli::Policy::Check { policy } => return check(policy),
-        cli::Policy::Test { cases, policy } => return test(cases, policy.as_deref()),
+        cli::Policy::Check(options) => return check(options),
+        cli::Policy::Test(options) => return test(options),
         cli::Policy::Default => say(policy::DEFAULT.trim_end()),
         cli::Policy::Variables { format } => variables(*format),
         cli::Policy::Publish(options) => publish(options).await?,
-        cli::Policy::Rollback(bus) => match published::roll_back(&bus.connect().await?).await? {
-            Some(policy) => say(&format!("{} decides again.", named(&policy))),
-            None => say("There was none before: every decision service decides by its own policy again."),
-        },
+        cli::Policy::Rollback(options) => roll_back(options).await?,
         cli::Policy::Published(options) => list(options).await?,
     }
     Ok(ExitCode::SUCCESS)
@@ -48,84 +46,123 @@ fn named(policy: &Policy) -> String {
     format!("{} ({})", stamp.version, &stamp.digest[..12])
 }
 
-fn check(path: &Path) -> anyhow::Result<ExitCode> {
+/// The policy as a program reads of it.
+fn facts(policy: &Policy) -> Value {
+    let stamp = policy.stamp();
+    json!({ "version": stamp.version, "digest": stamp.digest })
+}
+
+fn check(options: &cli::CheckPolicy) -> anyhow::Result<ExitCode> {
+    let path = &options.policy;
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     match Policy::parse(&text) {
         Ok(policy) => {
-            say(&format!("{} is sound: policy {}, {} rules", path.display(), named(&policy), policy.rules().count()));
+            let rules: Vec<&str> = policy.rules().collect();
+            let words = format!("{} is sound: policy {}, {} rules", path.display(), named(&policy), rules.len());
+            answer(options.output, &words, &json!({ "sound": true, "policy": facts(&policy), "rules": rules }));
             Ok(ExitCode::SUCCESS)
         }
         Err(mistakes) => {
-            say(&safe(&told(path, &mistakes)));
+            let all = mistakes.0.iter().map(|one| json!({ "line": one.line, "message": one.message }));
+            let facts = json!({ "sound": false, "mistakes": all.collect::<Vec<_>>() });
+            answer(options.output, &safe(&told(path, &mistakes)), &facts);
             Ok(ExitCode::FAILURE)
         }
     }
 }
 
 /// Tries every case; exits 0 when all hold.
-fn test(files: &[std::path::PathBuf], policy: Option<&Path>) -> anyhow::Result<ExitCode> {
-    let policy = policy.map(read).transpose()?.unwrap_or_default();
-    let (mut tried, mut failed) = (0, 0);
-    for file in files {
+fn test(options: &cli::TestPolicy) -> anyhow::Result<ExitCode> {
+    let policy = options.policy.as_deref().map(read).transpose()?.unwrap_or_default();
+    let (mut tried, mut failed) = (Vec::new(), 0);
+    for file in &options.cases {
         let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
         for case in cases::parse(&text).map_err(|mistakes| anyhow!("{}", told(file, &mistakes)))? {
             let outcome = case.try_with(&policy);
-            tried += 1;
-            let state = if outcome.wrong.is_empty() { "ok" } else { "FAILED" };
-            say(&format!("{state:<6}  {:<6}  {}", outcome.judgement.verdict, safe(&case.name)));
-            if outcome.wrong.is_empty() {
+            let holds = outcome.wrong.is_empty();
+            failed += usize::from(!holds);
+            let reasons = outcome.judgement.reasons.iter();
+            tried.push(json!({
+                "file": file.display().to_string(),
+                "line": case.line,
+                "name": case.name,
+                "holds": holds,
+                "verdict": outcome.judgement.verdict.name(),
+                "wrong": outcome.wrong,
+                "reasons": reasons.clone().map(|one| json!({ "rule": one.rule, "message": one.message })).collect::<Vec<_>>(),
+            }));
+            if options.output == Output::Json {
                 continue;
             }
-            failed += 1;
+            let state = if holds { "ok" } else { "FAILED" };
+            say(&format!("{state:<6}  {:<6}  {}", outcome.judgement.verdict, safe(&case.name)));
             for wrong in &outcome.wrong {
                 say(&format!("        {}:{}: {}", file.display(), case.line, safe(wrong)));
             }
-            for reason in &outcome.judgement.reasons {
+            for reason in reasons.filter(|_| !holds) {
                 say(&format!("        {}: {}", reason.rule, safe(&reason.message)));
             }
         }
     }
-    say(&format!("{tried} cases, {failed} failed, by policy {}", named(&policy)));
+    let words = format!("{} cases, {failed} failed, by policy {}", tried.len(), named(&policy));
+    answer(options.output, &words, &json!({ "policy": facts(&policy), "failed": failed, "cases": tried }));
     Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn variables(format: cli::VariablesFormat) {
-    if format == cli::VariablesFormat::Markdown {
-        println!("| variable | type | what it is |\n| --- | --- | --- |");
-    }
-    for (name, of, what) in policy::variables() {
-        match format {
-            cli::VariablesFormat::Text => say(&format!("{name:<26}  {of:<30}  {what}")),
-            cli::VariablesFormat::Markdown => println!("| `{name}` | {of} | {what} |"),
+    match format {
+        cli::VariablesFormat::Text => {
+            policy::variables().for_each(|(name, of, what)| say(&format!("{name:<26}  {of:<30}  {what}")));
+        }
+        cli::VariablesFormat::Json => {
+            let all = policy::variables().map(|(name, of, what)| json!({ "name": name, "type": of, "what": what }));
+            say(&format!("{:#}", Value::from_iter(all)));
+        }
+        cli::VariablesFormat::Markdown => {
+            println!("| variable | type | what it is |\n| --- | --- | --- |");
+            policy::variables().for_each(|(name, of, what)| println!("| `{name}` | {of} | {what} |"));
         }
     }
+}
+
+async fn roll_back(options: &cli::OnBus) -> anyhow::Result<()> {
+    let policy = published::roll_back(&options.bus.connect().await?).await?;
+    let words = match &policy {
+        Some(policy) => format!("{} decides again.", named(policy)),
+        None => "There was none before: every decision service decides by its own policy again.".to_owned(),
+    };
+    let facts = json!({ "role": Role::Active.name(), "policy": policy.as_ref().map(facts) });
+    answer(options.output, &words, &facts);
+    Ok(())
 }
 
 async fn publish(options: &cli::PublishPolicy) -> anyhow::Result<()> {
     let role = if options.shadow { Role::Shadow } else { Role::Active };
     let Some(path) = options.policy.as_deref() else {
         published::withdraw(&options.bus.connect().await?, role).await?;
-        say(match role {
+        let words = match role {
             Role::Active => "No policy is published any more: every decision service decides by its own.",
             Role::Shadow => "Nothing decides in the shadow of the active policy any more.",
-        });
+        };
+        answer(options.output, words, &json!({ "role": role.name(), "policy": null }));
         return Ok(());
     };
     let policy = read(path)?;
     let version = published::publish(&options.bus.connect().await?, role, &policy).await?;
-    say(&format!(
+    let words = format!(
         "{} is published as version {version}: every running decision service {} within a second.",
         named(&policy),
         match role {
             Role::Active => "decides by it",
             Role::Shadow => "stores its verdicts beside the active policy's",
         }
-    ));
+    );
+    answer(options.output, &words, &json!({ "role": role.name(), "policy": facts(&policy), "version": version }));
     Ok(())
 }
 
 /// Prints every version of both roles that is kept.
-async fn list(options: &cli::Listed) -> anyhow::Result<()> {
+async fn list(options: &cli::OnBus) -> anyhow::Result<()> {
     let bus = options.bus.connect().await?;
     let mut rows = Vec::new();
     for role in Role::ALL {

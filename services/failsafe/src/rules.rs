@@ -7,12 +7,13 @@ use std::process::ExitCode;
 use anyhow::{Context, anyhow, bail};
 use domain::{Category, Confidence, Severity};
 use serde::Serialize;
+use serde_json::json;
 use static_analysis::rules::Rule;
 use static_analysis::trial::trials;
 use static_analysis::{Config, Law, Own};
 
-use crate::cli::{Listing, Rules, RulesFormat};
-use crate::terminal::{Look, Sheet, Style, safe, say};
+use crate::cli::{Listing, Output, Rules, RulesFormat, ShowRule, TestRules};
+use crate::terminal::{Look, Sheet, Style, answer, safe, say};
 
 /// Most ids offered in place of one that nobody knows.
 const OFFERED_MAX: usize = 8;
@@ -21,8 +22,8 @@ const OFFERED_MAX: usize = 8;
 pub(crate) fn run(command: &Rules) -> anyhow::Result<ExitCode> {
     match command {
         Rules::List(options) => list(law(&options.rules)?.rules(), options)?,
-        Rules::Show { id, rules } => show(law(rules)?.rules(), id)?,
-        Rules::Test { files } => return test(files),
+        Rules::Show(options) => show(law(&options.rules)?.rules(), options)?,
+        Rules::Test(options) => return test(options),
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -33,16 +34,25 @@ fn law(own: &[PathBuf]) -> anyhow::Result<Law> {
 }
 
 /// Tries every rule of the files; exits 0 when all do what their examples say.
-fn test(files: &[PathBuf]) -> anyhow::Result<ExitCode> {
+fn test(options: &TestRules) -> anyhow::Result<ExitCode> {
+    let files = &options.files;
     // That a file can be used at all: its ids, too.
     Own::of(files).map_err(|error| anyhow!(error))?;
     let mut failed = 0;
-    let mut tried = 0;
+    let mut tried = Vec::new();
     for file in files {
         let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
         for trial in trials(&text).map_err(|error| anyhow!("{}: {error}", file.display()))? {
-            tried += 1;
+            tried.push(json!({
+                "rule": trial.rule.id,
+                "examples": trial.examples,
+                "counterexamples": trial.counterexamples,
+                "failures": trial.failures,
+            }));
             failed += usize::from(!trial.failures.is_empty());
+            if options.output == Output::Json {
+                continue;
+            }
             let examples = trial.examples + trial.counterexamples;
             let state = match (trial.failures.is_empty(), examples) {
                 (false, _) => "FAILED",
@@ -56,7 +66,8 @@ fn test(files: &[PathBuf]) -> anyhow::Result<ExitCode> {
             }
         }
     }
-    say(&format!("{tried} rules, {failed} failed"));
+    let words = format!("{} rules, {failed} failed", tried.len());
+    answer(options.output, &words, &json!({ "failed": failed, "rules": tried }));
     Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -107,7 +118,8 @@ fn record(rule: &'static Rule) -> Record<'static> {
     }
 }
 
-fn show(rules: &[&'static Rule], id: &str) -> anyhow::Result<()> {
+fn show(rules: &[&'static Rule], options: &ShowRule) -> anyhow::Result<()> {
+    let id = options.id.as_str();
     let Some(rule) = rules.iter().find(|rule| rule.id == id) else {
         let near: Vec<_> = rules.iter().map(|rule| rule.id).filter(|known| known.contains(id)).collect();
         match near.len() {
@@ -119,6 +131,10 @@ fn show(rules: &[&'static Rule], id: &str) -> anyhow::Result<()> {
             ),
         }
     };
+    if options.output == Output::Json {
+        say(&serde_json::to_string_pretty(&record(rule))?);
+        return Ok(());
+    }
     let mut sheet = Sheet::new(Style::of_stdout());
     sheet.row(&[(Look::Bold, rule.id)]);
     sheet.paragraph(0, Look::Plain, rule.title);

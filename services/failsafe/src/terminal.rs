@@ -3,9 +3,21 @@
 use std::fmt::Write as _;
 use std::io::{IsTerminal, Write as _};
 
+use serde_json::Value;
+
+use crate::cli::Output;
+
 /// Prints a line. That nobody reads on (`failsafe list | head`) is no error.
 pub(crate) fn say(text: &str) {
     let _ = writeln!(std::io::stdout(), "{text}");
+}
+
+/// Answers in words, or by the facts in JSON.
+pub(crate) fn answer(output: Output, words: &str, facts: &Value) {
+    match output {
+        Output::Text => say(words),
+        Output::Json => say(&format!("{facts:#}")),
+    }
 }
 
 /// Prints the beginning of a line.

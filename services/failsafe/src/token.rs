@@ -3,11 +3,12 @@
 use std::process::ExitCode;
 
 use gateway::identity::{self, Record, Token};
+use serde_json::json;
 use time::OffsetDateTime;
 use time::macros::format_description;
 
 use crate::cli::{self, CreateToken, Lifetime, Output};
-use crate::terminal::{Look, Sheet, Style, say};
+use crate::terminal::{Look, Sheet, Style, answer, say};
 
 /// Does what the command says.
 pub(crate) async fn run(command: &cli::Token) -> anyhow::Result<ExitCode> {
@@ -20,14 +21,12 @@ pub(crate) async fn run(command: &cli::Token) -> anyhow::Result<ExitCode> {
                 Output::Text => say(table(&records, OffsetDateTime::now_utc(), Style::of_stdout()).trim_end()),
             }
         }
-        cli::Token::Revoke { named, bus } => {
+        cli::Token::Revoke { named, output, bus } => {
             let revoked = identity::revoke(&bus.connect().await?, named, OffsetDateTime::now_utc()).await?;
-            for record in &revoked {
-                say(&format!("revoked: the token {} of {}", record.id(), record.name));
-            }
-            if revoked.is_empty() {
-                say(&format!("{named} was revoked before"));
-            }
+            let each = revoked.iter().map(|record| format!("revoked: the token {} of {}", record.id(), record.name));
+            let words = each.collect::<Vec<_>>().join("\n");
+            let words = if revoked.is_empty() { format!("{named} was revoked before") } else { words };
+            answer(*output, &words, &json!({ "revoked": revoked }));
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -60,7 +59,7 @@ async fn create(options: &CreateToken) -> anyhow::Result<()> {
         repositories(&record),
         record.expires_at.map_or_else(|| "it is revoked".to_owned(), day)
     );
-    say(token.reveal());
+    answer(options.output, token.reveal(), &json!({ "token": token.reveal(), "record": record }));
     Ok(())
 }
 

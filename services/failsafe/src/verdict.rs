@@ -6,11 +6,12 @@ use anyhow::Context;
 use decision::attestation::{Envelope, Wanted};
 use decision::checkpoint::read_verifying_key;
 use proto::v1;
+use serde_json::json;
 use time::{Duration, OffsetDateTime};
 
 use crate::cli::{self, Attest, VerifyVerdict};
 use crate::client::Client;
-use crate::terminal::{safe, say};
+use crate::terminal::{answer, safe, say};
 
 /// Does what the command says.
 pub(crate) async fn run(command: &cli::Verdict) -> anyhow::Result<ExitCode> {
@@ -34,11 +35,11 @@ async fn attest(options: &Attest) -> anyhow::Result<ExitCode> {
                 .with_context(|| format!("cannot write {}", path.display()))?;
             let by =
                 if attested.key_id.is_empty() { String::new() } else { format!(", signed by {}", attested.key_id) };
-            say(&format!(
-                "{} written to {}{by}",
-                attested.verdict().as_str_name().trim_start_matches("VERDICT_"),
-                path.display()
-            ));
+            let verdict = attested.verdict().as_str_name().trim_start_matches("VERDICT_");
+            let words = format!("{verdict} written to {}{by}", path.display());
+            let facts =
+                json!({ "verdict": verdict, "written_to": path.display().to_string(), "key_id": attested.key_id });
+            answer(options.asking.output, &words, &facts);
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -59,11 +60,15 @@ fn verify(options: &VerifyVerdict) -> anyhow::Result<ExitCode> {
         .and_then(|statement| statement.ensure_passes(&wanted).map(|()| statement));
     Ok(match held {
         Ok(statement) => {
-            say(&format!("ALLOW: {}", safe(&statement.about())));
+            let about = statement.about();
+            let words = format!("ALLOW: {}", safe(&about));
+            answer(options.output, &words, &json!({ "passes": true, "about": about }));
             ExitCode::SUCCESS
         }
         Err(why) => {
-            say(&format!("refused: {}", safe(&format!("{why:#}"))));
+            let why = format!("{why:#}");
+            let words = format!("refused: {}", safe(&why));
+            answer(options.output, &words, &json!({ "passes": false, "why": why }));
             ExitCode::FAILURE
         }
     })

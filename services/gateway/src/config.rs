@@ -16,6 +16,9 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Address and port for HTTP with JSON: the same calls, with the same TLS and authentication.
     pub http_listen: SocketAddr,
+    /// The names, besides those of the loopback, by which HTTP may be called where nobody has to say who they are, such as
+    /// `failsafe.acme.example`. Any, while there are none and the address is reached from other machines; see `http::host`.
+    pub http_hosts: Vec<String>,
     /// The origins whose pages may call over HTTP, such as `https://ci.acme.example`, or `*` for all of them; none by default.
     pub cors_origins: Vec<String>,
     /// Whether the HTTP port also takes gRPC-Web, for browsers.
@@ -46,6 +49,9 @@ pub struct Config {
     pub concurrency_max: usize,
     /// How many calls one client may make a second, and at once; 0 for no limit. A client is an address; with IPv6 a /64.
     pub calls_per_second_max: u32,
+    /// How many logins from one address may fail a minute, and at once; 0 for no limit. Then nothing that comes from there with
+    /// credentials is looked at until there is room again.
+    pub failed_logins_per_minute_max: u32,
     /// How many watches are open at a time, submissions that wait for their verdict included. Further ones are refused at once;
     /// a submission is then answered without its verdict.
     pub watches_max: usize,
@@ -59,6 +65,7 @@ impl Default for Config {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 50_051)),
             http_listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 50_080)),
+            http_hosts: Vec::new(),
             cors_origins: Vec::new(),
             grpc_web: false,
             authentication: false,
@@ -73,6 +80,7 @@ impl Default for Config {
             deadline_ms: 10_000,
             concurrency_max: 256,
             calls_per_second_max: 1_000,
+            failed_logins_per_minute_max: 300,
             watches_max: 1_000,
             watch_idle_ms: 10_000,
         }

@@ -28,11 +28,12 @@ use std::time::Duration;
 use anyhow::Context;
 use chassis::{Process, Shutdown};
 use proto::v1::deployment_service_server::DeploymentServiceServer;
+use rustls::ServerConfig;
 use tokio::net::TcpListener;
 use tonic::codec::CompressionEncoding::{Gzip, Zstd};
 use tonic::service::Routes;
-use tonic::transport::server::TcpIncoming;
-use tonic::transport::{Server, ServerTlsConfig};
+use tonic::transport::Server;
+use tonic::transport::server::{Router, TcpIncoming};
 use tonic_reflection::server::Builder;
 
 pub use config::Config;
@@ -111,21 +112,19 @@ pub async fn serve_on(listeners: Listeners, process: Process, config: Config) ->
         .send_compressed(Gzip)
         .send_compressed(Zstd);
     let door = Guard::new(call::Door::new(deployments, &config), identity);
-    let pages = Routes::from(http::routes(door.clone(), &config)?);
+    let pages = Routes::from(http::routes(door.clone(), &config, addresses.1)?);
     let mut rounds = health::Rounds::new(process, reporter);
     rounds.make().await;
     let rounds = tokio::spawn(rounds.keep());
-    let serving = server(tls.clone())?
+    let calls = server()
         .add_service(door)
         // How all is may be asked by anybody: what watches over the process holds no credential.
         .add_service(health)
         .add_optional_service(config.reflection.then(|| descriptors().build_v1()).transpose()?)
-        .add_optional_service(config.reflection.then(|| descriptors().build_v1alpha()).transpose()?)
-        .serve_with_incoming_shutdown(incoming(listeners.grpc), shutdown.called());
-    let serving_http = server(tls)?
-        .accept_http1(true)
-        .add_routes(pages)
-        .serve_with_incoming_shutdown(incoming(listeners.http), shutdown.called());
+        .add_optional_service(config.reflection.then(|| descriptors().build_v1alpha()).transpose()?);
+    let pages = server().accept_http1(true).add_routes(pages);
+    let serving = serve(calls, listeners.grpc, tls.clone(), tls::GRPC, &shutdown);
+    let serving_http = serve(pages, listeners.http, tls, tls::HTTP, &shutdown);
     tell(addresses, &config, is_tls);
     tokio::select! {
         served = async { tokio::try_join!(serving, serving_http) } => drop(served.context("cannot serve")?),
@@ -135,16 +134,26 @@ pub async fn serve_on(listeners: Listeners, process: Process, config: Config) ->
 }
 
 /// A server that notices when the other end is gone.
-fn server(tls: Option<ServerTlsConfig>) -> anyhow::Result<Server> {
-    let mut server = Server::builder();
-    if let Some(tls) = tls {
-        server = server.tls_config(tls).context("cannot use gateway.tls_cert_path and gateway.tls_key_path")?;
-    }
-    Ok(server.http2_keepalive_interval(Some(KEEPALIVE)).http2_keepalive_timeout(Some(KEEPALIVE_ANSWER_MAX)))
+fn server() -> Server {
+    Server::builder().http2_keepalive_interval(Some(KEEPALIVE)).http2_keepalive_timeout(Some(KEEPALIVE_ANSWER_MAX))
 }
 
-fn incoming(listener: TcpListener) -> TcpIncoming {
-    TcpIncoming::from(listener).with_nodelay(Some(true))
+/// Answers on one port, by TLS if there is any.
+async fn serve(
+    routes: Router,
+    listener: TcpListener,
+    tls: Option<ServerConfig>,
+    protocols: tls::Protocols,
+    shutdown: &Shutdown,
+) -> Result<(), tonic::transport::Error> {
+    let connections = TcpIncoming::from(listener).with_nodelay(Some(true));
+    match tls {
+        None => routes.serve_with_incoming_shutdown(connections, shutdown.called()).await,
+        Some(tls) => {
+            let connections = tls::over(connections, tls, protocols);
+            routes.serve_with_incoming_shutdown(connections, shutdown.called()).await
+        }
+    }
 }
 
 /// Says where and for whom it listens, for gRPC and for HTTP.

@@ -5,7 +5,7 @@ use domain::{FieldViolation, Outcome, Review, ReviewDecision};
 use prost_types::FieldMask;
 use proto::v1;
 use time::OffsetDateTime;
-use tonic::Status;
+use tonic::{Code, Status};
 use tracing::Span;
 
 use crate::identity::{Caller, Scope, without_scope};
@@ -43,8 +43,7 @@ impl Deployments {
         {
             let decided = sent_before.decision().as_str_name().trim_start_matches("REVIEW_DECISION_");
             if sent_before.reviewer != review.reviewer || !decided.eq_ignore_ascii_case(review.decision.name()) {
-                let used = "was used for another review of this deployment: make a new one";
-                return Err(status::invalid(&[FieldViolation::new("request_id", used)]));
+                return Err(used_for_another("review"));
             }
             return Ok(v1::ReviewDeploymentResponse { event_id, verdict_number: sent_before.verdict_number });
         }
@@ -61,7 +60,8 @@ impl Deployments {
         Ok(v1::ReviewDeploymentResponse { event_id: outgoing.message_id, verdict_number: review.verdict_number })
     }
 
-    /// Publishes an outcome. Whether the deployment is known does not matter: an outcome may come before its verdict.
+    /// Publishes an outcome. Whether the deployment is known does not matter: an outcome may come before its verdict. One that is
+    /// sent again has the id of the first, and the stream and the trail drop it.
     ///
     /// From a caller who is limited to some repositories it may not, for nobody knows of which repository it is.
     pub(crate) async fn outcome(
@@ -76,12 +76,38 @@ impl Deployments {
         let id = outcome.deployment_id;
         Span::current().record("deployment.id", tracing::field::display(id));
         self.permit(caller, id).await?;
+        if outcome.request.is_some() {
+            self.must_be_new(&outcome).await?;
+        }
         let outcome = Outcome { recorded_by: caller.name.clone(), ..outcome };
         let outgoing = Outgoing::new(&outcome);
         self.publish(&outgoing, "an outcome").await?;
         tracing::info!(deployment.id = %id, outcome = outcome.kind.name(), "{id} {} in production", outcome.kind.name());
         Ok(v1::RecordOutcomeResponse { event_id: outgoing.message_id })
     }
+
+    /// The request id of an outcome was used for no other one of the deployment, as far as the audit trail knows.
+    async fn must_be_new(&self, outcome: &Outcome) -> Result<(), Status> {
+        let read_mask = Some(FieldMask { paths: vec!["outcomes".to_owned()] });
+        let question = v1::GetDeploymentRequest { deployment_id: outcome.deployment_id.to_string(), read_mask };
+        let known = match self.ask(&question).await {
+            Ok(known) => known.into_inner().outcomes,
+            Err(unknown) if unknown.code() == Code::NotFound => return Ok(()),
+            Err(status) => return Err(status),
+        };
+        let event_id = outcome.event_id().to_string();
+        let Some(sent_before) = known.iter().find(|one| one.event_id == event_id) else { return Ok(()) };
+        let happened = sent_before.kind().as_str_name().trim_start_matches("OUTCOME_KIND_");
+        let is_the_same =
+            sent_before.reporter == outcome.reporter && happened.eq_ignore_ascii_case(outcome.kind.name());
+        if is_the_same { Ok(()) } else { Err(used_for_another("outcome")) }
+    }
+}
+
+/// A request id stands for one thing that was said, and this is another.
+fn used_for_another(what: &str) -> Status {
+    let used = format!("was used for another {what} of this deployment: make a new one");
+    status::invalid(&[FieldViolation::new("request_id", used)])
 }
 
 /// In whose name the caller reviews: their own, unless they may speak for others. Who did not say who they are says whom they like.

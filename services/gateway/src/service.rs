@@ -24,8 +24,8 @@ use crate::{Config, status, waiting};
 
 /// What the headers of an event take of the server's limit, at most.
 const HEADERS_BYTES_MAX: usize = 16 * 1024;
-/// Longer diffs are read on a thread of their own, so that no other call waits for them.
-const QUICK_BYTES_MAX: usize = 256 * 1024;
+/// Longer diffs and requests are read on a thread of their own, so that no other call waits for them.
+pub(crate) const QUICK_BYTES_MAX: usize = 256 * 1024;
 
 /// The front door.
 pub(crate) struct Deployments {

@@ -70,6 +70,12 @@ pub(crate) fn too_often(wait: Duration) -> Status {
     try_again_after(wait, Code::ResourceExhausted, "TOO_MANY_CALLS", message)
 }
 
+/// Too many logins from one address failed: after `wait` it may try again.
+pub(crate) fn too_many_failed_logins(wait: Duration) -> Status {
+    let message = "too many logins from your address failed (gateway.failed_logins_per_minute_max): wait, and mend the credentials";
+    try_again_after(wait, Code::ResourceExhausted, "TOO_MANY_FAILED_LOGINS", message)
+}
+
 fn try_again(code: Code, reason: &str, message: &str) -> Status {
     try_again_after(RETRY_AFTER, code, reason, message)
 }

@@ -87,15 +87,23 @@ impl Checkup {
     /// Connects. A server that is not there is not waited for.
     ///
     /// # Errors
-    /// When there is no server, or it refuses.
+    /// When there is no server, or it refuses: [`super::Deaf`] when it takes us for another service's user.
     pub async fn connect(settings: &NatsSettings) -> anyhow::Result<Self> {
         // Without a user's password, as in `Bus::connect`.
         let shown = settings.url.to_string();
         let addresses: Vec<&str> = shown.split(',').map(str::trim).collect();
-        let connecting = options(settings, "failsafe", &Denials::default()).await?.connect(addresses.as_slice());
+        let denials = Denials::default();
+        let connecting = options(settings, "failsafe", &denials).await?.connect(addresses.as_slice());
         let client = timeout(PATIENCE, connecting).await.map_err(|_| anyhow!("no answer within 5 s"))??;
         let jetstream = jetstream::ContextBuilder::new().timeout(PATIENCE).build(client.clone());
-        Ok(Self { client, jetstream, wanted: wanted(settings) })
+        let checkup = Self { client, jetstream, wanted: wanted(settings) };
+        // Whatever is answered: that something is.
+        let asking = async {
+            let _ = checkup.store().await;
+            Ok(())
+        };
+        denials.unless_deaf(asking).await?;
+        Ok(checkup)
     }
 
     /// The server.

@@ -26,6 +26,8 @@ const LOOK_PAUSE: Duration = Duration::from_millis(100);
 /// What goes wrong outside every handler (the process died on each delivery) is only told by this advisory. Those of terminated
 /// messages are left out: a message is terminated only after its dead letter was written.
 const ADVISORY: &str = "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.FAILSAFE.>";
+/// The same in front of the consumer's name.
+pub(super) const ADVISED: &str = "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.FAILSAFE.";
 
 impl Bus {
     /// Connects as `service`, waiting for a server that is not there yet, and makes the streams if they are missing.
@@ -59,9 +61,12 @@ impl Bus {
         };
         let jetstream = jetstream::ContextBuilder::new().ack_timeout(ACK_TIMEOUT).build(client.clone());
         let [events, dead] = wanted(settings);
-        let events = stream(&jetstream, events).await?;
-        stream(&jetstream, dead).await?;
-        let diffs = bucket(&jetstream, settings).await?;
+        let making = async {
+            let events = stream(&jetstream, events).await?;
+            stream(&jetstream, dead).await?;
+            Ok((events, bucket(&jetstream, settings).await?))
+        };
+        let (events, diffs) = denials.unless_deaf(making).await?;
         let server = client.server_info();
         tracing::info!(
             service,

@@ -31,6 +31,30 @@ impl Denials {
         }
     }
 
+    /// What `asking` gives; an error as soon as the server refuses this connection its inbox, where every answer arrives.
+    pub(super) async fn unless_deaf<T>(&self, asking: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+        let refusals = self.0.subscribe();
+        tokio::select! {
+            asked = asking => asked,
+            inbox = Self::of_inbox(refusals) => Err(Deaf { inbox }.into()),
+        }
+    }
+
+    /// Waits until the server refuses a subscription to an inbox, and gives its subject.
+    async fn of_inbox(mut refusals: broadcast::Receiver<String>) -> String {
+        loop {
+            match refusals.recv().await {
+                Ok(text) => {
+                    if let Some((_, rest)) = text.split_once("Subscription to \"_INBOX.") {
+                        return format!("_INBOX.{}", rest.split('"').next().unwrap_or_default());
+                    }
+                }
+                Err(broadcast::error::RecvError::Lagged(_)) => {}
+                Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
+            }
+        }
+    }
+
     /// Waits until the server refuses a publish to `subject`.
     async fn of(mut refusals: broadcast::Receiver<String>, subject: &str) {
         let wanted = format!("to \"{subject}\"");
@@ -42,6 +66,15 @@ impl Denials {
             }
         }
     }
+}
+
+/// The server keeps every answer from this connection, because its user may not listen to its inbox: it is another service's.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the NATS server permits this user no answers (to {inbox}): each service is a user of its own, and the command line is `operator`"
+)]
+pub struct Deaf {
+    inbox: String,
 }
 
 /// The server forbids this service to publish on a subject.

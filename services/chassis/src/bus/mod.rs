@@ -29,11 +29,13 @@ use async_nats::jetstream::object_store::ObjectStore;
 pub use ask::{Ask, Refusal, RefusalCode};
 pub use deaths::Death;
 pub use delivery::Delivery;
+pub use denied::Deaf;
 pub use documents::{Document, Documents, Followed, stood_before};
 pub use letters::{Letter, Original, Requeued};
 pub use objects::{Objects, Stored};
 pub use publish::Outgoing;
 pub use serve::Handler;
+pub use show::is_of;
 pub use watch::Seen;
 
 /// A connection to the bus, as one service. Clones share the connection.

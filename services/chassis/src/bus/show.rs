@@ -7,7 +7,7 @@ use std::time::Duration;
 use proto::event::{DEAD_STREAM, dead_subject};
 use tokio::time::MissedTickBehavior;
 
-use super::Bus;
+use super::{Bus, connect};
 use crate::metrics::list::{
     BUILD, DEAD_LETTERS, DEAD_LETTERS_HELD, LAG, READY, REDELIVERED, REDELIVERIES, UNACKNOWLEDGED,
 };
@@ -58,13 +58,37 @@ impl Bus {
             UNACKNOWLEDGED.set(info.num_ack_pending as f64, [name]);
             REDELIVERED.set(info.num_redelivered as f64, [name]);
         }
-        let subject = dead_subject(self.service);
         let Ok(dead) = self.jetstream.get_stream_no_info(DEAD_STREAM).await else { return };
-        let Ok(mut subjects) = dead.info_with_subjects(&subject).await else { return };
+        let Ok(mut subjects) = dead.info_with_subjects(">").await else { return };
         let mut held = 0;
-        while let Some(Ok((_, count))) = futures::StreamExt::next(&mut subjects).await {
-            held += count;
+        while let Some(Ok((subject, count))) = futures::StreamExt::next(&mut subjects).await {
+            if self.is_of_ours(&subject) {
+                held += count;
+            }
         }
         DEAD_LETTERS_HELD.set(held as f64, [self.service]);
+    }
+
+    /// Whether what lies among the dead letters on `subject` was given up by this service, or delivered to it in vain.
+    fn is_of_ours(&self, subject: &str) -> bool {
+        let advised = subject.strip_prefix(connect::ADVISED);
+        subject == dead_subject(self.service) || advised.is_some_and(|consumer| is_of(consumer, self.service))
+    }
+}
+
+/// Whether `consumer` is one of the service's: it is called like it, or like it with a dash behind.
+#[must_use]
+pub fn is_of(consumer: &str, service: &str) -> bool {
+    consumer.strip_prefix(service).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_of;
+
+    #[test]
+    fn a_consumer_belongs_to_the_service_it_is_called_after() {
+        assert!(is_of("decision-signal", "decision") && is_of("ingest", "ingest"));
+        assert!(!is_of("decisions", "decision") && !is_of("ingest", "decision"));
     }
 }

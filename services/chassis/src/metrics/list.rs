@@ -98,7 +98,7 @@ pub static REVIEWS: Counter<1> = Counter::new(
     About {
         name: "failsafe.reviews",
         unit: "{review}",
-        description: "Verdicts that follow a person's decision, emergencies among them, by the decision.",
+        description: "People's decisions that stand in a verdict, emergencies among them, by the decision.",
     },
     &["decision"],
 );
@@ -189,7 +189,7 @@ pub static DEAD_LETTERS_HELD: Gauge<1> = Gauge::new(
     About {
         name: "failsafe.dead_letters.held",
         unit: "{message}",
-        description: "Dead letters in the stream, by the service that gave up.",
+        description: "Dead letters in the stream, by the service that gave up or never answered.",
     },
     &["failsafe.service"],
 );

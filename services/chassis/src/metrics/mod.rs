@@ -12,6 +12,9 @@ use std::sync::OnceLock;
 
 use opentelemetry::{KeyValue, global, metrics};
 
+pub use exemplar::Exemplar;
+use exemplar::Exemplars;
+pub(crate) use exemplar::Labels;
 pub use list::ALL;
 pub use table::table;
 
@@ -67,10 +70,15 @@ pub trait Instrument: Sync {
     fn kind(&self) -> Kind;
     /// The names of its labels.
     fn labels(&self) -> &'static [&'static str];
+
+    /// The exemplar of that part of the series with those labels, as Prometheus names them. Only a histogram has any.
+    fn exemplar(&self, _labels: &Labels, _bound: f64) -> Option<Exemplar> {
+        None
+    }
 }
 
 macro_rules! instrument {
-    ($name:ident, $kind:ident) => {
+    ($name:ident, $kind:ident $(, $exemplar:item)?) => {
         impl<const N: usize> Instrument for $name<N> {
             fn about(&self) -> &About {
                 &self.about
@@ -83,6 +91,8 @@ macro_rules! instrument {
             fn labels(&self) -> &'static [&'static str] {
                 self.labels
             }
+
+            $($exemplar)?
         }
     };
 }
@@ -145,11 +155,12 @@ pub struct Histogram<const N: usize> {
     labels: &'static [&'static str; N],
     bounds: &'static [f64],
     made: OnceLock<metrics::Histogram<f64>>,
+    exemplars: Exemplars<N>,
 }
 
 impl<const N: usize> Histogram<N> {
     pub(crate) const fn new(about: About, labels: &'static [&'static str; N], bounds: &'static [f64]) -> Self {
-        Self { about, labels, bounds, made: OnceLock::new() }
+        Self { about, labels, bounds, made: OnceLock::new(), exemplars: Exemplars::new() }
     }
 
     /// Adds `value`, with the values of its labels in their order, as part of the current trace.
@@ -161,11 +172,17 @@ impl<const N: usize> Histogram<N> {
             builder.with_boundaries(self.bounds.to_vec()).build()
         });
         histogram.record(value, &attributes(self.labels, values));
-        exemplar::note(&self.about, value, self.bounds, self.labels.iter().copied().zip(values));
+        self.exemplars.note(value, self.bounds, values);
     }
 }
 
-instrument!(Histogram, Histogram);
+instrument!(
+    Histogram,
+    Histogram,
+    fn exemplar(&self, labels: &Labels, bound: f64) -> Option<Exemplar> {
+        self.exemplars.of(self.labels, self.bounds, labels, bound)
+    }
+);
 
 /// An empty value is no label.
 fn attributes<const N: usize>(labels: &[&'static str; N], values: [&str; N]) -> Vec<KeyValue> {

@@ -7,7 +7,7 @@ use std::fmt::Write;
 use prometheus::proto::{Metric, MetricFamily, MetricType};
 use prometheus::{Registry, TextEncoder};
 
-use super::exemplar::{self, Labels};
+use super::{ALL, Labels};
 
 const OPEN_METRICS: &str = "application/openmetrics-text";
 
@@ -61,8 +61,10 @@ fn write_histogram(text: &mut String, name: &str, metric: &Metric) {
     if bounds.last().is_none_or(|(bound, _)| bound.is_finite()) {
         bounds.push((f64::INFINITY, histogram.get_sample_count()));
     }
+    let known = ALL.iter().find(|instrument| instrument.about().prometheus_name(instrument.kind()) == name);
     for (bound, count) in bounds {
-        let exemplar = exemplar::of(name, &series, bound)
+        let exemplar = known
+            .and_then(|instrument| instrument.exemplar(&series, bound))
             .map(|it| format!(" # {{trace_id=\"{}\"}} {} {:.3}", it.trace_id, it.value, it.at));
         let exemplar = exemplar.unwrap_or_default();
         line(text, format_args!("{name}_bucket{} {count}{exemplar}", labels(metric, Some(bound))));

@@ -158,8 +158,8 @@ impl Store {
         let more = deployments.len() > query.page_size as usize;
         deployments.truncate(query.page_size as usize);
         let last = deployments.last().filter(|_| more);
-        let place = last.map(|last| Place { risk: last.risk, received_at: last.received_at, id: last.id });
-        Ok(Page { next: place.map(|place| (place, query.order)), deployments })
+        let next = last.map(|last| Place { risk: last.risk, received_at: last.received_at, id: last.id });
+        Ok(Page { next, deployments })
     }
 }
 

@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 
 use chassis::metrics::list::{JOIN_WAIT, MISSING, OUTCOMES, REVIEWS, SUBMISSION_TO_VERDICT, VERDICTS};
 use chassis::trace;
-use domain::{AgainstVerdict, Cause, DeploymentId, OutcomeKind, Reached, ReviewDecision, Verdict};
+use domain::{
+    AgainstVerdict, Cause, DeploymentId, Evidence, Judgement, OutcomeKind, Reached, Review, ReviewDecision, Verdict,
+};
 use time::OffsetDateTime;
 use tracing::Span;
 
 use super::decide::Decided;
 use crate::SERVICE;
-use crate::incoming::Incoming;
+use crate::incoming::{Content, Incoming};
 
 /// Shows what is counted from zero on, or nobody would see the first of a kind come: an increase needs a value before it.
 pub(crate) fn begin_to_count() {
@@ -80,6 +82,14 @@ pub(super) fn tell(decided: &[Decided], batch: &[&Incoming]) {
     for one in decided {
         one.span.in_scope(|| {
             measure(&one.reached, submitted.get(&one.reached.deployment_id).copied());
+            let its_own = batch.iter().filter(|event| event.deployment_id == one.reached.deployment_id);
+            for event in its_own {
+                if let Content::Review(review) = &event.content
+                    && stands(&one.reached.judgement, review)
+                {
+                    REVIEWS.add(1, [review.decision.name()]);
+                }
+            }
             log(&one.reached);
         });
     }
@@ -90,9 +100,6 @@ fn measure(reached: &Reached, submitted_at: Option<OffsetDateTime>) {
     VERDICTS.add(1, [verdict, cause]);
     for missing in &reached.judgement.missing {
         MISSING.add(1, [missing.input.name()]);
-    }
-    if let (Cause::Review, Some(overruled)) = (reached.cause, &reached.judgement.overruled) {
-        REVIEWS.add(1, [overruled.decision.name()]);
     }
     let accepted_at = reached.deployment.as_ref().map(|deployment| deployment.accepted_at);
     if reached.number > 1 {
@@ -105,6 +112,18 @@ fn measure(reached: &Reached, submitted_at: Option<OffsetDateTime>) {
     if let (Cause::Complete, Some(at), Some(last)) = (reached.cause, accepted_at, last) {
         JOIN_WAIT.record(seconds(last.raised_at - at), [last.source.name()]);
     }
+}
+
+/// Whether a review is part of what people decided instead of the policy, and not one that counts for nothing beside it.
+fn stands(judgement: &Judgement, review: &Review) -> bool {
+    let about = Evidence::Review { reviewer: review.reviewer.clone(), verdict_number: review.verdict_number };
+    let is_about_it =
+        |measured: &str, evidence: &[Evidence]| measured == review.decision.name() && evidence.first() == Some(&about);
+    judgement.overruled.is_some()
+        && judgement.reasons.iter().any(|reason| {
+            reason.rule == format!("review.{}", review.decision.name())
+                && is_about_it(&reason.measured, &reason.evidence)
+        })
 }
 
 /// Clocks of two machines may differ by more than it took.

@@ -143,6 +143,9 @@ pub(crate) struct Drop {
     /// How many days old the checkpoint has to be at least.
     #[arg(long, value_name = "DAYS", default_value_t = 30)]
     pub(crate) older_than: u16,
+    /// How to print what came of it.
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    pub(crate) output: Output,
     #[command(flatten)]
     pub(crate) database: Database,
 }

@@ -23,9 +23,9 @@ pub(crate) struct Bus {
     pub(crate) config: Option<PathBuf>,
 }
 
-/// A list of what the bus holds.
+/// How to reach NATS, and how to print what it holds or what was done.
 #[derive(Args, Debug)]
-pub(crate) struct Listed {
+pub(crate) struct OnBus {
     /// How to print it.
     #[arg(long, value_enum, default_value_t = Output::Text)]
     pub(crate) output: Output,

@@ -4,14 +4,14 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::{Bus, Listed};
+use super::{Bus, OnBus, Output};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum History {
     /// Have every running ml-scoring know a repository's past, from a clone of it.
     Import(HistoryImport),
     /// List the repositories whose past is known, and how much of it.
-    List(Listed),
+    List(OnBus),
     /// Write what a clone tells of past changes as rows that a model can be trained with.
     Rows(HistoryRows),
 }
@@ -34,6 +34,9 @@ pub(crate) struct HistoryImport {
     /// The repository's path on its forge, as it is submitted: acme/shop.
     #[arg(long, value_name = "PATH", value_parser = |path: &str| domain::Repository::parse(path))]
     pub(crate) repository: domain::Repository,
+    /// How to print what came of it.
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    pub(crate) output: Output,
     #[command(flatten)]
     pub(crate) bus: Bus,
 }
@@ -48,4 +51,7 @@ pub(crate) struct HistoryRows {
     /// What the rows call the service.
     #[arg(long, value_name = "NAME", default_value = "own")]
     pub(crate) project: String,
+    /// How to print what came of it.
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    pub(crate) output: Output,
 }

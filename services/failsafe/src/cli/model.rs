@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::{Bus, Listed};
+use super::{Bus, OnBus, Output};
 
 const DRIFT_EXIT_CODES: &str = "Exit codes:\n  0  there is no reason to train it anew\n  1  there is\n  3  an error";
 
@@ -22,21 +22,23 @@ pub(crate) enum Model {
     /// Print what a model can look at: each feature with its source, its definition, and why.
     Features {
         /// How the table is printed.
-        #[arg(long, value_enum, default_value_t = FeaturesFormat::Text)]
+        #[arg(long, visible_alias = "output", value_enum, default_value_t = FeaturesFormat::Text)]
         format: FeaturesFormat,
     },
     /// Have every running ml-scoring score with a model, within a second and without a restart.
     Publish(Publish),
     /// Go back to the model that was published before; where there was none, to the replicas' own.
-    Rollback(Bus),
+    Rollback(OnBus),
     /// List what was published, the latest last.
-    Published(Listed),
+    Published(OnBus),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum FeaturesFormat {
     /// For a terminal.
     Text,
+    /// A list of objects.
+    Json,
     /// The page in the repository.
     Markdown,
 }
@@ -52,6 +54,9 @@ pub(crate) struct Publish {
     /// Instead of a model publish none: no shadow, or the replicas' own champion.
     #[arg(long, conflicts_with = "model")]
     pub(crate) none: bool,
+    /// How to print what came of it.
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    pub(crate) output: Output,
     #[command(flatten)]
     pub(crate) bus: Bus,
 }
@@ -70,6 +75,9 @@ pub(crate) struct Evaluate {
     /// Where to write the report with plots, as one HTML page that needs nothing else.
     #[arg(long, value_name = "FILE")]
     pub(crate) html: Option<PathBuf>,
+    /// How to print the report.
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    pub(crate) output: Output,
 }
 
 #[derive(Args, Debug)]
@@ -77,6 +85,9 @@ pub(crate) struct Show {
     /// The model; the one that FailSafe comes with unless named.
     #[arg(long, value_name = "FILE")]
     pub(crate) model: Option<PathBuf>,
+    /// How to print it; JSON is the model's file.
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    pub(crate) output: Output,
 }
 
 #[derive(Args, Debug)]
@@ -97,6 +108,9 @@ pub(crate) struct Train {
     /// The model's name for itself.
     #[arg(long, value_name = "NAME", default_value = "own-1")]
     pub(crate) name: String,
+    /// How to print what came of it.
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    pub(crate) output: Output,
     #[command(flatten)]
     pub(crate) bus: Bus,
 }
@@ -109,6 +123,9 @@ pub(crate) struct Drift {
     /// How many of the latest outcomes to look at.
     #[arg(long, value_name = "COUNT", default_value_t = 1000)]
     pub(crate) last: usize,
+    /// How to print the report.
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    pub(crate) output: Output,
     #[command(flatten)]
     pub(crate) bus: Bus,
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use time::{Date, Duration, OffsetDateTime};
 
+use super::Output;
 use super::audit::Database;
 
 pub(crate) const EXAMPLES: &str = "Examples:
@@ -37,6 +38,9 @@ pub(crate) struct Replay {
     /// Where to write the report as one HTML page that needs nothing else.
     #[arg(long, value_name = "FILE")]
     pub(crate) html: Option<PathBuf>,
+    /// How to print the report.
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    pub(crate) output: Output,
     #[command(flatten)]
     pub(crate) database: Database,
 }

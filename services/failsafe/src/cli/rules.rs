@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::Output;
+
 const TEST_EXIT_CODES: &str =
     "Exit codes:\n  0  every rule does what its examples say\n  1  one does not\n  2  an error";
 
@@ -12,21 +14,33 @@ pub(crate) enum Rules {
     /// Every rule, a line each.
     List(Listing),
     /// All there is to say of one rule.
-    Show {
-        /// The rule's id, such as secret.aws.access-key-id.
-        #[arg(value_name = "ID")]
-        id: String,
-        /// A file of rules of your own, or a folder of them; may be given more than once.
-        #[arg(long, value_name = "FILE")]
-        rules: Vec<PathBuf>,
-    },
+    Show(ShowRule),
     /// Hold files of your own rules against the examples in them.
     #[command(after_help = TEST_EXIT_CODES)]
-    Test {
-        /// A file of rules; services/static-analysis/src/rules/secret/patterns/README.md says what is in one.
-        #[arg(value_name = "FILE", required = true)]
-        files: Vec<PathBuf>,
-    },
+    Test(TestRules),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ShowRule {
+    /// The rule's id, such as secret.aws.access-key-id.
+    #[arg(value_name = "ID")]
+    pub(crate) id: String,
+    /// A file of rules of your own, or a folder of them; may be given more than once.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) rules: Vec<PathBuf>,
+    /// How to print it.
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    pub(crate) output: Output,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct TestRules {
+    /// A file of rules; services/static-analysis/src/rules/secret/patterns/README.md says what is in one.
+    #[arg(value_name = "FILE", required = true)]
+    pub(crate) files: Vec<PathBuf>,
+    /// How to print what came of each rule.
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    pub(crate) output: Output,
 }
 
 #[derive(Args, Debug)]
@@ -38,7 +52,7 @@ pub(crate) struct Listing {
     #[arg(long, value_name = "FILE")]
     pub(crate) rules: Vec<PathBuf>,
     /// How to print them.
-    #[arg(long, value_enum, default_value_t = RulesFormat::Text)]
+    #[arg(long, visible_alias = "output", value_enum, default_value_t = RulesFormat::Text)]
     pub(crate) format: RulesFormat,
 }
 

@@ -16,7 +16,7 @@ pub(crate) struct Scan {
     #[arg(long)]
     pub(crate) all: bool,
     /// How findings are printed.
-    #[arg(long, value_enum, default_value_t = Format::Text)]
+    #[arg(long, visible_alias = "output", value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,
     /// The least severe finding that makes the exit code 1.
     #[arg(long, value_enum, value_name = "SEVERITY", default_value_t = SeverityName::Low)]

@@ -28,6 +28,9 @@ pub(crate) enum Token {
         /// A token's id, or a name, for all tokens of that name.
         #[arg(value_name = "ID|NAME")]
         named: String,
+        /// How to print what was done.
+        #[arg(long, value_enum, default_value_t = Output::Text)]
+        output: Output,
         #[command(flatten)]
         bus: Bus,
     },
@@ -48,6 +51,9 @@ pub(crate) struct CreateToken {
     /// After what time it is refused: 12h, 90d, 52w, or never.
     #[arg(long, value_name = "TIME", default_value = "90d", value_parser = parse_lifetime)]
     pub(crate) expires: Lifetime,
+    /// How to print it; as text, the token alone.
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    pub(crate) output: Output,
     #[command(flatten)]
     pub(crate) bus: Bus,
 }

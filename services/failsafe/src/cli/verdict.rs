@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::Asking;
+use super::{Asking, Output};
 
 const VERIFY_EXIT_CODES: &str = "Exit codes:\n  0  this commit was allowed, and the key says so\n  1  it was not, or not by this key\n  2  an error";
 
@@ -49,4 +49,7 @@ pub(crate) struct VerifyVerdict {
     /// The oldest that the verdict may be, in hours.
     #[arg(long, value_name = "HOURS")]
     pub(crate) max_age_hours: Option<u32>,
+    /// How to print what is found.
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    pub(crate) output: Output,
 }

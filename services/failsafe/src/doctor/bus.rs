@@ -1,6 +1,7 @@
 //! NATS: the server, what it keeps, and who reads.
 
 use chassis::bus::checkup::{Checkup, Reader, StreamFacts};
+use chassis::bus::{Deaf, is_of};
 use chassis::settings::NatsSettings;
 use proto::event::{DEAD_STREAM, STREAM};
 
@@ -25,7 +26,11 @@ pub(super) async fn look(checkup: &anyhow::Result<Checkup>, settings: &NatsSetti
     let checkup = match checkup {
         Ok(checkup) => checkup,
         Err(error) => {
-            let remedy = "start `nats-server -js`, or say where it is: --nats-url, nats.url in --config FILE";
+            let remedy = if error.is::<Deaf>() {
+                "say who you are: nats.user and nats.password of the operator (deploy/identity.md, NATS)"
+            } else {
+                "start `nats-server -js`, or say where it is: --nats-url, nats.url in --config FILE"
+            };
             return vec![Line::fail(AREA, "server", format!("cannot be used: {error:#}"), remedy)];
         }
     };
@@ -125,18 +130,15 @@ fn look_at_stream(facts: &StreamFacts, settings: &NatsSettings, lines: &mut Vec<
     }
     lines.extend(facts.readers.iter().map(look_at_reader));
     if facts.name == STREAM {
-        lines.extend(READERS.iter().filter(|service| !facts.readers.iter().any(|reader| is_of(reader, service))).map(
-            |service| {
-                let remedy = format!("start {service}: what is published before is kept for it");
-                Line::fail(AREA, format!("reader {service}"), "it has never read anything", remedy)
-            },
-        ));
+        lines.extend(
+            READERS.iter().filter(|service| !facts.readers.iter().any(|reader| is_of(&reader.name, service))).map(
+                |service| {
+                    let remedy = format!("start {service}: what is published before is kept for it");
+                    Line::fail(AREA, format!("reader {service}"), "it has never read anything", remedy)
+                },
+            ),
+        );
     }
-}
-
-/// Whether a consumer is one of the service's: it is called like it, or like it with a dash behind.
-fn is_of(reader: &Reader, service: &str) -> bool {
-    reader.name.strip_prefix(service).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
 }
 
 fn look_at_reader(reader: &Reader) -> Line {
@@ -147,7 +149,7 @@ fn look_at_reader(reader: &Reader) -> Line {
     }
     // A busy service asks for no more than it can take: it is then known by what it handles.
     if reader.pulling == 0 && reader.unacknowledged == 0 {
-        let service = READERS.iter().find(|service| is_of(reader, service)).unwrap_or(&"the service");
+        let service = READERS.iter().find(|service| is_of(&reader.name, service)).unwrap_or(&"the service");
         let remedy = format!("start {service}: nobody reads what waits for it");
         said.push_str(", and nobody reads");
         return if reader.waiting > 0 {
@@ -192,13 +194,5 @@ mod tests {
         check(0, 3, 2, 1, State::Warn, "2 of them again");
         check(0, 0, 0, 0, State::Warn, "start decision");
         check(1, 0, 0, 0, State::Fail, "nobody reads");
-    }
-
-    #[test]
-    fn a_reader_belongs_to_the_service_it_is_called_after() {
-        let reader =
-            |name: &str| Reader { name: name.to_owned(), waiting: 0, unacknowledged: 0, redelivered: 0, pulling: 0 };
-        assert!(is_of(&reader("decision-signal"), "decision") && is_of(&reader("ingest"), "ingest"));
-        assert!(!is_of(&reader("decisions"), "decision"));
     }
 }

@@ -2,6 +2,7 @@
 //! Nothing is changed.
 
 mod bus;
+mod certificates;
 mod database;
 mod services;
 
@@ -59,6 +60,7 @@ pub(crate) async fn run(options: &Doctor) -> anyhow::Result<ExitCode> {
     let checkup = Checkup::connect(&settings.table("nats")?).await;
     let mut lines = bus::look(&checkup, &settings.table("nats")?).await;
     lines.extend(database::look(&settings).await?);
+    lines.extend(certificates::look(&settings, &options.asking.server)?);
     lines.extend(services::look(&options.asking.server, checkup.as_ref().ok()).await);
     lines.extend(services::look_at_model(&settings).await?);
     match options.asking.output {

@@ -14,7 +14,7 @@ use time::OffsetDateTime;
 
 use crate::cli::{self, Output};
 use crate::progress::Progress;
-use crate::terminal::{Look, Sheet, Style, say};
+use crate::terminal::{Look, Sheet, Style, answer, say};
 use rows::RowsOut;
 
 /// Runs one of the commands.
@@ -33,7 +33,7 @@ async fn import_into(options: &cli::HistoryImport) -> anyhow::Result<()> {
     let history = read(&options.git, |_| Ok(()))?;
     kept::import(&bus, &options.repository, &history).await?;
     let whole = history.imported().is_some_and(|import| import.whole);
-    say(&format!(
+    let words = format!(
         "{} changes of {}, {} of them taken back, are known to every running ml-scoring from now on.{}",
         history.len(),
         options.repository.as_str(),
@@ -43,12 +43,13 @@ async fn import_into(options: &cli::HistoryImport) -> anyhow::Result<()> {
         } else {
             "\nThe clone is shallow: whoever is not in it counts as unknown. `git fetch --unshallow` helps."
         },
-    ));
+    );
+    answer(options.output, &words, &facts(options.repository.as_str(), &history));
     Ok(())
 }
 
 /// Prints the repositories whose past is known.
-async fn list(options: &cli::Listed) -> anyhow::Result<()> {
+async fn list(options: &cli::OnBus) -> anyhow::Result<()> {
     let histories = kept::written(&options.bus.connect().await?).await?;
     if options.output == Output::Json {
         let rows: Vec<Value> = histories.iter().map(|(name, history)| facts(name, history)).collect();
@@ -99,14 +100,22 @@ fn write_rows(options: &cli::HistoryRows) -> anyhow::Result<()> {
         Ok(())
     })?;
     let written = rows.write(&options.out, &history)?;
-    say(&format!(
+    let words = format!(
         "{} {} written to {}: {} were taken back within 30 days, and of {} it is too early to tell.",
         written.rows,
         if written.pull_requests_only { "merged pull requests" } else { "changes of the main line" },
         options.out.display(),
         written.failures,
         written.immature,
-    ));
+    );
+    let facts = json!({
+        "written_to": options.out.display().to_string(),
+        "rows": written.rows,
+        "failures": written.failures,
+        "too_early_to_tell": written.immature,
+        "pull_requests_only": written.pull_requests_only,
+    });
+    answer(options.output, &words, &facts);
     Ok(())
 }
 

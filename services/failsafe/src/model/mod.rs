@@ -1,5 +1,6 @@
 //! `failsafe model`: training, measuring and reading risk models. How it is done is for `ml-scoring` to know.
 
+mod json;
 mod page;
 mod plots;
 mod publish;
@@ -19,8 +20,8 @@ use ml_scoring::train::{blend_rows, learn};
 use ml_scoring::{Model, kept, recorded, retrain};
 use time::OffsetDateTime;
 
-use crate::cli::{self, Evaluate, FeaturesFormat, Show, Train};
-use crate::terminal::{Style, say};
+use crate::cli::{self, Evaluate, FeaturesFormat, Output, Show, Train};
+use crate::terminal::{Style, answer, say};
 
 /// What the model that FailSafe comes with learns from, seen from the root of the repository.
 const CARRIED: &str = "services/ml-scoring/data/deploy_prs.csv.gz";
@@ -34,13 +35,14 @@ pub(crate) async fn run(command: &cli::Model) -> anyhow::Result<ExitCode> {
         cli::Model::Show(options) => show(options),
         cli::Model::Features { format } => {
             match format {
+                FeaturesFormat::Json => say(&format!("{:#}", json::features())),
                 FeaturesFormat::Text => say(&text::features(Style::of_stdout())),
                 FeaturesFormat::Markdown => print!("{}", ml_scoring::features::page()),
             }
             Ok(())
         }
         cli::Model::Publish(options) => publish::publish(options).await,
-        cli::Model::Rollback(bus) => publish::roll_back(bus).await,
+        cli::Model::Rollback(options) => publish::roll_back(options).await,
         cli::Model::Published(options) => publish::list(options).await,
     }
     .map(|()| ExitCode::SUCCESS)
@@ -64,11 +66,17 @@ async fn train(options: &Train) -> anyhow::Result<()> {
         (false, data) => ml_scoring::train(name, open(data.as_deref().unwrap_or(carried))?)?,
     };
     fs::write(&options.out, model.to_json()).with_context(|| format!("cannot write {}", options.out.display()))?;
-    say(&text::model(&model, Style::of_stdout()));
-    if options.synthetic && model.file().kind == Provenance::Learned {
-        say("\nThe scenario has faded out: enough failures are recorded to learn from them alone.");
-    }
-    say(&format!("\nWritten to {}; name it in the setting ml_scoring.model_path to use it.", options.out.display()));
+    let faded = if options.synthetic && model.file().kind == Provenance::Learned {
+        "\n\nThe scenario has faded out: enough failures are recorded to learn from them alone."
+    } else {
+        ""
+    };
+    let words = format!(
+        "{}{faded}\n\nWritten to {}; name it in the setting ml_scoring.model_path to use it.",
+        text::model(&model, Style::of_stdout()),
+        options.out.display()
+    );
+    answer(options.output, &words, &json::trained(&model, &options.out));
     Ok(())
 }
 
@@ -92,13 +100,16 @@ async fn drift(options: &cli::Drift) -> anyhow::Result<ExitCode> {
     };
     let rows = recorded(&bus).await?.0.decided().latest(options.last);
     if rows.is_empty() {
-        say("Nothing can be said yet: of no deployment it is known what came of it. That takes 30 days, or a failure.");
+        let words =
+            "Nothing can be said yet: of no deployment it is known what came of it. That takes 30 days, or a failure.";
+        answer(options.output, words, &json::drift(&model, None, &[]));
         return Ok(ExitCode::SUCCESS);
     }
     let evaluation = evaluate(&model, &rows);
-    say(&text::evaluation(&model, &evaluation, Style::of_stdout()));
     let reasons = retrain::reasons(&model, &evaluation);
-    say(&text::advice(&reasons, Style::of_stdout()));
+    let style = Style::of_stdout();
+    let words = format!("{}\n{}", text::evaluation(&model, &evaluation, style), text::advice(&reasons, style));
+    answer(options.output, &words, &json::drift(&model, Some(&evaluation), &reasons));
     Ok(ExitCode::from(u8::from(!reasons.is_empty())))
 }
 
@@ -111,18 +122,23 @@ fn measure(options: &Evaluate) -> anyhow::Result<()> {
     if let Some(out) = &options.out {
         predictions(out, &evaluation).with_context(|| format!("cannot write {}", out.display()))?;
     }
-    say(&text::evaluation(&model, &evaluation, Style::of_stdout()));
+    let mut words = text::evaluation(&model, &evaluation, Style::of_stdout());
     if let Some(html) = &options.html {
         let page = page::page(&model, &evaluation)?;
         fs::write(html, page).with_context(|| format!("cannot write {}", html.display()))?;
-        say(&format!("\nThe same with plots: {}", html.display()));
+        words.push_str(&format!("\n\nThe same with plots: {}", html.display()));
     }
+    answer(options.output, &words, &json::evaluation(&model, &evaluation));
     Ok(())
 }
 
 /// Prints all of a model.
 fn show(options: &Show) -> anyhow::Result<()> {
     let model = model(options.model.as_deref())?;
+    if options.output == Output::Json {
+        say(model.to_json().trim_end());
+        return Ok(());
+    }
     say(&text::model(&model, Style::of_stdout()));
     say(&text::coefficients(&model, Style::of_stdout()));
     Ok(())

@@ -1,5 +1,6 @@
 //! `failsafe replay`: stored deployments decided again by another policy, another model or newer rules, and what would change.
 
+mod json;
 mod page;
 mod text;
 
@@ -16,7 +17,7 @@ use time::OffsetDateTime;
 
 use crate::cli;
 use crate::progress::Progress;
-use crate::terminal::{Style, say};
+use crate::terminal::{Style, answer};
 
 /// Most deployments of each kind of change that are listed.
 const LISTED_MAX: usize = 20;
@@ -127,11 +128,12 @@ pub(crate) async fn run(options: &cli::Replay) -> anyhow::Result<ExitCode> {
         .await;
     progress.end();
     counted.context("cannot read the stored deployments")?;
-    say(&text::report(&tally, Style::of_stdout()));
+    let mut words = text::report(&tally, Style::of_stdout());
     if let Some(path) = &options.html {
         std::fs::write(path, page::page(&tally)).with_context(|| format!("cannot write {}", path.display()))?;
-        say(&format!("the report is in {}", path.display()));
+        words.push_str(&format!("\nthe report is in {}", path.display()));
     }
+    answer(options.output, &words, &json::report(&tally));
     Ok(ExitCode::SUCCESS)
 }
 

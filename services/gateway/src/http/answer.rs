@@ -91,9 +91,19 @@ fn json_form(message: &DynamicMessage) -> Result<Value, Status> {
     json.map_err(|error| Status::internal(format!("an answer without a JSON form: {error}")))
 }
 
-/// An answer in JSON, ended by a line feed for those who read it in a terminal.
+/// A value in JSON, ended by a line feed for those who read it in a terminal.
+pub(super) fn line_of(value: &Value) -> String {
+    format!("{value}\n")
+}
+
+/// An answer in JSON.
 pub(super) fn in_json(code: StatusCode, value: &Value) -> Response<Body> {
-    let mut response = Response::new(Body::from(format!("{value}\n")));
+    of_json(code, line_of(value))
+}
+
+/// An answer that is JSON already.
+pub(super) fn of_json(code: StatusCode, json: impl Into<Body>) -> Response<Body> {
+    let mut response = Response::new(json.into());
     *response.status_mut() = code;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -3,6 +3,7 @@
 
 mod analyze;
 mod answer;
+mod host;
 mod openapi;
 mod page;
 mod request;
@@ -10,21 +11,24 @@ mod rule;
 mod stream;
 
 use std::convert::Infallible;
-use std::future::poll_fn;
+use std::future::{poll_fn, ready};
+use std::net::SocketAddr;
 use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll};
 
 use anyhow::Context as _;
 use axum::Router;
 use axum::body::Body;
+use axum::middleware;
 use axum::routing::get;
+use bytes::Bytes;
 use domain::FieldViolation;
 use futures::future::BoxFuture;
 use http_body::Frame;
 use http_body_util::{BodyExt, LengthLimitError, Limited, StreamBody};
 use prost_reflect::{DescriptorPool, DynamicMessage, MethodDescriptor};
 use proto::v1::deployment_service_server::SERVICE_NAME;
-use serde_json::Map;
+use serde_json::{Map, Value};
 use tonic::codegen::Service;
 use tonic::codegen::http::header::HeaderName;
 use tonic::codegen::http::{self, HeaderMap, HeaderValue, Method, Response, StatusCode, header};
@@ -33,8 +37,9 @@ use tonic_web::GrpcWebLayer;
 use tower::Layer as _;
 use tower_http::cors::{AllowHeaders, Any, CorsLayer};
 
-use self::answer::{Messages, framed, in_json, json_of, refusal};
+use self::answer::{Messages, framed, in_json, json_of, line_of, of_json, refusal};
 use self::rule::{Captured, Rules};
+use crate::service::QUICK_BYTES_MAX;
 use crate::{Config, status};
 
 type Request = http::Request<Body>;
@@ -67,11 +72,11 @@ const OF_HTTP_ALONE: [HeaderName; 10] = [
     HeaderName::from_static("grpc-encoding"),
 ];
 
-/// All paths, answered by `calls`.
+/// All paths, answered by `calls` at `address`.
 ///
 /// # Errors
 /// The setting that cannot be read.
-pub(crate) fn routes<S>(calls: S, config: &Config) -> anyhow::Result<Router>
+pub(crate) fn routes<S>(calls: S, config: &Config, address: SocketAddr) -> anyhow::Result<Router>
 where
     S: Service<http::Request<tonic::body::Body>, Response = Response<tonic::body::Body>, Error = Infallible>
         + Clone
@@ -80,17 +85,18 @@ where
         + 'static,
     S::Future: Send + 'static,
 {
-    let page = page::html(&RULES);
-    let document = openapi::document(&RULES);
+    let page = Bytes::from(page::html(&RULES));
+    let document = Bytes::from(line_of(&openapi::document(&RULES)));
     let mut router = Router::new()
-        .route("/", get(move || async move { page::answer(page) }))
-        .route(openapi::PATH, get(move || async move { in_json(StatusCode::OK, &document) }));
+        .route("/", get(move || ready(page::answer(page.clone()))))
+        .route(openapi::PATH, get(move || ready(of_json(StatusCode::OK, document.clone()))));
     if config.grpc_web {
         router = router.route_service(&format!("/{SERVICE_NAME}/{{method}}"), GrpcWebLayer::new().layer(calls.clone()));
     }
     let transcoder =
         Transcoder { calls, bytes_max: config.request_bytes_max(), origins: config.cors_origins.clone().into() };
-    router = router.fallback_service(transcoder);
+    let hosts = host::permitted(config, address);
+    router = router.fallback_service(transcoder).layer(middleware::from_fn_with_state(hosts, host::check));
     Ok(match cors(&config.cors_origins)? {
         Some(cors) => router.layer(cors),
         None => router,
@@ -259,7 +265,7 @@ fn call_of(
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     headers.insert(header::TE, HeaderValue::from_static("trailers"));
     let message = async move {
-        let message = read(&target, content_type.as_ref(), body, bytes_max).await?;
+        let message = read(target, content_type, body, bytes_max).await?;
         Ok::<_, Status>(Frame::data(framed(&message)))
     };
     let body = tonic::body::Body::new(StreamBody::new(futures::stream::once(message)));
@@ -272,23 +278,35 @@ fn call_of(
     call
 }
 
-/// Reads the message that a request is.
+/// Reads the message that a request is; a long one without holding up other calls.
 async fn read(
-    target: &Target,
-    content_type: Option<&HeaderValue>,
+    target: Target,
+    content_type: Option<HeaderValue>,
     body: Body,
     bytes_max: usize,
 ) -> Result<DynamicMessage, Status> {
-    let object = if target.carries == Carries::Nothing {
-        Map::new()
-    } else {
-        let bytes = Limited::new(body, bytes_max).collect().await.map_err(|error| unread(&*error, bytes_max))?;
+    if target.carries == Carries::Nothing {
+        return message_of(&target, Map::new());
+    }
+    let bytes = Limited::new(body, bytes_max).collect().await.map_err(|error| unread(&*error, bytes_max))?.to_bytes();
+    let is_quick = bytes.len() <= QUICK_BYTES_MAX;
+    let parse = move || {
         let object = match target.carries {
-            Carries::Diff => analyze::object(content_type, &bytes.to_bytes()),
-            _ => request::json(&bytes.to_bytes()),
+            Carries::Diff => analyze::object(content_type.as_ref(), &bytes),
+            _ => request::json(&bytes),
         };
-        object.map_err(|violation| status::invalid(&[violation]))?
+        message_of(&target, object.map_err(|violation| status::invalid(&[violation]))?)
     };
+    if is_quick {
+        return parse();
+    }
+    tokio::task::spawn_blocking(parse).await.map_err(|error| {
+        tracing::error!("the reading of a request failed: {error}");
+        Status::unknown("the request could not be read")
+    })?
+}
+
+fn message_of(target: &Target, object: Map<String, Value>) -> Result<DynamicMessage, Status> {
     let message = request::message(&target.rpc.input(), &target.named, object);
     message.map_err(|violations: Vec<FieldViolation>| status::invalid(&violations))
 }
@@ -298,5 +316,29 @@ fn unread(error: &(dyn std::error::Error + Send + Sync + 'static), bytes_max: us
         status::too_long(bytes_max)
     } else {
         Status::cancelled("the request broke off")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_long_body_is_read_beside_other_calls() {
+        let (rule, named) = RULES.find(&Method::POST, "/v1/deployments").unwrap();
+        let target = Target { rpc: rule.rpc.clone(), named, carries: Carries::Json };
+        // Many small values take longer to read than a long one.
+        let labels = vec!["a label"; 200_000];
+        let body = serde_json::json!({ "repository": "acme/shop", "labels": labels }).to_string();
+        assert!(body.len() > QUICK_BYTES_MAX);
+        // There is one thread for calls: were the body read on it, nothing else would happen meanwhile.
+        let reading = tokio::spawn(read(target, None, body.into(), usize::MAX));
+        let mut others = 0;
+        while !reading.is_finished() {
+            tokio::task::yield_now().await;
+            others += 1;
+        }
+        assert!(reading.await.unwrap().is_ok());
+        assert!(others > 100, "{others}");
     }
 }

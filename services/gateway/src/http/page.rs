@@ -1,6 +1,7 @@
 //! The page at `/`: what can be called, for a person with a browser. It loads nothing from anywhere.
 
 use axum::body::Body;
+use bytes::Bytes;
 use tonic::codegen::http::{HeaderValue, Response, header};
 
 use super::openapi::comment;
@@ -27,7 +28,7 @@ pub(super) fn html(rules: &Rules) -> String {
 }
 
 /// The page as an answer.
-pub(super) fn answer(html: String) -> Response<Body> {
+pub(super) fn answer(html: Bytes) -> Response<Body> {
     let mut response = Response::new(Body::from(html));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));

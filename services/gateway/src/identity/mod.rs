@@ -15,6 +15,7 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
+use std::time::Instant;
 
 use chassis::{Process, trace};
 use futures::future::BoxFuture;
@@ -25,6 +26,7 @@ use tonic::server::NamedService;
 use tonic::transport::server::{TcpConnectInfo, TlsConnectInfo};
 
 use crate::Config;
+use crate::rate::FailedLogins;
 
 pub use caller::Scope;
 pub(crate) use caller::{Caller, Kind, Repositories};
@@ -48,6 +50,7 @@ pub(crate) struct Identity {
     issued: issued::Issued,
     issuers: oidc::Issuers,
     clients: certificate::Clients,
+    failed: FailedLogins,
 }
 
 impl Identity {
@@ -63,7 +66,24 @@ impl Identity {
             issued,
             issuers: oidc::Issuers::new(&config.oidc)?,
             clients: certificate::Clients::new(&config.clients)?,
+            failed: FailedLogins::new(config.failed_logins_per_minute_max),
         })
+    }
+
+    /// Who makes this call, unless too many logins from where it comes from failed. Then nothing that it shows is looked at.
+    async fn caller_unless_too_many_failed(&self, request: &Parts) -> Result<Caller, Refusal> {
+        let shows = request.headers.contains_key(AUTHORIZATION);
+        let address = peer_of(&request.extensions).map(|peer| peer.ip()).filter(|_| shows);
+        if let Some(address) = address {
+            self.failed.check(address, Instant::now()).map_err(Refusal::TooManyFailed)?;
+        }
+        let caller = self.caller(request, OffsetDateTime::now_utc()).await;
+        if let (Some(address), Err(refusal)) = (address, &caller)
+            && refusal.is_failed_login()
+        {
+            self.failed.count(address, Instant::now());
+        }
+        caller
     }
 
     /// Who makes this call, at the time `now`.
@@ -155,7 +175,7 @@ where
         let mut inner = std::mem::replace(&mut self.inner, another);
         let (mut request, body) = request.into_parts();
         Box::pin(async move {
-            let caller = identity.caller(&request, OffsetDateTime::now_utc()).await;
+            let caller = identity.caller_unless_too_many_failed(&request).await;
             // Nobody behind this needs it, and so nobody can tell it.
             request.headers.remove(AUTHORIZATION);
             let method = request.uri.path().rsplit('/').next().unwrap_or_default();

@@ -1,5 +1,7 @@
 //! Why a caller is not let in. The client learns what it can mend; the rest is for the log.
 
+use std::time::Duration;
+
 use tonic::Status;
 
 use super::caller::{Caller, Scope};
@@ -18,9 +20,16 @@ pub(crate) enum Refusal {
     Claims,
     /// Whether to believe it cannot be found out now.
     IssuerAway(String),
+    /// Too many logins from their address failed. How long they have to wait.
+    TooManyFailed(Duration),
 }
 
 impl Refusal {
+    /// Whether it was tried to be somebody, and failed.
+    pub(crate) const fn is_failed_login(&self) -> bool {
+        matches!(self, Self::Invalid(_) | Self::Expired | Self::Claims)
+    }
+
     /// What the client learns.
     pub(crate) fn status(&self) -> Status {
         match self {
@@ -41,6 +50,7 @@ impl Refusal {
                 "ISSUER_UNAVAILABLE",
                 "the keys of the token's issuer cannot be fetched now: try again",
             ),
+            Self::TooManyFailed(wait) => status::too_many_failed_logins(*wait),
         }
     }
 
@@ -52,6 +62,7 @@ impl Refusal {
             Self::Expired => "with credentials that have expired".to_owned(),
             Self::Claims => "with claims that no rule permits".to_owned(),
             Self::IssuerAway(issuer) => format!("because the keys of {issuer} cannot be fetched"),
+            Self::TooManyFailed(_) => "unseen, because too many logins from there failed".to_owned(),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! HTTP to the model's server: what goes out and what comes back, within limits of size and time.
 
+use std::error::Error;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -136,10 +137,30 @@ impl Http {
         if error.is_connect() {
             let host = self.url.host_str().unwrap_or_default();
             let port = self.url.port_or_known_default().unwrap_or_default();
-            return Unanswered::Unreachable { at: format!("{host}:{port}") };
+            let at = format!("{host}:{port}");
+            return match certificate_fault(error) {
+                Some(why) => Unanswered::Untrusted { at, why },
+                None => Unanswered::Unreachable { at },
+            };
         }
         Unanswered::Broken
     }
+}
+
+/// What TLS finds wrong with the server's certificate, if that is why the connection failed.
+fn certificate_fault(error: &reqwest::Error) -> Option<String> {
+    let mut cause: Option<&(dyn Error + 'static)> = Some(error);
+    while let Some(one) = cause {
+        if let Some(rustls::Error::InvalidCertificate(fault)) = one.downcast_ref() {
+            return Some(one_line(&fault.to_string(), SAID_CHARS_MAX));
+        }
+        cause = match one.downcast_ref::<std::io::Error>() {
+            // Its source is the source of what it holds, and not that itself.
+            Some(io) => io.get_ref().map(|held| held as &(dyn Error + 'static)),
+            None => one.source(),
+        };
+    }
+    None
 }
 
 /// A name or a digest that a server told, on one line and bounded.

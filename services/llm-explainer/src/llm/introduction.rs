@@ -42,6 +42,9 @@ impl LanguageModel {
             Unanswered::Unreachable { .. } if self.config.api == Api::Ollama => {
                 format!("{why}; `ollama serve` starts it, and llm_explainer.model_url says where it is")
             }
+            Unanswered::Untrusted { .. } => {
+                format!("{why}; llm_explainer.ca_path names the file of its authority, in PEM")
+            }
             _ => format!("{why}; llm_explainer.model_url and llm_explainer.api say where and what it is"),
         })
     }

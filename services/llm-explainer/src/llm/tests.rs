@@ -1,5 +1,6 @@
 mod openai;
 mod streams;
+mod tls;
 
 use serde_json::json;
 

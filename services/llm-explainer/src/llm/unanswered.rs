@@ -9,6 +9,14 @@ pub enum Unanswered {
         /// Host and port.
         at: String,
     },
+    /// Its certificate is of no authority that is believed, or of another name, or over.
+    #[error("the certificate of the language model's server at {at} is not believed: {why}")]
+    Untrusted {
+        /// Host and port.
+        at: String,
+        /// What TLS says of it.
+        why: String,
+    },
     /// It took too long.
     #[error("the language model did not answer within {ms} ms")]
     Slow {
@@ -81,6 +89,7 @@ impl Unanswered {
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::Unreachable { .. } => "unreachable",
+            Self::Untrusted { .. } => "untrusted",
             Self::Slow { .. } => "timeout",
             Self::Stalled { .. } => "stalled",
             Self::NoModel { .. } => "no_model",
@@ -97,7 +106,7 @@ impl Unanswered {
     /// says at once, and costs nobody any time.
     pub(super) fn tires(&self) -> bool {
         match self {
-            Self::Unreachable { .. } | Self::Slow { .. } | Self::Stalled { .. } => true,
+            Self::Unreachable { .. } | Self::Untrusted { .. } | Self::Slow { .. } | Self::Stalled { .. } => true,
             Self::Status { status, .. } => *status == 503,
             _ => false,
         }
