@@ -1,13 +1,14 @@
 //! The keywords of all rules, looked for in one pass.
 //!
-//! Each keyword is known by three of its bytes, the rarest in source text. Three bytes at a time are hashed into a filter of eight
-//! kilobytes, which stays in the processor's nearest cache; only where the filter says yes, keywords are compared. An Aho-Corasick
+//! Each keyword is known by four of its bytes, the rarest in source text. Three bytes at a time are hashed into a filter of eight
+//! kilobytes, which stays in the processor's nearest cache; where it says yes, a second one is asked about the four, and only where
+//! that says yes, too, keywords are compared. An Aho-Corasick
 //! automaton over the same keywords has megabytes of states, each step waits for the one before it, and building it takes longer
 //! than a small scan.
 
 /// Hashes: as many as the filter has bits.
 const HASHES: usize = 1 << 16;
-/// Bytes of a keyword that are hashed.
+/// Bytes of a keyword that are hashed, at first.
 const HASHED: usize = 3;
 /// The shortest keyword that can be looked for.
 pub(crate) const BYTES_MIN: usize = 2;
@@ -15,9 +16,30 @@ pub(crate) const BYTES_MIN: usize = 2;
 /// apart by the comparison.
 const FOLDED: u32 = 0x0020_2020;
 
+/// A bit for each hash.
+struct Filter(Box<[u64; HASHES / 64]>);
+
+impl Filter {
+    fn empty() -> Self {
+        Self(Box::new([0; HASHES / 64]))
+    }
+
+    fn add(&mut self, hash: usize) {
+        self.0[hash / 64] |= 1 << (hash % 64);
+    }
+
+    #[inline]
+    fn has(&self, hash: usize) -> bool {
+        self.0[hash / 64] >> (hash % 64) & 1 != 0
+    }
+}
+
 /// Keywords, ready to be looked for.
 pub(crate) struct Keywords {
-    filter: Box<[u64; HASHES / 64]>,
+    filter: Filter,
+    /// The same of four bytes, of the keywords that have as many, and of three, of those that do not.
+    fours: Filter,
+    short: Filter,
     /// How many hashes there are before each word of the filter.
     ranks: Box<[u32; HASHES / 64]>,
     /// The entries of each hash that there is: where they begin; they end where those of the next begin. So small that it is
@@ -62,35 +84,44 @@ impl Keywords {
     /// Of these keywords, each of two bytes at least. The number of a keyword is its place among them.
     pub(crate) fn new(texts: Vec<String>) -> Self {
         let mut hashed = Vec::with_capacity(texts.len());
+        let (mut fours, mut short) = (Filter::empty(), Filter::empty());
         for (text, keyword) in texts.iter().zip(0..) {
             let bytes = text.as_bytes();
             if bytes.len() == BYTES_MIN {
                 // Whatever may follow it, the end of the text included.
                 let third = (0..=u8::MAX).filter(|byte| byte & 0x20 != 0);
                 let entry = Entry::new(bytes, keyword, 0);
-                hashed.extend(third.map(|third| (hash([bytes[0], bytes[1], third, 0]), entry)));
+                for third in third {
+                    let hash = hash([bytes[0], bytes[1], third, 0]);
+                    short.add(hash);
+                    hashed.push((hash, entry));
+                }
             } else {
                 let before = rarest(bytes);
-                let three = [bytes[before], bytes[before + 1], bytes[before + 2], 0];
-                hashed.push((hash(three), Entry::new(bytes, keyword, before)));
+                let hash = hash([bytes[before], bytes[before + 1], bytes[before + 2], 0]);
+                match bytes[before..].first_chunk() {
+                    Some(four) => fours.add(hash_of_four(*four)),
+                    None => short.add(hash),
+                }
+                hashed.push((hash, Entry::new(bytes, keyword, before)));
             }
         }
         hashed.sort_by_key(|(hash, entry)| (*hash, entry.keyword));
-        let mut filter = Box::new([0_u64; HASHES / 64]);
+        let mut filter = Filter::empty();
         let mut begins = Vec::new();
         for ((hash, _), at) in hashed.iter().zip(0..) {
-            let bit = 1 << (hash % 64);
-            if filter[hash / 64] & bit == 0 {
-                filter[hash / 64] |= bit;
+            if !filter.has(*hash) {
+                filter.add(*hash);
                 begins.push(at);
             }
         }
         begins.push(u32::try_from(hashed.len()).expect("keywords are few"));
         let mut ranks = Box::new([0; HASHES / 64]);
         for word in 1..ranks.len() {
-            ranks[word] = ranks[word - 1] + filter[word - 1].count_ones();
+            ranks[word] = ranks[word - 1] + filter.0[word - 1].count_ones();
         }
-        Self { filter, ranks, begins, entries: hashed.into_iter().map(|(_, entry)| entry).collect(), texts }
+        let entries = hashed.into_iter().map(|(_, entry)| entry).collect();
+        Self { filter, fours, short, ranks, begins, entries, texts }
     }
 
     /// Whether one of the keywords is in `text`, in whatever case (ASCII).
@@ -111,8 +142,9 @@ impl Keywords {
     pub(crate) fn places_in(&self, text: &str, mut seen: impl FnMut(usize, usize)) {
         let bytes = text.as_bytes();
         for (at, four) in bytes.windows(4).enumerate() {
-            let hash = hash([four[0], four[1], four[2], four[3]]);
-            if self.filter[hash / 64] >> (hash % 64) & 1 != 0 {
+            let four = [four[0], four[1], four[2], four[3]];
+            let hash = hash(four);
+            if self.filter.has(hash) && (self.fours.has(hash_of_four(four)) || self.short.has(hash)) {
                 self.compare(bytes, at, hash, &mut seen);
             }
         }
@@ -120,7 +152,7 @@ impl Keywords {
         let last = bytes.len().saturating_sub(HASHED);
         for at in last..bytes.len().saturating_sub(1) {
             let hash = hash([bytes[at], bytes[at + 1], bytes.get(at + 2).copied().unwrap_or(0), 0]);
-            if self.filter[hash / 64] >> (hash % 64) & 1 != 0 {
+            if self.filter.has(hash) {
                 self.compare(bytes, at, hash, &mut seen);
             }
         }
@@ -128,7 +160,7 @@ impl Keywords {
 
     #[inline(never)]
     fn compare(&self, bytes: &[u8], at: usize, hash: usize, seen: &mut impl FnMut(usize, usize)) {
-        let lower = self.filter[hash / 64] & ((1 << (hash % 64)) - 1);
+        let lower = self.filter.0[hash / 64] & ((1 << (hash % 64)) - 1);
         let rank = (self.ranks[hash / 64] + lower.count_ones()) as usize;
         for entry in &self.entries[self.begins[rank] as usize..self.begins[rank + 1] as usize] {
             let Some(start) = at.checked_sub(entry.before as usize) else { continue };
@@ -152,10 +184,18 @@ fn hash(four: [u8; 4]) -> usize {
     (three.wrapping_mul(0x9e37_79b1) >> 16) as usize
 }
 
-/// Where the three bytes of `keyword` begin that are rarest in source text.
+/// The hash of four bytes, whatever their case.
+#[inline]
+fn hash_of_four(four: [u8; 4]) -> usize {
+    let four = u32::from_le_bytes(four) | FOLDED << 8 | FOLDED;
+    (four.wrapping_mul(0x9e37_79b1) >> 16) as usize
+}
+
+/// Where the four bytes of `keyword` begin that are rarest in source text, or the three that it has.
 fn rarest(keyword: &[u8]) -> usize {
-    let places = 0..=keyword.len() - HASHED;
-    let commonness = |at: &usize| keyword[*at..at + HASHED].iter().map(|byte| common(*byte)).product::<u32>();
+    let hashed = keyword.len().min(HASHED + 1);
+    let places = 0..=keyword.len() - hashed;
+    let commonness = |at: &usize| keyword[*at..at + hashed].iter().map(|byte| common(*byte)).product::<u32>();
     places.min_by_key(commonness).unwrap_or(0)
 }
 

@@ -127,8 +127,9 @@ mod tests {
         let analysis = judge(&law, diff).unwrap();
         let ids: Vec<_> = analysis.findings.iter().map(|finding| (finding.rule_id.as_str(), finding.line)).collect();
         let (table, rollback) = ("migration.sql.drop-table", "migration.rollback.missing");
-        let (timeout, second) = ("migration.timeout.lock", "migration.rewrite.under-lock");
-        assert_eq!(ids, [(rollback, 1), (table, 1), (table, 2), (timeout, 1), (second, 2)]);
+        let (wait, work, second) =
+            ("migration.timeout.lock", "migration.timeout.statement", "migration.rewrite.under-lock");
+        assert_eq!(ids, [(rollback, 1), (table, 1), (table, 2), (wait, 1), (work, 1), (second, 2)]);
         assert_eq!((analysis.files_scanned, analysis.lines_scanned, analysis.findings_dropped), (1, 2, 0));
         assert!(matches!(judge(&law, "no diff"), Err(Failure::Reject(_))));
         assert!(matches!(judge(&law, &diff.replace("+1,2", "+1,3")), Err(Failure::Reject(_))));

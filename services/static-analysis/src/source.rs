@@ -51,11 +51,26 @@ impl Syntax {
     }
 }
 
+/// The bytes that a comment, a string or a here-document begins with, in any of the languages.
+static BEGINS: [bool; 256] = {
+    let mut begins = [false; 256];
+    let signs = b"#/\"'`<";
+    let mut sign = 0;
+    while sign < signs.len() {
+        begins[signs[sign] as usize] = true;
+        sign += 1;
+    }
+    begins
+};
+
 /// `text` with everything in comments, and everything between quotes, turned into blanks. Same length, same lines.
 pub(crate) fn code_only(text: &str, syntax: Syntax) -> String {
     let mut code = text.as_bytes().to_vec();
     let mut at = 0;
-    while at < text.len() {
+    // Most bytes begin neither a comment nor a string.
+    let next = |from: usize| text.as_bytes()[from..].iter().position(|byte| BEGINS[usize::from(*byte)]);
+    while let Some(skipped) = next(at) {
+        at += skipped;
         let rest = &text.as_bytes()[at..];
         let (skip, blank) = if syntax.line_comments().iter().any(|sign| rest.starts_with(sign.as_bytes())) {
             let end = line_end(rest);

@@ -93,5 +93,33 @@ fn places(options: &Scan) -> Vec<PathBuf> {
 
 /// UTF-8, or what can be read of something else: a secret is ASCII in every encoding that matters.
 pub(super) fn text(bytes: Vec<u8>) -> String {
-    String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+    String::from_utf8(bytes).unwrap_or_else(|error| readable(error.as_bytes()))
+}
+
+/// What [`String::from_utf8_lossy`] makes of it, without looking at each byte of the long stretches that are sound.
+fn readable(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len() + bytes.len() / 64);
+    let mut rest = bytes;
+    while let Err(error) = std::str::from_utf8(rest) {
+        let (sound, broken) = rest.split_at(error.valid_up_to());
+        text.push_str(std::str::from_utf8(sound).unwrap_or_default());
+        text.push(char::REPLACEMENT_CHARACTER);
+        rest = error.error_len().map_or(&[], |length| &broken[length..]);
+    }
+    text.push_str(std::str::from_utf8(rest).unwrap_or_default());
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_utf_8_is_read_as_far_as_it_goes() {
+        for bytes in
+            [&b"a\xffb"[..], b"\xf0\x9d\x84", b"\xf0\x9d", b"caf\xe9 \xc3\xa9\xc3", b"\xe2\x82\x28\xa0\xa1", b""]
+        {
+            assert_eq!(text(bytes.to_vec()), String::from_utf8_lossy(bytes), "{bytes:?}");
+        }
+    }
 }

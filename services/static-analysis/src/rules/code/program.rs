@@ -5,6 +5,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashSet;
+use std::num::NonZeroU16;
 use std::ops::{ControlFlow, Range};
 
 use domain::diff::{FileDiff, Hunk, LineKind};
@@ -58,6 +59,11 @@ impl Language {
         let grammar = self.grammar();
         let kinds = (0..=u16::MAX).take(grammar.node_kind_count());
         kinds.map(|kind| of(grammar.node_kind_for_id(kind).unwrap_or(""))).collect()
+    }
+
+    /// The number of a field of nodes: where it is asked for at every node, to compare its name would take longer than all else.
+    pub(crate) fn field(self, name: &str) -> u16 {
+        self.grammar().field_id_for_name(name).map_or(0, NonZeroU16::get)
     }
 
     fn grammar(self) -> tree_sitter::Language {

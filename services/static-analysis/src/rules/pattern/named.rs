@@ -158,6 +158,9 @@ fn accepts(text: &str, name: &Range<usize>, value: &Range<usize>, judge: &Judge<
     if secret::is_named_otherwise(&before) || secret::is_stand_in(value) || !(judge.allows)(value) {
         return None;
     }
+    if is_words(value) {
+        return None;
+    }
     let tail = TAIL.is_match(gap);
     let has_word = tail || SECRET_WORDS.iter().any(|word| before.contains(word));
     if PLAIN.is_match(gap) || gap.is_empty() {
@@ -180,6 +183,13 @@ fn accepts(text: &str, name: &Range<usize>, value: &Range<usize>, judge: &Judge<
     }
     let one_word = !value.contains(['-', '_', '.', '/', ' ']);
     (has_word && one_word && entropy(value) >= ENTROPY_OF_LETTERS).then_some(true)
+}
+
+/// True for words that are written together, as programs name things: `ghprbPullAuthorLogin`.
+fn is_words(value: &str) -> bool {
+    static WORDS: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new("^[A-Z]?[a-z]{2,}(?:[A-Z][a-z]{2,}){2,}$").expect("the pattern is tested"));
+    value.bytes().all(|byte| byte.is_ascii_alphabetic()) && WORDS.is_match(value)
 }
 
 /// True when a value may begin here: not inside a word.
@@ -273,6 +283,16 @@ mod tests {
         check("acme", true, "acme = V", None);
         check("acme", true, "acme_key = V", Some(false));
         check("acme", true, "acmetoken = V", Some(false));
+    }
+
+    #[test]
+    fn the_name_of_something_in_a_program_is_no_value() {
+        let named = Named::new(&["acme".to_owned()], &["[0-9A-Za-z]{20}".to_owned()]);
+        let found = |text: &str| !named.values(text, &Judge { strict: false, allows: &|_| true }).is_empty();
+        assert!(!found("acme_token: 'ghprbPullAuthorLogin'"));
+        assert!(!found("acme_key = \"ServerAccessTokenKey\""));
+        assert!(found("acme_key = \"ServerAccess7okenKey\""));
+        assert!(found("acme_key = \"qWzPwomUxkJdlRthVbyc\""));
     }
 
     #[test]

@@ -27,7 +27,7 @@ mod types;
 use tree_sitter::{Node, Tree};
 
 pub(super) use self::gate::GATE;
-use self::model::Model;
+use self::model::{FIELD, FUNCTION, Model};
 use self::taint::Taint;
 use super::program::Report;
 use crate::rules::Rule;
@@ -97,7 +97,7 @@ pub(super) fn check(text: &str, tree: &Tree, report: &mut Report<'_>) {
 fn leads_away<'t>(model: &Model<'_, 't>, node: Node<'t>) -> bool {
     match node.kind() {
         "call_expression" => {
-            let name = node.child_by_field_name("function").and_then(|function| function.child_by_field_name("field"));
+            let name = node.child_by_field_id(*FUNCTION).and_then(|function| function.child_by_field_id(*FIELD));
             let starts = ["Exec", "Query", "Prepare", "Walk"];
             name.is_some_and(|name| starts.iter().any(|start| model.source(name).starts_with(start)))
         }

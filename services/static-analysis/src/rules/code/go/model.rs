@@ -146,6 +146,10 @@ static ROLES: LazyLock<Vec<Role>> = LazyLock::new(|| {
     })
 });
 
+/// What is called, and the last name of it.
+pub(super) static FUNCTION: LazyLock<u16> = LazyLock::new(|| Language::Go.field("function"));
+pub(super) static FIELD: LazyLock<u16> = LazyLock::new(|| Language::Go.field("field"));
+
 const DECLARING: &[&str] = &[
     "import_spec",
     "function_declaration",
@@ -195,9 +199,9 @@ impl<'a, 't> Model<'a, 't> {
                 names.push(node);
             }
             if role.call
-                && let Some(function) = node.child_by_field_name("function")
+                && let Some(function) = node.child_by_field_id(*FUNCTION)
             {
-                let name = function.child_by_field_name("field").unwrap_or(function);
+                let name = function.child_by_field_id(*FIELD).unwrap_or(function);
                 if matches!(name.kind(), "identifier" | "field_identifier") {
                     model.calls.entry(text_of(text, name)).or_default().push(node);
                 }

@@ -2,7 +2,7 @@
 
 use tree_sitter::Node;
 
-use super::model::{Kind, Model, Value};
+use super::model::{FIELD, FUNCTION, Kind, Model, Value};
 use super::types::arguments;
 use crate::rules::code::program::children;
 
@@ -65,8 +65,8 @@ impl<'a, 't> Model<'a, 't> {
 
     /// `b.String()` of a builder into which only fixed texts were written.
     fn is_fixed_builder(&self, call: Node<'t>, depth: usize) -> bool {
-        let Some(function) = call.child_by_field_name("function") else { return false };
-        let name = function.child_by_field_name("field").map(|name| self.source(name));
+        let Some(function) = call.child_by_field_id(*FUNCTION) else { return false };
+        let name = function.child_by_field_id(*FIELD).map(|name| self.source(name));
         let Some(operand) = function.child_by_field_name("operand").filter(|_| name == Some("String")) else {
             return false;
         };
@@ -81,7 +81,7 @@ impl<'a, 't> Model<'a, 't> {
         let fixed = |written: Node<'t>| {
             let selector = self.parent(written).filter(|parent| parent.kind() == "selector_expression")?;
             let call = self.parent(selector).filter(|parent| parent.kind() == "call_expression")?;
-            let method = self.source(selector.child_by_field_name("field")?);
+            let method = self.source(selector.child_by_field_id(*FIELD)?);
             match method {
                 "WriteString" | "WriteByte" | "WriteRune" | "Write" => {
                     Some(arguments(call).into_iter().all(|argument| self.fixed_within(argument, depth + 1)))
@@ -164,7 +164,7 @@ impl<'a, 't> Model<'a, 't> {
             }
             "selector_expression" => {
                 let package = self.package(node.child_by_field_name("operand")?)?;
-                let name = self.source(node.child_by_field_name("field")?);
+                let name = self.source(node.child_by_field_id(*FIELD)?);
                 if package == "math" { math_constant(name) } else { None }
             }
             "identifier" => {

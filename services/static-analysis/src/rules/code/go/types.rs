@@ -2,7 +2,7 @@
 
 use tree_sitter::Node;
 
-use super::model::{Model, Variable};
+use super::model::{FIELD, FUNCTION, Model, Variable};
 use crate::rules::code::program::children;
 
 /// How far a value is followed from one expression to the next.
@@ -273,8 +273,7 @@ impl<'a, 't> Model<'a, 't> {
     }
 
     fn type_of_field(&self, node: Node<'t>, depth: usize) -> String {
-        let (Some(operand), Some(name)) = (node.child_by_field_name("operand"), node.child_by_field_name("field"))
-        else {
+        let (Some(operand), Some(name)) = (node.child_by_field_name("operand"), node.child_by_field_id(*FIELD)) else {
             return String::new();
         };
         let name = self.source(name);
@@ -316,7 +315,7 @@ impl<'a, 't> Model<'a, 't> {
     }
 
     fn type_of_call(&self, node: Node<'t>, depth: usize) -> String {
-        let Some(function) = node.child_by_field_name("function") else { return String::new() };
+        let Some(function) = node.child_by_field_id(*FUNCTION) else { return String::new() };
         if function.kind() == "identifier" && self.variable(function).is_none() {
             let name = self.source(function);
             if INTEGERS.contains(&name)
@@ -346,7 +345,7 @@ impl<'a, 't> Model<'a, 't> {
     /// The type of one of the results of a call.
     fn result_of(&self, call: Node<'t>, index: usize, depth: usize) -> String {
         let callee =
-            call.child_by_field_name("function").map_or(String::new(), |function| self.callee_within(function, depth));
+            call.child_by_field_id(*FUNCTION).map_or(String::new(), |function| self.callee_within(function, depth));
         if let Some(name) = callee.strip_prefix('.')
             && let Some(function) = self.functions.get(name)
         {
@@ -401,7 +400,7 @@ impl<'a, 't> Model<'a, 't> {
 
     /// What a call calls: `os/exec.Command`, `(*net/http.Client).Do`, `.local`, or a builtin's name with a dot before it.
     pub(super) fn callee(&self, call: Node<'t>) -> String {
-        let Some(function) = call.child_by_field_name("function") else { return String::new() };
+        let Some(function) = call.child_by_field_id(*FUNCTION) else { return String::new() };
         self.callee_of(function)
     }
 
@@ -414,7 +413,7 @@ impl<'a, 't> Model<'a, 't> {
             "identifier" => format!(".{}", self.source(function)),
             "selector_expression" => {
                 let operand = function.child_by_field_name("operand");
-                let name = function.child_by_field_name("field").map_or("", |name| self.source(name));
+                let name = function.child_by_field_id(*FIELD).map_or("", |name| self.source(name));
                 match operand {
                     Some(operand) => match self.package(operand) {
                         Some(path) => format!("{path}.{name}"),

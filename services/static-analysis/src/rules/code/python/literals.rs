@@ -65,10 +65,11 @@ static NAME: LazyLock<Regex> = LazyLock::new(|| {
 });
 
 /// The shortest beginnings of statements that take values, or that a condition may follow.
-static STATEMENT: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"(?is)(?:select\s.*from\s|delete\s+from\s|insert\s+into\s.*values[\s(]|update\s.*set\s)")
-        .expect("the pattern is tested")
-});
+const STATEMENT_FORM: &str = r"(?:select\s.*from\s|delete\s+from\s|insert\s+into\s.*values[\s(]|update\s.*set\s)";
+static STATEMENT: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(&format!("(?is){STATEMENT_FORM}")).expect("the pattern is tested"));
+static BEGINS_STATEMENT: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(&format!("(?is)^{STATEMENT_FORM}")).expect("the pattern is tested"));
 
 /// Operands of a long sum that are looked at.
 pub(super) fn triggers() -> Vec<Trigger> {
@@ -136,8 +137,7 @@ fn may_be_statement(shown: &Shown<'_>, place: Place) -> bool {
     let rest = shown.text_from(place);
     let rest = &rest[..rest.floor_char_boundary(STATEMENT_BYTES_MAX.min(rest.len()))];
     let said = said(line, place.at, rest);
-    STATEMENT.find(&said).is_some_and(|found| found.start() == 0)
-        && (PUT_TOGETHER.is_match(rest) || PUT_TOGETHER.is_match(line))
+    BEGINS_STATEMENT.is_match(&said) && (PUT_TOGETHER.is_match(rest) || PUT_TOGETHER.is_match(line))
 }
 
 /// What the texts say from the middle of one on, the pieces of several side by side.

@@ -1,4 +1,4 @@
-//! Changelogs of Liquibase in XML in operations: what is added, dropped, renamed, retyped or said in SQL, outside of rollbacks. For
+//! Changelogs of Liquibase in XML and YAML in operations: what is added, dropped, renamed, retyped or said in SQL, outside of rollbacks. For
 //! which database is seldom said, so what only PostgreSQL minds is read from SQL alone.
 
 use std::ops::Range;
@@ -9,19 +9,37 @@ use regex::Regex;
 use super::super::operation::{Column, Language, Operation, Script, Type, Value};
 use super::sql;
 
+mod yaml;
+
+/// The changes that are read.
+const CHANGES: [&str; 10] = [
+    "createTable",
+    "addColumn",
+    "dropTable",
+    "dropColumn",
+    "renameTable",
+    "renameColumn",
+    "modifyDataType",
+    "dropForeignKeyConstraint",
+    "dropUniqueConstraint",
+    "sql",
+];
+
 /// Adds what the change sets do, if the text is a changelog.
 pub(super) fn read(text: &str, script: &mut Script) {
     static TAG: LazyLock<Regex> = LazyLock::new(|| {
-        Regex::new(
-            r"<(/?)(rollback|createTable|addColumn|dropTable|dropColumn|renameTable|renameColumn|modifyDataType|dropForeignKeyConstraint|dropUniqueConstraint|sql|column|constraints)\b([^<>]*)>",
-        )
-        .expect("the pattern is tested")
+        let changes = CHANGES.join("|");
+        Regex::new(&format!(r"<(/?)(rollback|{changes}|column|constraints)\b([^<>]*)>")).expect("the pattern is tested")
     });
-    if !text.contains("<databaseChangeLog") {
+    let is_xml = text.contains("<databaseChangeLog");
+    if !is_xml && !text.contains("databaseChangeLog") {
         return;
     }
     script.language = Language::Framework;
     script.dialect = sql::dialect(text);
+    if !is_xml {
+        return yaml::read(text, script);
+    }
     let comments = comments(text);
     let mut rollback = false;
     let mut behind = 0;
@@ -64,7 +82,7 @@ pub(super) fn read(text: &str, script: &mut Script) {
                     open.dropping = Some(table);
                     continue;
                 }
-                if let Some(operation) = operation(change, table, &found[3]) {
+                if let Some(operation) = operation(change, table, |name| attribute(&found[3], name)) {
                     script.push(operation, at.clone(), at);
                 }
             }
@@ -103,22 +121,20 @@ impl Open {
     }
 }
 
-fn operation(change: &str, table: String, attributes: &str) -> Option<Operation> {
-    let column = attribute(attributes, "columnName");
+/// What a change of this name does, by its attributes.
+fn operation(change: &str, table: String, attribute: impl Fn(&str) -> String) -> Option<Operation> {
+    let column = attribute("columnName");
     Some(match change {
         "createTable" => Operation::CreateTable { table, columns: vec![], references: vec![], replaces: false },
         "dropTable" => Operation::DropTable { table },
         "dropColumn" => Operation::DropColumn { table, column },
-        "renameTable" => Operation::RenameTable {
-            table: attribute(attributes, "oldTableName"),
-            to: attribute(attributes, "newTableName"),
-        },
-        "renameColumn" => Operation::RenameColumn { table, column: attribute(attributes, "oldColumnName") },
+        "renameTable" => Operation::RenameTable { table: attribute("oldTableName"), to: attribute("newTableName") },
+        "renameColumn" => Operation::RenameColumn { table, column: attribute("oldColumnName") },
         "modifyDataType" => {
-            Operation::ChangeType { table, column, to: Type::of(&attribute(attributes, "newDataType")), from: None }
+            Operation::ChangeType { table, column, to: Type::of(&attribute("newDataType")), from: None }
         }
         "dropForeignKeyConstraint" | "dropUniqueConstraint" => {
-            Operation::DropConstraint { table, name: attribute(attributes, "constraintName") }
+            Operation::DropConstraint { table, name: attribute("constraintName") }
         }
         _ => return None,
     })

@@ -87,7 +87,7 @@ pub(crate) fn hits(file: &FileDiff<'_>, sheets: &[Sheet], check: fn(&Script) -> 
 
 /// True for a file that may be a migration, by its path alone.
 pub(super) fn is_read(change: &FileChange) -> bool {
-    const ENDINGS: [&str; 10] = ["sql", "rb", "py", "js", "ts", "mjs", "cjs", "mts", "cts", "xml"];
+    const ENDINGS: [&str; 12] = ["sql", "rb", "py", "js", "ts", "mjs", "cjs", "mts", "cts", "xml", "yaml", "yml"];
     ENDINGS.contains(&&*paths::lower(paths::extension(&change.path)))
 }
 
@@ -109,7 +109,7 @@ fn reader(file: &FileDiff<'_>) -> Option<Reader> {
         "js" | "ts" | "mjs" | "cjs" | "mts" | "cts" if is_migration(path) => {
             Some(|_, text, script| javascript::read(text, script))
         }
-        "xml" if is_migration(path) => Some(|_, text, script| liquibase::read(text, script)),
+        "xml" | "yaml" | "yml" if is_migration(path) => Some(|_, text, script| liquibase::read(text, script)),
         _ => None,
     };
     reader.filter(|_| !is_down(path) && !paths::is_archive(path))

@@ -46,14 +46,12 @@ static STATEMENT_TIMEOUT: Rule = Rule {
     references: &["https://www.postgresql.org/docs/current/runtime-config-client.html#GUC-STATEMENT-TIMEOUT"],
     aliases: &["require-statement-timeout", "missing-statement-timeout"],
     check: Check::Script(|script| {
-        // Who sets neither is told about the lock.
-        let cares = script.steps.iter().any(|step| matches!(step.what, Operation::LockTimeout(true)));
         let limit = |step: &Step| match step.what {
             Operation::StatementTimeout(on) => Some(on),
             _ => None,
         };
-        let message = "the wait for the lock has a limit, the work done under it has none";
-        unlimited(script, limit).into_iter().filter(|_| cares).map(|step| Note::new(step, message)).collect()
+        let message = "nothing limits how long the statement works, and with it how long it keeps its locks";
+        unlimited(script, limit).into_iter().map(|step| Note::new(step, message)).collect()
     }),
     ..RULE
 };
@@ -116,6 +114,8 @@ mod tests {
         sql(&LOCK_TIMEOUT, "CREATE INDEX CONCURRENTLY i ON t (a);\n", &[]);
         sql(&LOCK_TIMEOUT, "CREATE TABLE t (a int REFERENCES b (id));\n", &[1]);
         sql(&STATEMENT_TIMEOUT, "SET lock_timeout = '2s';\nALTER TABLE t ADD a int;\n", &[2]);
-        sql(&STATEMENT_TIMEOUT, "ALTER TABLE t ADD a int;\n", &[]);
+        sql(&STATEMENT_TIMEOUT, "ALTER TABLE t ADD a int;\n", &[1]);
+        sql(&STATEMENT_TIMEOUT, "SET statement_timeout = '5s';\nALTER TABLE t ADD a int;\n", &[]);
+        sql(&STATEMENT_TIMEOUT, "CREATE TABLE t (a int);\nINSERT INTO t VALUES (1);\n", &[]);
     }
 }
