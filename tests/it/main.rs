@@ -25,6 +25,7 @@ mod lists;
 mod model;
 mod nats_users;
 mod operator;
+mod overload;
 mod people;
 mod pipeline;
 mod plans;
