@@ -38,4 +38,5 @@ mod telemetry;
 mod tls;
 mod trace;
 mod trail;
+mod upgrade;
 mod voice;
