@@ -87,6 +87,7 @@ async fn services_are_replaced_one_by_one_and_everything_is_decided_once() {
     }
     let done = driver.stop().await;
     println!("{} submissions, answers besides: {:?}", done.acknowledged.len(), done.refused);
-    assert!(done.refused.keys().all(|code| *code == "UNAVAILABLE"), "{:?}", done.refused);
+    // An older gateway may have ended less well than this one does.
+    assert!(done.refused.keys().all(|code| ["UNAVAILABLE", "broken off"].contains(code)), "{:?}", done.refused);
     everything(&mut fleet, &done, &base).await;
 }
