@@ -46,11 +46,25 @@ load *ARGUMENTS:
     target/release/load {{ARGUMENTS}}
 
 # Faults at random while deployments are submitted, seed after seed, a minute each, and a proof after each that nothing was lost
-chaos MINUTES="10" SEED="1":
+chaos MINUTES="10" SEED="1" TESTS="chaos::nothing_is_lost chaos::a_rolling_restart":
     cargo build --workspace --bins --locked
     for seed in $(seq {{SEED}} $(({{SEED}} + {{MINUTES}} - 1))); do \
-        FAILSAFE_CHAOS_SECONDS=60 FAILSAFE_CHAOS_SEED=$seed cargo test --workspace --test it --locked -- --nocapture chaos:: || exit 1; \
+        FAILSAFE_CHAOS_SECONDS=60 FAILSAFE_CHAOS_SEED=$seed cargo test --workspace --test it --locked -- --nocapture {{TESTS}} || exit 1; \
     done
+
+# The same on a cluster of three NATS servers. With FAILSAFE_NATS_SERVER=/path/to/nats-server in front, either runs on that one
+chaos-cluster MINUTES="10" SEED="1":
+    just chaos {{MINUTES}} {{SEED}} chaos::cluster::
+
+# The services of an older version, the last one that has a tag or FROM, are replaced one by one by these while deployments are submitted
+upgrade FROM="1":
+    cargo build --workspace --bins --locked
+    FAILSAFE_UPGRADE={{FROM}} cargo test --workspace --test it --locked -- --nocapture upgrade::replaced::
+
+# What this version, or FROM, says to PostgreSQL, for the next one to be tested against
+record-trail FROM="":
+    cargo build --workspace --bins --locked
+    FAILSAFE_UPGRADE={{FROM}} FAILSAFE_RECORD={{justfile_directory()}}/tests/samples/trail.sql cargo test --workspace --test it --locked -- upgrade::record::
 
 # What telemetry costs: verdicts a second without it and with a tenth of the traces sampled, by turns (deployments, rounds)
 telemetry-cost *ARGUMENTS:

@@ -151,7 +151,7 @@ async fn nats_is_reached_by_tls_with_the_authority_of_the_settings() {
     let ours = Authority::new(folder.path(), "ours");
     let [certificate, key] = ours.sign("nats", here());
     let extra = format!("tls {{ cert_file: {certificate:?}, key_file: {key:?} }}\n");
-    let nats = embedded::Nats::start_with(folder.path(), &extra).await.unwrap();
+    let nats = embedded::Nats::start_with(folder.path(), None, &extra).await.unwrap();
     let settings = chassis::Settings::load(None).unwrap().with("nats.url", nats.url());
     let settings = settings.with("nats.tls_ca_path", ours.certificate());
     let settings = settings.table("nats").unwrap();

@@ -16,6 +16,7 @@ use tempfile::TempDir;
 use tokio::process::{Child, Command};
 use tonic::transport::Channel;
 
+use crate::cluster::Routes;
 use crate::eventually;
 
 /// Every service, in the order of the flow.
@@ -31,8 +32,12 @@ pub struct Fleet {
     gateway: String,
     http: String,
     admins: BTreeMap<&'static str, String>,
-    /// The NATS server, to be killed and restarted.
+    /// The NATS server, to be killed and restarted; of a cluster the first.
     pub nats: Nats,
+    /// The other servers of a cluster.
+    pub(crate) peers: Vec<Nats>,
+    /// Between the servers of a cluster.
+    pub(crate) routes: Routes,
     /// The PostgreSQL server, to be killed and restarted.
     pub postgres: Postgres,
     folder: TempDir,
@@ -78,11 +83,25 @@ impl Fleet {
     async fn servers_with(environment: &[(&str, &str)], nats_extra: &str) -> Self {
         let folder = embedded::temporary_folder().expect("a temporary folder");
         let (nats, postgres) =
-            tokio::join!(Nats::start_with(folder.path(), nats_extra), Postgres::start(folder.path()));
-        let (nats, postgres) = (nats.expect("a NATS server"), postgres.expect("a PostgreSQL"));
+            tokio::join!(Nats::start_with(folder.path(), nats_program(), nats_extra), Postgres::start(folder.path()));
+        let nats = vec![nats.expect("a NATS server")];
+        Self::around(folder, nats, Routes::default(), postgres.expect("a PostgreSQL"), environment)
+    }
+
+    /// With those servers, and no service yet.
+    pub(crate) fn around(
+        folder: TempDir,
+        nats: Vec<Nats>,
+        routes: Routes,
+        postgres: Postgres,
+        environment: &[(&str, &str)],
+    ) -> Self {
         let (gateway, http) = (free_address(), free_address());
+        let nats_url = nats.iter().map(Nats::url).collect::<Vec<_>>().join(",");
+        let mut nats = nats.into_iter();
+        let (nats, peers) = (nats.next().expect("at least one NATS server"), nats.collect());
         let mut all = vec![
-            ("FAILSAFE__NATS__URL".to_owned(), nats.url().to_owned()),
+            ("FAILSAFE__NATS__URL".to_owned(), nats_url),
             ("FAILSAFE__DATABASE__URL".to_owned(), postgres.url().to_owned()),
             ("FAILSAFE__GATEWAY__LISTEN".to_owned(), gateway.clone()),
             ("FAILSAFE__GATEWAY__HTTP_LISTEN".to_owned(), http.clone()),
@@ -99,6 +118,8 @@ impl Fleet {
             http,
             admins,
             nats,
+            peers,
+            routes,
             postgres,
             folder,
         }
@@ -111,9 +132,26 @@ impl Fleet {
 
     /// Starts one service as a process.
     pub fn spawn(&mut self, service: &'static str) {
+        let child = self.start_program(service, &binary(service), &self.admins[service]);
+        self.children.insert(service, child);
+    }
+
+    /// Starts one service from another folder of programs.
+    pub fn spawn_from(&mut self, folder: &Path, service: &'static str) {
+        let child = self.start_program(service, &folder.join(service), &self.admins[service]);
+        self.children.insert(service, child);
+    }
+
+    /// Starts a replica of one service, beside the one that runs. It ends when it is dropped.
+    #[must_use]
+    pub fn replica(&self, service: &str) -> Child {
+        self.start_program(service, &binary(service), &free_address())
+    }
+
+    fn start_program(&self, service: &str, program: &Path, admin: &str) -> Child {
         let log = self.log(service);
         let log = File::options().create(true).append(true).open(&log).expect("a log file");
-        let mut command = Command::new(binary(service));
+        let mut command = Command::new(program);
         command.kill_on_drop(true).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         for (name, _) in
             std::env::vars().filter(|(name, _)| name.starts_with("FAILSAFE__") || name.starts_with("OTEL_"))
@@ -123,9 +161,8 @@ impl Fleet {
         if self.users {
             command.env("FAILSAFE__NATS__USER", service).env("FAILSAFE__NATS__PASSWORD", nats_password(service));
         }
-        command.env("FAILSAFE__ADMIN__LISTEN", &self.admins[service]);
-        let child = command.envs(self.environment.iter().map(|(name, value)| (name, value))).spawn();
-        self.children.insert(service, child.expect("the service starts"));
+        command.env("FAILSAFE__ADMIN__LISTEN", admin);
+        command.envs(self.environment.iter().map(|(name, value)| (name, value))).spawn().expect("the service starts")
     }
 
     /// Waits until `service` says that it serves.
@@ -228,7 +265,8 @@ impl Fleet {
         if self.users {
             options = options.user_and_password("operator".to_owned(), nats_password("operator"));
         }
-        options.connect(self.nats.url()).await.expect("NATS answers")
+        let servers: Vec<&str> = self.nodes().map(Nats::url).collect();
+        options.connect(servers).await.expect("NATS answers")
     }
 
     /// A JetStream context.
@@ -250,6 +288,11 @@ impl Drop for Fleet {
             }
         }
     }
+}
+
+/// The nats-server that the tests run on, where it is not the one that is installed.
+pub(crate) fn nats_program() -> Option<PathBuf> {
+    std::env::var_os("FAILSAFE_NATS_SERVER").filter(|path| !path.is_empty()).map(PathBuf::from)
 }
 
 /// The password of one of the users that NATS knows in the tests.

@@ -2,6 +2,7 @@
 
 #![expect(clippy::expect_used, clippy::missing_panics_doc, reason = "a test that cannot be set up has failed")]
 
+mod cluster;
 mod fleet;
 mod http;
 mod proxy;

@@ -49,6 +49,12 @@ impl Proxy {
         Self { address, weather, accepting }
     }
 
+    /// Where it listens.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// `url` with this proxy in the place of its server.
     #[must_use]
     pub fn in_place_of(&self, server: &str, url: &str) -> String {

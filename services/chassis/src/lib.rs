@@ -16,7 +16,7 @@ mod process;
 pub use admin::Admin;
 pub use bus::{
     Ask, Bus, ConsumerSpec, Death, Delivery, Document, Documents, Failure, Followed, Handler, Objects, Outgoing,
-    Refusal, RefusalCode, Seen, Stored,
+    Progress, Refusal, RefusalCode, Seen, Stored,
 };
 pub use health::{Health, State};
 pub use process::{Process, main, table_of};

@@ -41,15 +41,16 @@ impl Nats {
     /// # Errors
     /// When the program is missing, `dir/nats` is in use, or the server does not start: its last log lines are told.
     pub async fn start(dir: &Path) -> Result<Self> {
-        Self::start_with(dir, "").await
+        Self::start_with(dir, None, "").await
     }
 
-    /// The same with `extra` behind its configuration, such as users and their permissions.
+    /// The same with `program` in the place of the nats-server that is installed, and with `extra` behind its configuration, such as
+    /// users and their permissions: of what stands twice the latter counts.
     ///
     /// # Errors
     /// As for [`Nats::start`], and when the server refuses the configuration.
-    pub async fn start_with(dir: &Path, extra: &str) -> Result<Self> {
-        let program = programs::nats_server()?;
+    pub async fn start_with(dir: &Path, program: Option<PathBuf>, extra: &str) -> Result<Self> {
+        let program = program.map_or_else(programs::nats_server, Ok)?;
         let folder = Folder::claim(&dir.join("nats"), NAME)?;
         let kept = folder.kept_port();
         let (server, port, info) = launch(&folder, &program, kept, extra).await?;

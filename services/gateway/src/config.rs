@@ -55,6 +55,9 @@ pub struct Config {
     /// How many watches are open at a time, submissions that wait for their verdict included. Further ones are refused at once;
     /// a submission is then answered without its verdict.
     pub watches_max: usize,
+    /// How many submissions may wait to be decided before further ones are refused; 0 for no limit. What others put into the stream
+    /// counts, and is not refused.
+    pub backlog_max: u64,
     /// After how many milliseconds without an event a watch asks the audit trail: a deployment that it does not know either is
     /// not found.
     pub watch_idle_ms: u64,
@@ -82,6 +85,7 @@ impl Default for Config {
             calls_per_second_max: 1_000,
             failed_logins_per_minute_max: 300,
             watches_max: 1_000,
+            backlog_max: 20_000,
             watch_idle_ms: 10_000,
         }
     }

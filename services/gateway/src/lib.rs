@@ -4,6 +4,7 @@
 //! Publishes `deployment.submitted`, `explanation.requested`, `review.recorded` and `outcome.recorded`; asks decision `get_deployment` and `list_deployments`; reads every event of a watched
 //! deployment in passing. It keeps no state, so any number of gateways can run. It must not know how anything is judged.
 
+mod backlog;
 mod call;
 mod config;
 mod health;
@@ -104,7 +105,9 @@ pub async fn serve_on(listeners: Listeners, process: Process, config: Config) ->
     let identity = Arc::new(Identity::start(&config, &process).await?);
     let shutdown = process.shutdown.clone();
     let (reporter, health) = tonic_health::server::health_reporter();
-    let deployments = service::Deployments::new(process.bus.clone(), shutdown.clone(), config.clone());
+    let backlog = backlog::Backlog::new(config.backlog_max);
+    let watching = tokio::spawn(backlog.clone().watch(process.bus.clone(), shutdown.clone()));
+    let deployments = service::Deployments::new(process.bus.clone(), shutdown.clone(), backlog, config.clone());
     let deployments = DeploymentServiceServer::new(deployments)
         .max_decoding_message_size(config.request_bytes_max())
         .accept_compressed(Gzip)
@@ -130,6 +133,7 @@ pub async fn serve_on(listeners: Listeners, process: Process, config: Config) ->
         served = async { tokio::try_join!(serving, serving_http) } => drop(served.context("cannot serve")?),
         () = drained_too_long(&shutdown) => tracing::warn!("drained no further: calls under way are broken off"),
     }
+    watching.await.context("the watch over the backlog ended badly")?;
     rounds.await.context("the rounds of health ended badly")
 }
 

@@ -14,6 +14,7 @@ use tokio::sync::Semaphore;
 use tonic::{Code, Request, Response, Status};
 use tracing::Span;
 
+use crate::backlog::Backlog;
 use crate::call::{CutOff, Deadline, Seat};
 use crate::identity::{Scope, caller_of, without_scope};
 use crate::newcomers::Newcomers;
@@ -33,13 +34,14 @@ pub(crate) struct Deployments {
     shutdown: Shutdown,
     watches: Arc<Semaphore>,
     newcomers: Newcomers,
+    backlog: Backlog,
     config: Config,
 }
 
 impl Deployments {
-    pub(crate) fn new(bus: Bus, shutdown: Shutdown, config: Config) -> Self {
+    pub(crate) fn new(bus: Bus, shutdown: Shutdown, backlog: Backlog, config: Config) -> Self {
         let watches = Arc::new(Semaphore::new(config.watches_max.min(Semaphore::MAX_PERMITS)));
-        Self { bus, shutdown, watches, newcomers: Newcomers::default(), config }
+        Self { bus, shutdown, watches, newcomers: Newcomers::default(), backlog, config }
     }
 
     /// Asks the audit trail. Without a connection it is said at once: a question is cheap to repeat.
@@ -132,6 +134,8 @@ impl DeploymentService for Deployments {
         if !wait.is_zero() && !caller.may(Scope::Read) {
             return Err(without_scope(&caller, Scope::Read, "to wait for the verdict"));
         }
+        // Before anything costs: what is refused here is sent again.
+        self.backlog.admit()?;
         let draft = Draft::try_from(request).map_err(status::malformed)?;
         permit::on_repository(&caller, &draft.repository)?;
         let draft = Draft { submitted_by: caller.name, ..draft };

@@ -76,6 +76,15 @@ pub(crate) fn too_many_failed_logins(wait: Duration) -> Status {
     try_again_after(wait, Code::ResourceExhausted, "TOO_MANY_FAILED_LOGINS", message)
 }
 
+/// More submissions wait than are decided in time: after `wait` half of those that may are expected to be gone.
+pub(crate) fn backlogged(waiting: u64, backlog_max: u64, wait: Duration) -> Status {
+    let message = format!(
+        "{waiting} submissions wait to be decided, and {backlog_max} may (gateway.backlog_max): try again in {} s",
+        wait.as_secs_f64().ceil()
+    );
+    try_again_after(wait, Code::ResourceExhausted, "BACKLOG_FULL", &message)
+}
+
 fn try_again(code: Code, reason: &str, message: &str) -> Status {
     try_again_after(RETRY_AFTER, code, reason, message)
 }

@@ -9,19 +9,19 @@ use decision::policy::Policy;
 use decision::store::{Audit, Store};
 use domain::DeploymentId;
 use futures::{StreamExt, TryStreamExt};
-use harness::{Fleet, SERVICES};
+use harness::{Fleet, SERVICES, eventually};
 use proto::event::{DEAD_STREAM, STREAM};
 use sqlx::{PgPool, Row};
 use sysinfo::{Pid, ProcessesToUpdate, System};
 use uuid::Uuid;
 
-use super::World;
 use super::driver::Done;
 use super::faults::POISONED;
 
 /// What was in the hands of a killed service comes again after half a minute, after a second kill a minute later, and so on.
 const REST_MAX: Duration = Duration::from_secs(900);
 const BETWEEN: Duration = Duration::from_millis(250);
+const TELL_EVERY: Duration = Duration::from_secs(30);
 /// What a service may hold above its beginning, in bytes: its caches, and room that the allocator keeps.
 pub(crate) const MEMORY_MORE: u64 = 64 << 20;
 
@@ -35,26 +35,26 @@ pub(crate) fn memory(fleet: &Fleet) -> BTreeMap<&'static str, u64> {
     SERVICES.into_iter().map(|service| (service, of(service))).collect()
 }
 
-pub(super) async fn everything(world: &mut World, done: &Done, base: &BTreeMap<&'static str, u64>) {
-    let pool = world.fleet.database().await;
-    at_rest(&world.fleet, &pool, done).await;
-    only_poison_is_dead(&world.fleet, done).await;
-    each_is_decided_once_and_rightly(&world.fleet, &pool, done).await;
-    every_event_is_in_the_trail(&world.fleet, &pool, done).await;
-    let audit = Audit::connect(world.fleet.postgres.url()).await.unwrap();
+pub(crate) async fn everything(fleet: &mut Fleet, done: &Done, base: &BTreeMap<&'static str, u64>) {
+    let pool = fleet.database().await;
+    at_rest(fleet, &pool, done).await;
+    only_poison_is_dead(fleet, done).await;
+    each_is_decided_once_and_rightly(fleet, &pool, done).await;
+    every_event_is_in_the_trail(fleet, &pool, done).await;
+    let audit = Audit::connect(fleet.postgres.url()).await.unwrap();
     for head in audit.months().await.unwrap() {
         assert_eq!(audit.verify(head.month, &[], |_| ()).await.unwrap(), None, "the chain of {}", head.month);
     }
-    for (service, after) in memory(&world.fleet) {
+    for (service, after) in memory(fleet) {
         assert!(after < base[service] + MEMORY_MORE, "{service} holds {after} bytes, and {} at first", base[service]);
     }
-    super::faults::calm(world).await;
+    super::faults::calm(fleet).await;
 }
 
 /// Waits until every acknowledged deployment has a verdict with nothing missing, and no consumer has anything to do.
 async fn at_rest(fleet: &Fleet, pool: &PgPool, done: &Done) {
     let ids: Vec<Uuid> = done.acknowledged.keys().map(|id| id.uuid()).collect();
-    let (begun, mut open) = (Instant::now(), String::new());
+    let (begun, mut open, mut told) = (Instant::now(), String::new(), Instant::now());
     while begun.elapsed() < REST_MAX {
         let undecided: Vec<Uuid> = sqlx::query_scalar(
             "SELECT id FROM unnest($1::uuid[]) AS id WHERE NOT EXISTS (
@@ -77,6 +77,10 @@ async fn at_rest(fleet: &Fleet, pool: &PgPool, done: &Done) {
             undecided.len(),
             undecided.first()
         );
+        if told.elapsed() > TELL_EVERY {
+            println!("no rest after {:.0} s: {open}", begun.elapsed().as_secs_f64());
+            told = Instant::now();
+        }
         tokio::time::sleep(BETWEEN).await;
     }
     panic!("no rest after {REST_MAX:?}: {open}");
@@ -107,13 +111,19 @@ pub(super) async fn delivered_again(fleet: &Fleet) -> u64 {
 /// The durable consumers of both streams. Those of passing readers acknowledge nothing.
 async fn consumers(fleet: &Fleet) -> Vec<consumer::Info> {
     let jetstream = fleet.jetstream().await;
-    let mut found = Vec::new();
-    for name in [STREAM, DEAD_STREAM] {
-        let stream = jetstream.get_stream(name).await.unwrap();
-        let all: Vec<consumer::Info> = stream.consumers().try_collect().await.unwrap();
-        found.extend(all.into_iter().filter(|info| info.config.durable_name.is_some()));
-    }
-    found
+    // Each is asked for by itself: a list leaves out those that have no leader yet.
+    eventually("how far all consumers are", async || {
+        let mut found = Vec::new();
+        for name in [STREAM, DEAD_STREAM] {
+            let stream = jetstream.get_stream(name).await.ok()?;
+            let names: Vec<String> = stream.consumer_names().try_collect().await.ok()?;
+            for name in names.iter().filter(|name| SERVICES.iter().any(|service| name.starts_with(service))) {
+                found.push(stream.consumer_info(name).await.ok()?);
+            }
+        }
+        Some(found)
+    })
+    .await
 }
 
 async fn only_poison_is_dead(fleet: &Fleet, done: &Done) {

@@ -24,26 +24,26 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What was acknowledged, and what was thrown in.
 #[derive(Debug, Default)]
-pub(super) struct Done {
+pub(crate) struct Done {
     /// Each with whether it has to be blocked.
-    pub(super) acknowledged: BTreeMap<DeploymentId, bool>,
-    pub(super) by_grpc: usize,
+    pub(crate) acknowledged: BTreeMap<DeploymentId, bool>,
+    pub(crate) by_grpc: usize,
     /// How often the gateway answered something else than yes, by the code of the answer.
-    pub(super) refused: BTreeMap<&'static str, usize>,
+    pub(crate) refused: BTreeMap<&'static str, usize>,
     /// Bodies that no service can read.
-    pub(super) poison: BTreeSet<Vec<u8>>,
+    pub(crate) poison: BTreeSet<Vec<u8>>,
 }
 
 /// A driver at work.
-pub(super) struct Driver {
-    pub(super) done: Arc<Mutex<Done>>,
-    pub(super) jetstream: jetstream::Context,
+pub(crate) struct Driver {
+    pub(crate) done: Arc<Mutex<Done>>,
+    pub(crate) jetstream: jetstream::Context,
     stop: watch::Sender<bool>,
     running: tokio::task::JoinHandle<()>,
 }
 
 impl Driver {
-    pub(super) async fn start(fleet: &Fleet, seed: u64) -> Self {
+    pub(crate) async fn start(fleet: &Fleet, seed: u64) -> Self {
         let (stop, stopping) = watch::channel(false);
         let done: Arc<Mutex<Done>> = Arc::default();
         let jetstream = fleet.jetstream().await;
@@ -82,7 +82,7 @@ impl Driver {
     }
 
     /// Begins no more submissions, waits until all begun ones are acknowledged, and gives the account.
-    pub(super) async fn stop(self) -> Done {
+    pub(crate) async fn stop(self) -> Done {
         self.stop.send_replace(true);
         self.running.await.unwrap();
         std::mem::take(&mut *self.done.lock().unwrap())

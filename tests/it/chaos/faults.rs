@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_nats::jetstream::stream::Config;
 use fastrand::Rng;
-use harness::SERVICES;
+use harness::{Fleet, SERVICES};
 use proto::event::STREAM;
 use uuid::Uuid;
 
@@ -140,12 +140,12 @@ impl World {
 }
 
 /// All services run, and serve.
-pub(super) async fn calm(world: &mut World) {
+pub(super) async fn calm(fleet: &mut Fleet) {
     for service in SERVICES {
-        if let Some(status) = world.fleet.ended(service) {
-            panic!("{service} ended by itself with {status}:\n{}", world.fleet.logged(service));
+        if let Some(status) = fleet.ended(service) {
+            panic!("{service} ended by itself with {status}:\n{}", fleet.logged(service));
         }
-        world.fleet.serving(service).await;
+        fleet.serving(service).await;
     }
 }
 

@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 use fastrand::Rng;
 use harness::{Fleet, Proxy, SERVICES};
 
-pub(crate) use check::{MEMORY_MORE, memory};
-use driver::Driver;
+pub(crate) use check::{MEMORY_MORE, everything, memory};
+pub(crate) use driver::Driver;
 use faults::Fault;
 
 /// How long faults happen when nobody says.
@@ -78,7 +78,7 @@ async fn nothing_is_lost_doubled_or_wrong_whatever_fails_and_all_comes_to_rest()
         happened.push(fault);
         tokio::time::sleep(Duration::from_millis(rng.u64(..PAUSE_MAX_MS))).await;
     }
-    faults::calm(&mut world).await;
+    faults::calm(&mut world.fleet).await;
     let done = driver.stop().await;
     println!("{}", faults::told(&happened));
     println!(
@@ -87,7 +87,7 @@ async fn nothing_is_lost_doubled_or_wrong_whatever_fails_and_all_comes_to_rest()
         done.by_grpc,
         done.poison.len()
     );
-    check::everything(&mut world, &done, &base).await;
+    everything(&mut world.fleet, &done, &base).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -110,7 +110,7 @@ async fn a_rolling_restart_under_load_fails_no_call_that_is_tried_again_and_deci
     let done = driver.stop().await;
     println!("{} submissions, answers besides: {:?}", done.acknowledged.len(), done.refused);
     assert!(done.refused.keys().all(|code| *code == "UNAVAILABLE"), "{:?}", done.refused);
-    check::everything(&mut world, &done, &base).await;
+    everything(&mut world.fleet, &done, &base).await;
     let again = check::delivered_again(&world.fleet).await;
     assert!(again <= IN_HAND_MAX, "{again} events came again, more than were in hand");
 }

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use async_nats::jetstream::context::CreateStreamErrorKind;
-use async_nats::jetstream::stream::{Config, RetentionPolicy, StorageType, Stream};
+use async_nats::jetstream::consumer::{PullConsumer, pull};
+use async_nats::jetstream::context::{CreateStreamError, CreateStreamErrorKind};
+use async_nats::jetstream::stream::{Config, ConsumerError, ConsumerErrorKind, RetentionPolicy, StorageType, Stream};
 use async_nats::jetstream::{self, object_store};
 use async_nats::{ConnectOptions, Event};
 use proto::event::{DEAD_STREAM, DEAD_SUBJECTS, DIFFS_BUCKET, STREAM, STREAM_SUBJECTS};
+use tokio::time::Instant;
 
 use super::Bus;
 use super::denied::Denials;
@@ -23,6 +25,10 @@ const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
 /// How long, and how often, what could not be made is looked for.
 const LOOK_MAX: Duration = Duration::from_secs(2);
 const LOOK_PAUSE: Duration = Duration::from_millis(100);
+/// What a server answers that knows of no leader.
+const UNLED: usize = 503;
+/// How long whoever starts waits for the servers of a cluster to choose who leads: until then they answer nobody.
+const CHOOSING_MAX: Duration = Duration::from_secs(30);
 /// What goes wrong outside every handler (the process died on each delivery) is only told by this advisory. Those of terminated
 /// messages are left out: a message is terminated only after its dead letter was written.
 const ADVISORY: &str = "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.FAILSAFE.>";
@@ -182,15 +188,19 @@ async fn stream(jetstream: &jetstream::Context, config: Config) -> anyhow::Resul
     if error.kind() == CreateStreamErrorKind::JetStreamUnavailable {
         anyhow::bail!("the NATS server runs without JetStream: start it with `-js` or a `jetstream` block");
     }
-    match made_by_another(|| jetstream.get_stream(&name)).await {
+    match made_by_another(&error, || jetstream.get_stream(&name)).await {
         Some(stream) => Ok(stream),
         None => Err(anyhow::Error::new(error).context(format!("cannot make the stream {name}"))),
     }
 }
 
-/// What `look` finds after our own making failed. Services that start together make the same stream at once, and the server takes one
-/// for an obstacle to the other.
-pub(super) async fn made_by_another<T, E, F: Future<Output = Result<T, E>>>(look: impl Fn() -> F) -> Option<T> {
+/// What `look` finds after our own making failed by `error`. Services that start together make the same stream at once, and the server
+/// takes one for an obstacle to the other; and what is there cannot be seen while a cluster has no leader.
+pub(super) async fn made_by_another<T, E, F: Future<Output = Result<T, E>>>(
+    error: &(dyn std::error::Error + Send + Sync + 'static),
+    look: impl Fn() -> F,
+) -> Option<T> {
+    let look_max = if is_unled(error) { CHOOSING_MAX } else { LOOK_MAX };
     let looking = async {
         loop {
             if let Ok(found) = look().await {
@@ -199,7 +209,35 @@ pub(super) async fn made_by_another<T, E, F: Future<Output = Result<T, E>>>(look
             tokio::time::sleep(LOOK_PAUSE).await;
         }
     };
-    tokio::time::timeout(LOOK_MAX, looking).await.ok()
+    tokio::time::timeout(look_max, looking).await.ok()
+}
+
+/// Whether a stream could not be made because nobody leads.
+fn is_unled(error: &(dyn std::error::Error + 'static)) -> bool {
+    std::iter::successors(Some(error), |error| error.source())
+        .filter_map(|cause| cause.downcast_ref::<CreateStreamError>())
+        .any(|cause| match cause.kind() {
+            CreateStreamErrorKind::TimedOut => true,
+            CreateStreamErrorKind::JetStream(said) => said.code() == UNLED,
+            _ => false,
+        })
+}
+
+/// Makes a consumer, or finds it; a cluster that has no leader yet is waited for.
+pub(super) async fn consumer(stream: &Stream, config: pull::Config) -> Result<PullConsumer, ConsumerError> {
+    let began = Instant::now();
+    loop {
+        let made = stream.create_consumer(config.clone()).await;
+        let is_unled = made.as_ref().is_err_and(|error| match error.kind() {
+            ConsumerErrorKind::TimedOut | ConsumerErrorKind::Request => true,
+            ConsumerErrorKind::JetStream(said) => said.code() == UNLED,
+            _ => false,
+        });
+        if !is_unled || began.elapsed() > CHOOSING_MAX {
+            return made;
+        }
+        tokio::time::sleep(LOOK_PAUSE).await;
+    }
 }
 
 async fn bucket(jetstream: &jetstream::Context, settings: &NatsSettings) -> anyhow::Result<object_store::ObjectStore> {
@@ -214,7 +252,7 @@ async fn bucket(jetstream: &jetstream::Context, settings: &NatsSettings) -> anyh
     };
     match jetstream.create_object_store(config).await {
         Ok(made) => Ok(made),
-        Err(error) => made_by_another(|| jetstream.get_object_store(DIFFS_BUCKET))
+        Err(error) => made_by_another(&error, || jetstream.get_object_store(DIFFS_BUCKET))
             .await
             .ok_or_else(|| anyhow::Error::new(error).context(format!("cannot make the bucket {DIFFS_BUCKET}"))),
     }

@@ -64,8 +64,9 @@ impl Bus {
             ..pull::Config::default()
         };
         let stream = self.jetstream.get_stream(DEAD_STREAM).await.context("cannot read the dead letters")?;
-        let consumer =
-            stream.create_consumer(config).await.with_context(|| format!("cannot make the consumer {name}"))?;
+        let consumer = super::connect::consumer(&stream, config)
+            .await
+            .with_context(|| format!("cannot make the consumer {name}"))?;
         let messages = consumer.stream().max_messages_per_batch(IN_FLIGHT_MAX).expires(EXPIRES).heartbeat(HEARTBEAT);
         let mut messages = messages.messages().await?;
         loop {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use async_nats::jetstream::kv::{Entry, Operation, Store};
 use async_nats::jetstream::stream::{Config, DiscardPolicy, StorageType};
 use futures::{Stream, StreamExt};
@@ -68,9 +68,13 @@ impl Bus {
         };
         let making = || format!("cannot make the bucket {bucket}");
         let made = self.jetstream.get_or_create_stream(config).await;
-        match made_by_another(|| self.jetstream.get_key_value(bucket)).await {
-            Some(store) => Ok(Documents { store }),
-            None => Err(made.err().map_or_else(|| anyhow!("it cannot be read"), anyhow::Error::from).context(making())),
+        let look = || self.jetstream.get_key_value(bucket);
+        match made {
+            Ok(_) => look().await.map(|store| Documents { store }).with_context(making),
+            Err(error) => made_by_another(&error, look)
+                .await
+                .map(|store| Documents { store })
+                .ok_or_else(|| anyhow::Error::new(error).context(making())),
         }
     }
 

@@ -47,7 +47,7 @@ impl Bus {
         let config = Config { bucket: bucket.clone(), num_replicas: self.replicas, ..Config::default() };
         let store = match self.jetstream.create_object_store(config).await {
             Ok(made) => made,
-            Err(error) => made_by_another(|| self.jetstream.get_object_store(&bucket))
+            Err(error) => made_by_another(&error, || self.jetstream.get_object_store(&bucket))
                 .await
                 .ok_or_else(|| anyhow::Error::new(error).context(format!("cannot make the bucket {bucket}")))?,
         };

@@ -90,7 +90,7 @@ impl Bus {
             max_ack_pending: i64::try_from(spec.in_flight_max * 8).unwrap_or(i64::MAX),
             ..pull::Config::default()
         };
-        let made = self.events.create_consumer(config).await;
+        let made = super::connect::consumer(&self.events, config).await;
         self.consumers.add(spec.name);
         made.with_context(|| format!("cannot make the consumer {}", spec.name))
     }

@@ -17,7 +17,7 @@ mod retention;
 mod statement;
 mod told;
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -36,8 +36,13 @@ pub use rederive::Rederived;
 pub use replay::DecidedBefore;
 pub(crate) use told::begin_to_count;
 
-/// Forward only.
-static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations");
+/// Forward only. A later version's, which this one does not know, are left alone: while services are replaced one by one, this
+/// version may start once more on tables that the next one has brought up to date.
+static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
+    let mut all = sqlx::migrate!("../../migrations");
+    all.set_ignore_missing(true);
+    all
+});
 
 /// The audit trail, and the policy by which it decides.
 #[derive(Clone, Debug)]
