@@ -201,6 +201,19 @@ async fn the_doctor_finds_what_is_away_and_says_what_to_do() {
         assert_eq!(line(&well, area, name)["state"], "ok", "{}", line(&well, area, name));
     }
 
+    // A certificate that the gateway's settings name, with nine days left.
+    let mut params = rcgen::CertificateParams::default();
+    params.not_after = time::OffsetDateTime::now_utc() + time::Duration::days(9) + time::Duration::hours(1);
+    let certificate = params.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap();
+    let (path, config) = (fleet.folder().join("tls.crt"), fleet.folder().join("tls.toml"));
+    std::fs::write(&path, certificate.pem()).unwrap();
+    std::fs::write(&config, format!("[gateway]\ntls_cert_path = {path:?}\n")).unwrap();
+    let (_, lines) = examined(&fleet, &["--config", config.to_str().unwrap()]).await;
+    let soon = line(&lines, "certificates", "gateway.tls_cert_path");
+    assert_eq!(soon["state"], "warn", "{soon}");
+    assert!(soon["said"].as_str().unwrap().contains("9 days left"), "{soon}");
+    assert!(soon["remedy"].as_str().unwrap().contains("restart the gateways"), "{soon}");
+
     fleet.kill("ml-scoring").await;
     let lines = eventually("ml-scoring to be missed", async || {
         let (code, lines) = examined(&fleet, &[]).await;

@@ -330,6 +330,8 @@ async fn what_is_logged_is_changed_while_the_process_runs() {
     assert_eq!((status, before.contains("info")), (200, true), "{before}");
     assert_eq!(http(admin, "PUT /log", "", "ingest=off").await.unwrap(), (200, "ingest=off\n".to_owned()));
     assert_eq!(http(admin, "PUT /log", "", "ingest=loud").await.unwrap().0, 400);
+    let of_a_page = http(admin, "PUT /log", &format!("Origin: http://{admin}"), "trace").await.unwrap();
+    assert_eq!(of_a_page.0, 403, "no page of a browser changes it, whatever its name means: {}", of_a_page.1);
     let silent = explained(&fleet, submission(1, diffs::harmless("orders"))).await;
     assert_eq!(http(admin, "PUT /log", "", "info").await.unwrap().0, 200);
     let told = explained(&fleet, submission(2, diffs::harmless("orders"))).await;

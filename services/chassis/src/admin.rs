@@ -6,7 +6,7 @@
 //! | `GET /healthz` | 200 while the process lives |
 //! | `GET /readyz` | 200 while every service of the process can do its duty, 503 else; the reasons stand in the body |
 //! | `GET /log` | what is logged |
-//! | `PUT /log` | from this machine only: log by the directives in the body, such as `info,decision=debug` |
+//! | `PUT /log` | from this machine only, and by no page of a browser: log by the directives in the body, such as `info,decision=debug` |
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -129,8 +129,13 @@ async fn log(State(admin): State<Admin>) -> String {
 async fn set_log(
     State(admin): State<Admin>,
     ConnectInfo(caller): ConnectInfo<SocketAddr>,
+    headers: HeaderMap,
     directives: String,
 ) -> (StatusCode, String) {
+    // A browser says of which page it is, and a page of the web can be on this machine by its name.
+    if headers.contains_key(header::ORIGIN) {
+        return (StatusCode::FORBIDDEN, "what is logged is changed by no page of a browser\n".to_owned());
+    }
     if !is_this_machine(caller.ip()) {
         return (StatusCode::FORBIDDEN, "what is logged is changed from this machine only\n".to_owned());
     }

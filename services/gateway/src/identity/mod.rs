@@ -202,6 +202,11 @@ fn log(request: &Parts, method: &str, refusal: &Refusal) {
     let peer = peer_of(&request.extensions)
         .map_or_else(|| "an unknown address".to_owned(), |address| address.ip().to_string());
     let reason = refusal.reason();
+    if matches!(refusal, Refusal::TooManyFailed(_)) {
+        // Those that led to it are in the log.
+        tracing::debug!(method, peer, "refused {method} from {peer}: {reason}");
+        return;
+    }
     tracing::warn!(method, peer, traceparent = parent, "refused {method} from {peer}: {reason}");
 }
 
