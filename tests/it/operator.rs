@@ -180,12 +180,7 @@ fn line<'a>(lines: &'a [Value], area: &str, name: &str) -> &'a Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_doctor_finds_what_is_away_and_says_what_to_do() {
     let mut fleet = Fleet::start(&[]).await;
-    let well = eventually("a sound installation", async || {
-        let (code, lines) = examined(&fleet, &[]).await;
-        (code == Some(0)).then_some(lines)
-    })
-    .await;
-    for (area, name) in [
+    let sound = [
         ("NATS", "server"),
         ("NATS", "stream FAILSAFE"),
         ("NATS", "reader decision-signal"),
@@ -197,9 +192,14 @@ async fn the_doctor_finds_what_is_away_and_says_what_to_do() {
         ("services", "gateway"),
         ("services", "ml-scoring"),
         ("language model", "server"),
-    ] {
-        assert_eq!(line(&well, area, name)["state"], "ok", "{}", line(&well, area, name));
-    }
+    ];
+    eventually("a sound installation", async || {
+        let (code, lines) = examined(&fleet, &[]).await;
+        // Between two requests for messages, and before the gateway has asked all, something may look as if it were away.
+        let all = sound.iter().all(|(area, name)| line(&lines, area, name)["state"] == "ok");
+        (code == Some(0) && all).then_some(())
+    })
+    .await;
 
     // A certificate that the gateway's settings name, with nine days left.
     let mut params = rcgen::CertificateParams::default();

@@ -1,5 +1,7 @@
 //! NATS: the server, what it keeps, and who reads.
 
+use std::time::Duration;
+
 use chassis::bus::checkup::{Checkup, Reader, StreamFacts};
 use chassis::bus::{Deaf, is_of};
 use chassis::settings::NatsSettings;
@@ -15,6 +17,8 @@ const DURABLE_SINCE: (u32, u32) = (2, 12);
 const WORKS_SINCE: (u32, u32) = (2, 9);
 /// So many messages that wait for one reader are a backlog.
 const WAITING_MANY: u64 = 1_000;
+/// How long until a reader that looks like none is looked at again.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(500);
 /// A store that is fuller than this, in percent, is soon full.
 const FULL_PERCENT: u64 = 80;
 /// The services that read by consumers of their own, and the names that those begin with.
@@ -79,7 +83,14 @@ async fn look_on(checkup: &Checkup, settings: &NatsSettings, lines: &mut Vec<Lin
         Some((ahead, took)) => lines.push(clock(AREA, ahead, took.as_secs_f64() / 2.0)),
         None => lines.push(Line::ok(AREA, "clock", "not known before the streams are there")),
     }
-    for (name, facts) in checkup.streams().await? {
+    let mut streams = checkup.streams().await?;
+    let is_unread = |facts: &StreamFacts| facts.readers.iter().any(is_unread);
+    if streams.iter().filter_map(|(_, facts)| facts.as_ref()).any(is_unread) {
+        // Between two requests for messages a reader looks as if it were none.
+        tokio::time::sleep(LOOK_AGAIN_AFTER).await;
+        streams = checkup.streams().await?;
+    }
+    for (name, facts) in streams {
         match facts {
             None => lines.push(Line::fail(
                 AREA,
@@ -141,14 +152,18 @@ fn look_at_stream(facts: &StreamFacts, settings: &NatsSettings, lines: &mut Vec<
     }
 }
 
+/// Whether nobody asks for what waits. A busy service asks for no more than it can take: it is then known by what it handles.
+const fn is_unread(reader: &Reader) -> bool {
+    reader.pulling == 0 && reader.unacknowledged == 0
+}
+
 fn look_at_reader(reader: &Reader) -> Line {
     let name = format!("reader {}", reader.name);
     let mut said = format!("{} waiting, {} being handled", reader.waiting, reader.unacknowledged);
     if reader.redelivered > 0 {
         said.push_str(&format!(", {} of them again", reader.redelivered));
     }
-    // A busy service asks for no more than it can take: it is then known by what it handles.
-    if reader.pulling == 0 && reader.unacknowledged == 0 {
+    if is_unread(reader) {
         let service = READERS.iter().find(|service| is_of(&reader.name, service)).unwrap_or(&"the service");
         let remedy = format!("start {service}: nobody reads what waits for it");
         said.push_str(", and nobody reads");
