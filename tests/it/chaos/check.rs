@@ -22,6 +22,8 @@ use super::faults::POISONED;
 const REST_MAX: Duration = Duration::from_secs(900);
 const BETWEEN: Duration = Duration::from_millis(250);
 const TELL_EVERY: Duration = Duration::from_secs(30);
+/// How long nobody has anything to do before what is undecided is lost.
+const IDLE_MAX: Duration = Duration::from_secs(60);
 /// What a service may hold above its beginning, in bytes: its caches, and room that the allocator keeps.
 pub(crate) const MEMORY_MORE: u64 = 64 << 20;
 
@@ -54,7 +56,7 @@ pub(crate) async fn everything(fleet: &mut Fleet, done: &Done, base: &BTreeMap<&
 /// Waits until every acknowledged deployment has a verdict with nothing missing, and no consumer has anything to do.
 async fn at_rest(fleet: &Fleet, pool: &PgPool, done: &Done) {
     let ids: Vec<Uuid> = done.acknowledged.keys().map(|id| id.uuid()).collect();
-    let (begun, mut open, mut told) = (Instant::now(), String::new(), Instant::now());
+    let (begun, mut open, mut told, mut busy) = (Instant::now(), String::new(), Instant::now(), Instant::now());
     while begun.elapsed() < REST_MAX {
         let undecided: Vec<Uuid> = sqlx::query_scalar(
             "SELECT id FROM unnest($1::uuid[]) AS id WHERE NOT EXISTS (
@@ -77,6 +79,14 @@ async fn at_rest(fleet: &Fleet, pool: &PgPool, done: &Done) {
             undecided.len(),
             undecided.first()
         );
+        if waiting > 0 || !lags.is_empty() {
+            busy = Instant::now();
+        }
+        assert!(
+            busy.elapsed() < IDLE_MAX,
+            "nobody has anything to do, and still {open}:{}",
+            known(fleet, pool, &undecided).await
+        );
         if told.elapsed() > TELL_EVERY {
             println!("no rest after {:.0} s: {open}", begun.elapsed().as_secs_f64());
             told = Instant::now();
@@ -84,6 +94,23 @@ async fn at_rest(fleet: &Fleet, pool: &PgPool, done: &Done) {
         tokio::time::sleep(BETWEEN).await;
     }
     panic!("no rest after {REST_MAX:?}: {open}");
+}
+
+/// What stream and trail hold of deployments that are lost.
+async fn known(fleet: &Fleet, pool: &PgPool, lost: &[Uuid]) -> String {
+    let stream = fleet.jetstream().await.get_stream(STREAM).await.unwrap();
+    let mut told = String::new();
+    for id in lost {
+        let stored: Vec<String> = sqlx::query_scalar("SELECT kind FROM events WHERE deployment_id = $1")
+            .bind(id)
+            .fetch_all(pool)
+            .await
+            .unwrap();
+        let subjects = stream.info_with_subjects(format!("failsafe.v1.*.*.{id}")).await.unwrap();
+        let sent: Vec<(String, usize)> = subjects.try_collect().await.unwrap();
+        told.push_str(&format!("\n{id}: in the trail {stored:?}, in the stream {sent:?}"));
+    }
+    told
 }
 
 /// Consumers that have something to do: what waits, and what is in somebody's hands.

@@ -21,6 +21,10 @@ pub(crate) const CONTENT_TYPE: &str = "Content-Type";
 /// whoever reaches the verdict knows how long all of it took.
 pub(crate) const SUBMITTED_AT: &str = "Failsafe-Submitted-At";
 
+/// The place in the stream that servers of some versions give in answer to an id that their leader has noted and that is not stored yet
+/// (later ones refuse instead). A leader that is cut off forgets the event when it is not the leader any more.
+const UNSTORED: u64 = 0;
+
 /// Reads such a time.
 pub(crate) fn at_of(header: &str) -> Option<OffsetDateTime> {
     OffsetDateTime::from_unix_timestamp_nanos(header.parse().ok()?).ok()
@@ -125,6 +129,7 @@ impl Bus {
         };
         let acknowledged = self.unless_denied(&subject, sending).await;
         let kind = match &acknowledged {
+            Ok(Ok(stored)) if stored.sequence == UNSTORED => Some("Unstored".to_owned()),
             Ok(Ok(_)) => None,
             Ok(Err(error)) => Some(format!("{:?}", error.kind())),
             Err(_) => Some("Denied".to_owned()),
@@ -134,7 +139,9 @@ impl Bus {
         }
         let took = began.elapsed().as_secs_f64();
         PUBLISH.record(took, ["nats", "publish", &destination, kind.as_deref().unwrap_or_default()]);
-        acknowledged?.map(|_| ()).map_err(anyhow::Error::new)
+        let stored = acknowledged?.map_err(anyhow::Error::new)?;
+        anyhow::ensure!(stored.sequence != UNSTORED, "the stream has begun to store it, and not done so yet");
+        Ok(())
     }
 }
 
