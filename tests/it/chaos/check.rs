@@ -100,15 +100,23 @@ async fn at_rest(fleet: &Fleet, pool: &PgPool, done: &Done) {
 async fn known(fleet: &Fleet, pool: &PgPool, lost: &[Uuid]) -> String {
     let stream = fleet.jetstream().await.get_stream(STREAM).await.unwrap();
     let mut told = String::new();
+    let mut messages = Vec::new();
+    for sequence in stream.cached_info().state.first_sequence..=stream.cached_info().state.last_sequence {
+        messages.extend(stream.get_raw_message(sequence).await);
+    }
     for id in lost {
-        let stored: Vec<String> = sqlx::query_scalar("SELECT kind FROM events WHERE deployment_id = $1")
-            .bind(id)
-            .fetch_all(pool)
-            .await
-            .unwrap();
-        let subjects = stream.info_with_subjects(format!("failsafe.v1.*.*.{id}")).await.unwrap();
-        let sent: Vec<(String, usize)> = subjects.try_collect().await.unwrap();
-        told.push_str(&format!("\n{id}: in the trail {stored:?}, in the stream {sent:?}"));
+        told.push_str(&format!("\n{id}"));
+        let end = id.to_string();
+        for message in messages.iter().filter(|message| message.subject.ends_with(&end)) {
+            let event = event_id(&message.subject, &message.payload);
+            let stored: i64 = sqlx::query_scalar("SELECT count(*) FROM events WHERE event_id = $1")
+                .bind(event)
+                .fetch_one(pool)
+                .await
+                .unwrap();
+            let (sequence, subject) = (message.sequence, &message.subject);
+            told.push_str(&format!("\n  place {sequence}: {subject}, event {event:?}, {stored} times in the trail"));
+        }
     }
     told
 }

@@ -4,6 +4,7 @@
 //! faults in the same order. `just chaos MINUTES` runs seed after seed.
 
 mod check;
+mod cluster;
 mod driver;
 mod faults;
 
