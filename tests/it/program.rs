@@ -40,7 +40,7 @@ async fn the_demo_shows_three_verdicts_and_leaves_nothing_behind() {
         "secret.aws.access-key-id",
         "media/settings.py:10",
         "failsafe.v1.DeploymentService/SubmitDeployment",
-        "3 deployments, 6 signals, 18 findings, 3 verdicts, 3 explanations",
+        "3 deployments, 6 signals, 19 findings, 3 verdicts, 3 explanations",
     ] {
         assert!(text.contains(expected), "{expected} is not in:\n{text}");
     }

@@ -72,6 +72,8 @@ pub(crate) async fn run(process: &Process, store: &Store, config: &Config, wake:
     }
     // What has been delivered here is joined before the end, or it would only come again after a while.
     let drain = async {
+        // After an answer, all that the server sent before it is here.
+        let _ = bus.stream_now().await;
         while let Some(Some(batch)) = batches.next().now_or_never() {
             join(process, store, read(bus, batch).await, wake).await;
         }
