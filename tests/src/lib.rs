@@ -5,6 +5,7 @@
 mod cluster;
 mod fleet;
 mod http;
+pub mod made;
 mod proxy;
 mod receiver;
 mod wait;

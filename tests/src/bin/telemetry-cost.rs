@@ -1,5 +1,5 @@
-//! What telemetry costs: deployments through `failsafe up`, with telemetry off and with a tenth of the traces sampled, by turns, each
-//! on servers of its own; and the verdicts a second of both. `just telemetry-cost` runs it.
+//! What telemetry costs: deployments as `load` makes them through `failsafe up`, with telemetry off and with a tenth of the traces
+//! sampled, by turns, each on servers of its own; and the verdicts a second of both. `just telemetry-cost` runs it.
 
 #![expect(clippy::unwrap_used, reason = "a measurement that cannot go on has failed")]
 
@@ -10,7 +10,8 @@ use async_nats::jetstream;
 use embedded::{Nats, Postgres};
 use futures::StreamExt;
 use futures::future::join_all;
-use harness::{Receiver, SERVICES, binary, eventually, free_address};
+use harness::{Receiver, SERVICES, binary, eventually, free_address, made};
+use prost::Message;
 use proto::question::health_subject;
 use tokio::process::Command;
 
@@ -119,10 +120,8 @@ async fn run(telemetry: Telemetry, receiver: &Receiver, deployments: u32) -> (f6
 async fn submit(stream: &jetstream::Context, first: u32, count: u32) {
     for lot in (first..first + count).collect::<Vec<_>>().chunks(256) {
         let published = lot.iter().map(async |number| {
-            let diff =
-                format!("--- a/docs/{number}.md\n+++ b/docs/{number}.md\n@@ -1 +1,2 @@\n # Notes\n+One more line.\n");
-            let body = serde_json::json!({"repository": "acme/shop", "pull_request": number, "diff": diff});
-            stream.publish(SUBMITTED, body.to_string().into()).await.unwrap().await.unwrap();
+            let body = made::deployment(*number).request.encode_to_vec();
+            stream.publish(SUBMITTED, body.into()).await.unwrap().await.unwrap();
         });
         join_all(published).await;
     }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures::StreamExt;
-use harness::Fleet;
+use harness::{Fleet, made};
 use prost::Message;
 use proto::v1::deployment_service_client::DeploymentServiceClient;
 use serde::Serialize;
@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use crate::floors::percentile;
 use crate::usage::{Meter, Usage};
-use crate::{Arguments, By, made};
+use crate::{Arguments, By};
 
 /// How often processes are looked at.
 const LOOK: Duration = Duration::from_millis(500);

@@ -7,7 +7,7 @@ use proto::v1;
 use serde::Serialize;
 
 use crate::floors::percentile;
-use crate::made;
+use harness::made;
 
 const LOOKUPS: u32 = 1_000;
 

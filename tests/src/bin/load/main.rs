@@ -6,7 +6,6 @@
 mod drive;
 mod floors;
 mod lookups;
-mod made;
 mod report;
 mod usage;
 

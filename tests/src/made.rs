@@ -56,13 +56,20 @@ const LANGUAGES: [(&str, [&str; 4]); 4] = [
 ];
 
 /// A submission, and the deployment that it is.
-pub(crate) struct Made {
-    pub(crate) id: DeploymentId,
-    pub(crate) request: v1::SubmitDeploymentRequest,
+#[derive(Clone, Debug)]
+pub struct Made {
+    /// Its id.
+    pub id: DeploymentId,
+    /// As it is submitted.
+    pub request: v1::SubmitDeploymentRequest,
 }
 
 /// Deployment number `number`: always the same.
-pub(crate) fn deployment(number: u32) -> Made {
+///
+/// # Panics
+/// Never: what is made is valid.
+#[must_use]
+pub fn deployment(number: u32) -> Made {
     let mut rng = Rng::with_seed(u64::from(number));
     let repository = format!("load/repository-{}", number % REPOSITORIES);
     let pull_request = number / REPOSITORIES + 1;
