@@ -3,13 +3,17 @@
 //!
 //! Rough on purpose, and always on the safe side: what may be is taken to be so, and the syntax tree decides.
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::HashMap;
 
 use domain::diff::{Hunk, LineKind};
 
 /// How many lines below its beginning a change still counts as the cause of what begins there.
 pub(crate) const REACH_LINES: usize = 12;
+
+/// How often the whole text is looked through for a place's sake before the answer is taken to be yes, so that a long hunk takes no
+/// longer than its length allows.
+const SCANS_MAX: u32 = 256;
 
 /// Where a word begins: a line's number among those shown, and a byte of it.
 #[derive(Clone, Copy)]
@@ -29,6 +33,7 @@ pub(crate) struct Shown<'a> {
     renamed: OnceCell<Vec<(&'a str, &'a str)>>,
     answers: RefCell<HashMap<&'static str, bool>>,
     quoted: RefCell<HashMap<&'static str, bool>>,
+    scans_left: Cell<u32>,
 }
 
 /// An import of a Python program: its lines, and the names in it.
@@ -50,6 +55,7 @@ impl<'a> Shown<'a> {
             renamed: OnceCell::new(),
             answers: RefCell::default(),
             quoted: RefCell::default(),
+            scans_left: Cell::new(SCANS_MAX),
         }
     }
 
@@ -127,6 +133,13 @@ impl<'a> Shown<'a> {
         let answer = find();
         self.answers.borrow_mut().insert(question, answer);
         answer
+    }
+
+    /// Whether the whole text may still be looked through for a place's sake. Where not, whatever may be is taken to be so.
+    pub(crate) fn may_scan(&self) -> bool {
+        let left = self.scans_left.get();
+        self.scans_left.set(left.saturating_sub(1));
+        left > 0
     }
 
     /// The packages that a Go program imports under another name: that name, and the path.

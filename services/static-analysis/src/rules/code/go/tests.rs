@@ -233,3 +233,23 @@ fn what_is_put_in_where_no_value_can_stand_is_worth_a_note() {
     assert_eq!(severity("\"SELECT a FROM \" + x + \" WHERE a = 1\""), Severity::Low);
     assert_eq!(severity("\"SELECT a FROM t \" + x"), Severity::Low);
 }
+
+#[test]
+fn a_long_hunk_is_read_in_time() {
+    let head = "package a\n\nfunc f(i int) {\n\ta := make([]int, 4)\n\tb := [4]int{1}\n";
+    let lines = |line: &dyn Fn(usize) -> String| (0..4_000).map(line).collect::<String>();
+    for body in [
+        lines(&|_| "\tg(a[ix], b[ix])\n".to_owned()),
+        lines(&|n| format!("\tg(a[i{n}], b[j{n}])\n")),
+        lines(&|_| "\tg(a[0], b[0])\n".to_owned()),
+        lines(&|n| format!("}}\n\nfunc f{n}(a []int) int {{\n\treturn a[1]\n")),
+        lines(&|n| format!("}}\n\ntype T{n} int\n\nfunc g{n}() {{\n")),
+        lines(&|_| "\tctx, cancel := context.WithCancel(p)\n".to_owned()),
+        format!("}}\n\nfunc g() error {{\n\treturn nil\n}}\n\nfunc h() {{\n\t{}\n", "a(;".repeat(8_000)),
+    ] {
+        let text = format!("{head}{body}}}\n");
+        let started = std::time::Instant::now();
+        scan(vec![added("a/b.go", &text)]);
+        assert!(started.elapsed().as_secs() < 15, "{}", &text[..text.floor_char_boundary(200)]);
+    }
+}
