@@ -3,13 +3,17 @@
 //!
 //! Rough on purpose, and always on the safe side: what may be is taken to be so, and the syntax tree decides.
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::HashMap;
 
 use domain::diff::{Hunk, LineKind};
 
 /// How many lines below its beginning a change still counts as the cause of what begins there.
 pub(crate) const REACH_LINES: usize = 12;
+
+/// How often the whole text is looked through for a place's sake before the answer is taken to be yes, so that a long hunk takes no
+/// longer than its length allows.
+pub(crate) const SCANS_MAX: u32 = 256;
 
 /// Where a word begins: a line's number among those shown, and a byte of it.
 #[derive(Clone, Copy)]
@@ -29,6 +33,7 @@ pub(crate) struct Shown<'a> {
     renamed: OnceCell<Vec<(&'a str, &'a str)>>,
     answers: RefCell<HashMap<&'static str, bool>>,
     quoted: RefCell<HashMap<&'static str, bool>>,
+    scans: Cell<u32>,
 }
 
 /// An import of a Python program: its lines, and the names in it.
@@ -50,6 +55,7 @@ impl<'a> Shown<'a> {
             renamed: OnceCell::new(),
             answers: RefCell::default(),
             quoted: RefCell::default(),
+            scans: Cell::default(),
         }
     }
 
@@ -129,6 +135,19 @@ impl<'a> Shown<'a> {
         answer
     }
 
+    /// Whether the whole text may still be looked through for a place's sake. Where not, whatever may be is taken to be so.
+    pub(crate) fn may_scan(&self) -> bool {
+        let may = self.scans.get() < SCANS_MAX;
+        self.scans.set(self.scans.get() + u32::from(may));
+        may
+    }
+
+    /// How often it was looked through.
+    #[cfg(test)]
+    pub(crate) fn scans(&self) -> u32 {
+        self.scans.get()
+    }
+
     /// The packages that a Go program imports under another name: that name, and the path.
     pub(crate) fn renamed(&self) -> &[(&'a str, &'a str)] {
         self.renamed.get_or_init(|| {
@@ -152,14 +171,14 @@ impl<'a> Shown<'a> {
         if self.is_added(number..number + 1) {
             return true;
         }
-        let mut depth = 0_i32;
+        let mut depth = 0;
         for line in number..(number + REACH_LINES + 1).min(self.lines.len()) {
             if self.is_added(line..line + 1) {
                 return true;
             }
             let text = self.line(line);
-            depth += net_brackets(text);
-            if depth <= 0 && !goes_on(text) {
+            depth = open_brackets(text, depth);
+            if depth == 0 && !goes_on(text) {
                 break;
             }
         }
@@ -194,6 +213,43 @@ impl<'a> Shown<'a> {
         }
         imports
     }
+}
+
+/// How many brackets are open at the end of a line, of `depth` before it. What closes without having been opened here belongs to what is
+/// above. What closes in a text or a comment does not close what is outside it; where it is not plain, it is taken to be open.
+fn open_brackets(text: &str, depth: u32) -> u32 {
+    let (mut depth, mut blocks) = (depth, 0_u32);
+    let mut opened = Vec::new();
+    let mut quote = None;
+    let mut bytes = text.bytes().peekable();
+    let mut before = b' ';
+    while let Some(byte) = bytes.next() {
+        match (quote, byte) {
+            (Some(_), b'\\') => drop(bytes.next()),
+            (Some(of), _) if of == byte => quote = None,
+            (Some(_), _) => {}
+            (None, b'"' | b'\'' | b'`') => quote = Some(byte),
+            // A comment goes up to the end.
+            (None, b'#') => break,
+            (None, b'/') if bytes.peek().is_some_and(|next| matches!(next, b'/' | b'*')) => break,
+            (None, b'{') if before == b' ' => blocks += 1,
+            (None, b'(' | b'[' | b'{') => {
+                depth += 1;
+                opened.push(byte);
+            }
+            (None, b'}') if blocks > 0 => blocks -= 1,
+            (None, b')' | b']' | b'}') => {
+                let pairs = |open: &u8| matches!((open, byte), (b'(', b')') | (b'[', b']') | (b'{', b'}'));
+                if opened.last().is_none_or(pairs) {
+                    opened.pop();
+                    depth = depth.saturating_sub(1);
+                }
+            }
+            _ => {}
+        }
+        before = byte;
+    }
+    depth + u32::from(quote.is_some())
 }
 
 /// How many more brackets open on a line than close on it. The brace of a block does not count; what is between quotes may be wrong.

@@ -1,6 +1,6 @@
 //! Places in slices and arrays that are beyond their end.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use tree_sitter::Node;
 
@@ -47,11 +47,14 @@ fn may_be_beyond(shown: &Shown<'_>) -> bool {
             _ => {}
         }
     }
+    let mut limited = HashMap::new();
     shown.texts().enumerate().any(|(number, line)| {
         line.match_indices('[').any(|(at, _)| {
             let name = last_name(&line[..at]);
             let index = line[at + 1..].split(']').next().unwrap_or("");
-            (known.contains(name) || line[..at].ends_with('}')) && may_be_number(shown, index) && shown.is_live(number)
+            (known.contains(name) || line[..at].ends_with('}'))
+                && may_be_number(shown, index, &mut limited)
+                && shown.is_live(number)
         })
     })
 }
@@ -69,7 +72,8 @@ fn with_room<'l>(shown: &Shown<'_>, line: &'l str) -> Vec<&'l str> {
     let begin = line.trim_start();
     let called = || {
         let name = begin.strip_prefix("func ").map_or("", first_name);
-        !name.is_empty() && shown.text().matches(&format!("{name}(")).nth(1).is_some()
+        let twice = || shown.text().matches(&format!("{name}(")).nth(1).is_some();
+        !name.is_empty() && (!shown.may_scan() || twice())
     };
     let slices = begin.starts_with("var ") || called();
     let declared = |(at, _): (usize, &str)| {
@@ -81,17 +85,20 @@ fn with_room<'l>(shown: &Shown<'_>, line: &'l str) -> Vec<&'l str> {
     line.match_indices('[').filter_map(declared).collect()
 }
 
-/// Whether an index may be a number that is written somewhere.
-fn may_be_number(shown: &Shown<'_>, index: &str) -> bool {
+/// Whether an index may be a number that is written somewhere. `limited` knows the variables that were asked about.
+fn may_be_number<'l>(shown: &Shown<'_>, index: &'l str, limited: &mut HashMap<&'l str, bool>) -> bool {
     words(index).any(|word| {
         let digit = word.starts_with(|c: char| c.is_ascii_digit());
-        let empty = || ["var ", "{}", ", 0)", ", 0,"].iter().any(|sign| shown.text().contains(sign));
-        if digit { word != "0" || empty() } else { is_limited(shown, word) }
+        let empty = || ["var ", "{}", ", 0)", ", 0,"].into_iter().any(|sign| shown.has(sign));
+        if digit { word != "0" || empty() } else { *limited.entry(word).or_insert_with(|| is_limited(shown, word)) }
     })
 }
 
 /// Whether a variable may be compared with a number, or be one.
 fn is_limited(shown: &Shown<'_>, name: &str) -> bool {
+    if !shown.may_scan() {
+        return true;
+    }
     let text = shown.text();
     text.match_indices(name).any(|(at, _)| {
         let rest = text[at + name.len()..].trim_start_matches(' ');

@@ -44,7 +44,7 @@ fn may_lose_cancel(shown: &Shown<'_>, place: Place, name: &'static str) -> bool 
         return false;
     }
     let names = shown.before(place).split('=').next().unwrap_or("");
-    let Some((_, cancel)) = names.rsplit_once(',') else { return true };
+    let Some((_, cancel)) = names.rsplit_once(',').filter(|_| shown.may_scan()) else { return true };
     let cancel = cancel.trim().trim_end_matches(':').trim_end();
     let below =
         shown.texts().skip(place.line + 1).take_while(|line| !line.starts_with("func ") && !line.starts_with('}'));

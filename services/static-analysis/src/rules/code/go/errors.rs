@@ -98,10 +98,11 @@ pub(super) fn triggers() -> Vec<Trigger> {
 /// Whether a call of this function may stand by itself.
 fn is_statement(shown: &Shown<'_>, place: Place, name: &'static str) -> bool {
     let line = shown.line(place.line);
-    let alone = statements(line).any(|statement| {
-        let at = line.len() - statement.len();
-        at <= place.at && called(statement).contains(&method(name))
-    });
+    let alone = line.len() > LINE_BYTES_MAX
+        || statements(line).any(|statement| {
+            let at = line.len() - statement.len();
+            at <= place.at && called(statement).contains(&method(name))
+        });
     alone && is_call(shown, place, name) && shown.is_live(place.line)
 }
 
@@ -127,9 +128,12 @@ fn drops_own_error(shown: &Shown<'_>) -> bool {
     !failing.is_empty()
         && shown.texts().enumerate().any(|(number, line)| {
             let drops = |statement| called(statement).iter().any(|name| failing.contains(name));
-            statements(line).any(drops) && shown.is_live(number)
+            (line.len() > LINE_BYTES_MAX || statements(line).any(drops)) && shown.is_live(number)
         })
 }
+
+/// Bytes of the longest line whose statements are told apart before it is parsed.
+const LINE_BYTES_MAX: usize = 1_000;
 
 /// The places of a line where a statement may begin.
 fn statements(line: &str) -> impl Iterator<Item = &str> {

@@ -103,13 +103,16 @@ fn names_random(shown: &Shown<'_>, place: Place) -> bool {
     })
 }
 
-/// Whether one of the texts on a line is random. Whether a quote begins or ends one is not asked.
+/// Whether one of the texts on a line is random. Whether a quote begins or ends one is not asked; one that does not end on the line
+/// may go on to anything.
 fn has_random(line: &str) -> bool {
-    line.bytes().enumerate().filter(|(_, byte)| b"\"`".contains(byte)).any(|(at, quote)| {
-        let inside = &line[at + 1..];
-        let literal = inside.split(char::from(quote)).next().unwrap_or("");
-        quote == b'`' && literal.len() == inside.len() || literal.len() >= TEXT_BYTES_MIN && is_random(literal)
-    })
+    let is_open = line.matches('"').count() % 2 == 1;
+    is_open
+        || line.bytes().enumerate().filter(|(_, byte)| b"\"`".contains(byte)).any(|(at, quote)| {
+            let inside = &line[at + 1..];
+            let literal = inside.split(char::from(quote)).next().unwrap_or("");
+            quote == b'`' && literal.len() == inside.len() || literal.len() >= TEXT_BYTES_MIN && is_random(literal)
+        })
 }
 
 /// Whether a line may hold a value of a form that is telling. Most addresses name nobody, and most words begin no token.

@@ -3,7 +3,9 @@
 use domain::Severity;
 use proptest::prelude::*;
 
-use crate::sample::{added, scan};
+use super::GATE;
+use crate::rules::code::shown::{SCANS_MAX, Shown};
+use crate::sample::{added, modified, scan};
 
 #[track_caller]
 fn check(text: &str, expected: &[(&str, u32)]) {
@@ -232,4 +234,45 @@ fn what_is_put_in_where_no_value_can_stand_is_worth_a_note() {
     assert_eq!(severity("\"SELECT a FROM t WHERE a = '\" + x + \"'\""), Severity::Medium);
     assert_eq!(severity("\"SELECT a FROM \" + x + \" WHERE a = 1\""), Severity::Low);
     assert_eq!(severity("\"SELECT a FROM t \" + x"), Severity::Low);
+}
+
+#[test]
+fn however_long_a_hunk_is_it_is_looked_through_a_limited_number_of_times() {
+    #[track_caller]
+    fn check(line: fn(usize) -> String, most: u32) {
+        let head = "package a\n\nfunc f(i int) {\n\ta := make([]int, 4)\n\tb := [4]int{1}\n";
+        for count in [1_000, 2_000] {
+            let text = format!("{head}{}}}\n", (0..count).map(line).collect::<String>());
+            let file = added("a/b.go", &text);
+            let shown = Shown::of("a/b.go", &file.hunks[0]);
+            _ = GATE.opens(&shown);
+            assert!(shown.scans() <= most, "{} scans of {count} lines", shown.scans());
+        }
+    }
+    check(|_| "\tg(a[ix], b[ix])\n".to_owned(), 1);
+    check(|_| "\tg(a[0], b[0])\n".to_owned(), 0);
+    check(|n| format!("\tg(a[i{n}], b[j{n}])\n"), SCANS_MAX);
+    check(|n| format!("}}\n\nfunc f{n}(a []int) int {{\n\treturn a[1]\n"), SCANS_MAX);
+    check(|n| format!("}}\n\ntype T{n} int\n\nfunc g{n}() {{\n"), SCANS_MAX);
+    check(|_| "\tctx, cancel := context.WithCancel(p)\n".to_owned(), SCANS_MAX);
+}
+
+#[test]
+fn what_stands_below_many_other_places_is_found() {
+    let others: String = (0..400).map(|n| format!("\tg(a[i{n}])\n")).collect();
+    check(
+        &format!("package a\n\nfunc f() {{\n\ta := make([]int, 4)\n{others}\tk := 9\n\tg(a[k])\n}}\n"),
+        &[("out-of-bounds", 406)],
+    );
+}
+#[test]
+fn a_text_that_does_not_end_on_its_line_is_judged_as_in_the_whole() {
+    for hunk in [
+        " password = \"A  0a##\n+\"\"\"Aaa0a;  00a0AaA 0a 0",
+        "+password = \"a\n+DROP TABLE a;.\"A0",
+        "+password = \"].H.Tm\n+<<EOF.\"`[};'Gdf",
+    ] {
+        // Compared with what is found in the whole.
+        _ = scan(vec![modified("c.go", hunk)]);
+    }
 }

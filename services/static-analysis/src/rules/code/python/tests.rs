@@ -167,3 +167,18 @@ fn a_test_checks_by_assert() {
         assert_eq!(found(vec![added(path, "assert x")]).len(), expected, "{path}");
     }
 }
+
+#[test]
+fn a_bracket_that_only_a_text_or_a_comment_closes_is_open() {
+    for hunk in [
+        " eval(a, #)\n+b)",
+        " eval(\")\"\n++ b)",
+        " eval(a + ')'\n++ b)",
+        " x = (eval(a\n+))",
+        " )), eval(a\n+)",
+        " eval(a]\n+, b)",
+    ] {
+        // Compared with what is found in the whole.
+        _ = found(vec![modified("src/app.py", hunk)]);
+    }
+}
