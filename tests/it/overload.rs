@@ -155,7 +155,11 @@ async fn what_is_too_much_is_refused_in_time_and_whatever_was_taken_is_decided()
         })
         .await;
     }
+    eventually("the gateway has logged both", async || {
+        let logged = fleet.logged("gateway");
+        (logged.contains("further ones are refused") && logged.contains("further ones are taken again")).then_some(())
+    })
+    .await;
     let logged = fleet.logged("gateway");
-    assert!(logged.contains("further ones are refused") && logged.contains("further ones are taken again"), "{logged}");
     assert!(!logged.contains("cannot be told"), "every reader is known by its name: {logged}");
 }

@@ -2,7 +2,7 @@
 //! have caught up. The stream is asked how far its readers are, and only while submissions come.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -77,6 +77,8 @@ struct Shared {
     max: u64,
     /// Submissions that were let in, ever.
     admitted: AtomicU64,
+    /// Whether one was refused since the stream was last asked: what waits may be fewer again by then.
+    has_refused: AtomicBool,
     /// Called by each submission.
     wanted: Notify,
     known: Mutex<Option<Known>>,
@@ -94,8 +96,8 @@ struct Known {
 impl Backlog {
     /// Of at most `max` submissions; 0 for no limit.
     pub(crate) fn new(max: u64) -> Self {
-        let (admitted, wanted, known) = (AtomicU64::new(0), Notify::new(), Mutex::default());
-        Self(Arc::new(Shared { max, admitted, wanted, known }))
+        let (admitted, has_refused) = (AtomicU64::new(0), AtomicBool::new(false));
+        Self(Arc::new(Shared { max, admitted, has_refused, wanted: Notify::new(), known: Mutex::default() }))
     }
 
     /// Lets a submission in, and counts it.
@@ -103,7 +105,7 @@ impl Backlog {
     /// # Errors
     /// When too many wait already: then how long to wait.
     pub(crate) fn admit(&self) -> Result<(), Status> {
-        let Shared { max, admitted, wanted, known } = &*self.0;
+        let Shared { max, admitted, has_refused, wanted, known } = &*self.0;
         if *max == 0 {
             return Ok(());
         }
@@ -113,6 +115,7 @@ impl Backlog {
             let since = admitted.load(Ordering::Relaxed).saturating_sub(known.admitted);
             let waiting = known.waiting + since;
             if waiting >= *max {
+                has_refused.store(true, Ordering::Relaxed);
                 return Err(status::backlogged(waiting, *max, again_after(waiting, *max, known.drained)));
             }
         }
@@ -135,7 +138,7 @@ impl Backlog {
             let drained = last.and_then(|last| look.drained_since(&last));
             let known = Known { at: look.at, waiting, admitted, drained };
             *self.0.known.lock().unwrap_or_else(PoisonError::into_inner) = Some(known);
-            told.tell(&look, waiting, self.0.max);
+            told.tell(&look, waiting, self.0.max, self.0.has_refused.swap(false, Ordering::Relaxed));
             tokio::select! {
                 () = shutdown.called() => return,
                 () = tokio::time::sleep(EVERY) => {}
@@ -162,7 +165,7 @@ struct Told {
 }
 
 impl Told {
-    fn tell(&mut self, look: &Look, waiting: u64, max: u64) {
+    fn tell(&mut self, look: &Look, waiting: u64, max: u64, has_refused: bool) {
         let all = STAGES.iter().flat_map(|stage| stage.iter()).map(|(name, _)| *name);
         let unknown: Vec<_> = all.filter(|name| !look.readers.contains_key(name)).collect();
         if unknown != self.unknown {
@@ -175,11 +178,11 @@ impl Told {
             }
             self.unknown = unknown;
         }
-        let is_full = waiting >= max;
+        let is_full = has_refused || waiting >= max;
         if is_full != self.is_full {
             if is_full {
                 tracing::warn!(
-                    "{waiting} submissions wait to be decided, and gateway.backlog_max = {max} may: further ones are refused"
+                    "more submissions wait to be decided than gateway.backlog_max = {max}, now {waiting}: further ones are refused"
                 );
             } else {
                 tracing::info!("{waiting} submissions wait to be decided: further ones are taken again");

@@ -82,7 +82,9 @@ async fn main() {
 
 /// One run: fresh servers, their floors, then `count` deployments through the services.
 async fn measure(arguments: &Arguments, count: u32) -> Run {
-    let settings: Vec<_> = arguments.settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    // One driver stands for many callers.
+    let mut settings = vec![("FAILSAFE__GATEWAY__CALLS_PER_SECOND_MAX", "0")];
+    settings.extend(arguments.settings.iter().map(|(name, value)| (name.as_str(), value.as_str())));
     let mut fleet = Fleet::servers(&settings).await;
     eprintln!("measuring what the servers do alone");
     let floors = Floors::measure(&fleet, arguments.rate).await;
