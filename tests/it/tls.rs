@@ -56,6 +56,18 @@ fn named(name: &str) -> Vec<SanType> {
     vec![SanType::DnsName(name.try_into().unwrap())]
 }
 
+/// A fleet whose gateway has a certificate of `ours`, and takes those of `clients`.
+async fn secured(ours: &Authority, clients: &str) -> Fleet {
+    let [server, server_key] = ours.sign("server", here());
+    Fleet::start(&[
+        ("FAILSAFE__GATEWAY__TLS_CERT_PATH", &server),
+        ("FAILSAFE__GATEWAY__TLS_KEY_PATH", &server_key),
+        ("FAILSAFE__GATEWAY__CLIENT_CA_PATH", &ours.certificate()),
+        ("FAILSAFE__GATEWAY__CLIENTS", clients),
+    ])
+    .await
+}
+
 async fn list(fleet: &Fleet, more: &[&str]) -> Output {
     let server = format!("https://{}", fleet.gateway());
     Command::new(binary("failsafe")).args(["list", "--server", &server]).args(more).output().await.unwrap()
@@ -65,22 +77,14 @@ async fn list(fleet: &Fleet, more: &[&str]) -> Output {
 async fn a_certificate_says_who_calls_and_a_wrong_one_says_nothing() {
     let folder = embedded::temporary_folder().unwrap();
     let (ours, foreign) = (Authority::new(folder.path(), "ours"), Authority::new(folder.path(), "foreign"));
-    let [server, server_key] = ours.sign("server", here());
     let known = ours.sign("known", named("ci.acme.example"));
     let writer = ours.sign("writer", named("writer.acme.example"));
     let unknown = ours.sign("unknown", named("other.acme.example"));
     let wrong = foreign.sign("wrong", named("ci.acme.example"));
     let ca = ours.certificate();
-    let fleet = Fleet::start(&[
-        ("FAILSAFE__GATEWAY__TLS_CERT_PATH", &server),
-        ("FAILSAFE__GATEWAY__TLS_KEY_PATH", &server_key),
-        ("FAILSAFE__GATEWAY__CLIENT_CA_PATH", &ca),
-        (
-            "FAILSAFE__GATEWAY__CLIENTS",
-            r#"[{certificate="dns:ci.acme.example", name="ci", scopes=["read"]}, {certificate="dns:writer.acme.example", name="writer", scopes=["submit"]}]"#,
-        ),
-    ])
-    .await;
+    let ci = r#"{certificate="dns:ci.acme.example", name="ci", scopes=["read"]}"#;
+    let writing = r#"{certificate="dns:writer.acme.example", name="writer", scopes=["submit"]}"#;
+    let fleet = secured(&ours, &format!("[{ci}, {writing}]")).await;
     let with = |pair: &[String; 2]| ["--ca", &ca, "--cert", &pair[0], "--key", &pair[1]].map(ToOwned::to_owned);
     let text = |output: &Output| String::from_utf8_lossy(&output.stderr).into_owned();
     for (case, arguments, code, part) in [
@@ -103,19 +107,9 @@ async fn a_certificate_says_who_calls_and_a_wrong_one_says_nothing() {
 async fn http_over_tls_takes_both_versions_and_knows_callers_by_their_certificates() {
     let folder = embedded::temporary_folder().unwrap();
     let ours = Authority::new(folder.path(), "ours");
-    let [server, server_key] = ours.sign("server", here());
     let known = ours.sign("known", named("ci.acme.example"));
     let ca = ours.certificate();
-    let fleet = Fleet::start(&[
-        ("FAILSAFE__GATEWAY__TLS_CERT_PATH", &server),
-        ("FAILSAFE__GATEWAY__TLS_KEY_PATH", &server_key),
-        ("FAILSAFE__GATEWAY__CLIENT_CA_PATH", &ca),
-        (
-            "FAILSAFE__GATEWAY__CLIENTS",
-            r#"[{certificate="dns:ci.acme.example", name="ci", scopes=["submit", "read"]}]"#,
-        ),
-    ])
-    .await;
+    let fleet = secured(&ours, r#"[{certificate="dns:ci.acme.example", name="ci", scopes=["submit", "read"]}]"#).await;
     let url = |path: &str| format!("https://{}{path}", fleet.http());
     let read = |path: &str| std::fs::read(path).unwrap();
     let client = |pair: Option<&[String; 2]>| {

@@ -57,24 +57,23 @@ pub(crate) async fn run(process: &Process, store: &Store, config: &Config, wake:
         arrivals::<Review>(bus, most, "decision-review", |d| Incoming::read(d, Content::Review)).await?,
         arrivals::<Outcome>(bus, most, "decision-outcome", |d| Incoming::read(d, Content::Outcome)).await?,
     ];
-    let mut batches = stream::select_all(sources).ready_chunks(most);
+    let mut arrivals = stream::select_all(sources);
     loop {
-        let batch = tokio::select! {
+        let first = tokio::select! {
             biased;
             () = process.shutdown.called() => break,
-            batch = batches.next() => batch,
+            first = arrivals.next() => first,
         };
-        let Some(mut batch) = batch else { anyhow::bail!("the bus has no more events") };
-        if batch.len() >= MANY {
-            gather(&mut batches, &mut batch, most).await;
-        }
+        let Some(first) = first else { anyhow::bail!("the bus has no more events") };
+        let batch = batch(first, &mut arrivals, most).await;
         join(process, store, read(bus, batch).await, wake).await;
     }
     // What has been delivered here is joined before the end, or it would only come again after a while.
     let drain = async {
         // After an answer, all that the server sent before it is here.
         let _ = bus.stream_now().await;
-        while let Some(Some(batch)) = batches.next().now_or_never() {
+        while let Some(Some(first)) = arrivals.next().now_or_never() {
+            let batch = batch(first, &mut arrivals, most).await;
             join(process, store, read(bus, batch).await, wake).await;
         }
     };
@@ -84,17 +83,21 @@ pub(crate) async fn run(process: &Process, store: &Store, config: &Config, wake:
     Ok(())
 }
 
-/// Adds what arrives within a moment: when there is much to do, fewer and larger transactions do more of it.
-async fn gather(
-    batches: &mut (impl Stream<Item = Vec<(Delivery, Read)>> + Unpin),
-    batch: &mut Vec<(Delivery, Read)>,
-    most: usize,
-) {
-    let until = Instant::now() + GATHER;
-    while batch.len() < most {
-        let Ok(Some(more)) = tokio::time::timeout_at(until, batches.next()).await else { return };
-        batch.extend(more);
+/// `first` and what else is there, at most `most` in all; and what arrives within a moment, when there is much: fewer and larger
+/// transactions do more of it.
+async fn batch<T>(first: T, arrivals: &mut (impl Stream<Item = T> + Unpin), most: usize) -> Vec<T> {
+    let mut batch = vec![first];
+    while batch.len() < most
+        && let Some(Some(one)) = arrivals.next().now_or_never()
+    {
+        batch.push(one);
     }
+    let until = Instant::now() + GATHER;
+    while (MANY..most).contains(&batch.len()) {
+        let Ok(Some(one)) = tokio::time::timeout_at(until, arrivals.next()).await else { break };
+        batch.push(one);
+    }
+    batch
 }
 
 async fn arrivals<E: Event>(bus: &Bus, most: usize, name: &'static str, read: Read) -> anyhow::Result<Arrivals> {
@@ -196,4 +199,26 @@ async fn pause(process: &Process, store: &Store, arrived: &[Arrived], error: &sq
     }
     tracing::info!(service = SERVICE, "PostgreSQL is back");
     process.health.set(State::Serving);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_batch_holds_what_is_there_and_never_more_than_it_may() {
+        let of = async |there: usize| batch(0, &mut stream::iter(1..there).chain(stream::pending()), 100).await.len();
+        assert_eq!((of(1).await, of(3).await), (1, 3));
+        assert_eq!((of(MANY + 1).await, of(100).await, of(1_000).await), (MANY + 1, 100, 100));
+    }
+
+    #[tokio::test]
+    async fn when_there_is_much_more_is_waited_for_a_moment() {
+        let gathered = async |there: usize| {
+            let later = stream::once(tokio::task::yield_now()).map(|()| 7);
+            let mut arrivals = Box::pin(stream::iter(1..there).chain(later).chain(stream::pending()));
+            batch(0, &mut arrivals, 100).await.len()
+        };
+        assert_eq!((gathered(3).await, gathered(MANY).await), (3, MANY + 1));
+    }
 }
