@@ -72,10 +72,17 @@ fn put(object: &mut Map<String, Value>, of: &MessageDescriptor, name: &str, text
 
 /// How a value is written, where its parser does not say.
 fn in_form(field: &FieldDescriptor) -> Option<&'static str> {
-    let Kind::Message(message) = field.kind() else { return None };
-    match message.full_name() {
-        "google.protobuf.Duration" => Some("must be seconds, such as 8s or 2.5s"),
-        "google.protobuf.Timestamp" => Some("must be a time, such as 2026-11-20T15:30:00Z"),
+    match field.kind() {
+        Kind::Uint32 | Kind::Uint64 | Kind::Fixed32 | Kind::Fixed64 => Some("must be a whole number from 0 on"),
+        Kind::Int32 | Kind::Int64 | Kind::Sint32 | Kind::Sint64 | Kind::Sfixed32 | Kind::Sfixed64 => {
+            Some("must be a whole number")
+        }
+        Kind::Float | Kind::Double => Some("must be a number"),
+        Kind::Message(message) => match message.full_name() {
+            "google.protobuf.Duration" => Some("must be seconds, such as 8s or 2.5s"),
+            "google.protobuf.Timestamp" => Some("must be a time, such as 2026-11-20T15:30:00Z"),
+            _ => None,
+        },
         _ => None,
     }
 }
@@ -189,13 +196,14 @@ mod tests {
         let many =
             [("page_size", "many"), ("verdict", "NO"), ("since", "today"), ("overruled", "yes"), ("nonsense", "1")];
         let told = [
-            ("page_size", ""),
+            ("page_size", "must be a whole number"),
             ("verdict", "NO"),
-            ("since", ""),
+            ("since", "must be a time"),
             ("overruled", "true or false"),
             ("nonsense", "no field"),
         ];
         refused(&many, "", &told);
+        refused(&[("min_risk", "low")], "", &[("min_risk", "must be a number")]);
         refused(&[("page_size.x", "1")], "", &[("page_size.x", "has no fields")]);
         refused(&[], "[]", &[("body", "JSON object")]);
         refused(&[], r#"{"page_size": 1"#, &[("body", "JSON object")]);
