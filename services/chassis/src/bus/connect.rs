@@ -22,9 +22,9 @@ use crate::settings::NatsSettings;
 const ACK_TIMEOUT: Duration = Duration::from_secs(5);
 /// Within this time a repeated message id is dropped by the stream itself.
 const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
-/// How long, and how often, what could not be made is looked for.
-const LOOK_MAX: Duration = Duration::from_secs(2);
-const LOOK_PAUSE: Duration = Duration::from_millis(100);
+/// How long it is tried to make what another may be making at this moment, and how often.
+const RACING_MAX: Duration = Duration::from_secs(2);
+const TRY_PAUSE: Duration = Duration::from_millis(100);
 /// What a server answers that knows of no leader.
 const UNLED: usize = 503;
 /// How long whoever starts waits for the servers of a cluster to choose who leads: until then they answer nobody.
@@ -180,47 +180,41 @@ pub(super) fn wanted(settings: &NatsSettings) -> [Config; 2] {
 }
 
 async fn stream(jetstream: &jetstream::Context, config: Config) -> anyhow::Result<Stream> {
-    let name = config.name.clone();
-    let error = match jetstream.get_or_create_stream(config).await {
-        Ok(made) => return Ok(made),
-        Err(error) => error,
-    };
-    if error.kind() == CreateStreamErrorKind::JetStreamUnavailable {
-        anyhow::bail!("the NATS server runs without JetStream: start it with `-js` or a `jetstream` block");
-    }
-    match made_by_another(&error, || jetstream.get_stream(&name)).await {
-        Some(stream) => Ok(stream),
-        None => Err(anyhow::Error::new(error).context(format!("cannot make the stream {name}"))),
-    }
+    made(|| async {
+        jetstream.get_or_create_stream(config.clone()).await.map_err(|error| match error.kind() {
+            CreateStreamErrorKind::JetStreamUnavailable => {
+                anyhow::anyhow!("the NATS server runs without JetStream: start it with `-js` or a `jetstream` block")
+            }
+            _ => anyhow::Error::new(error).context(format!("cannot make the stream {}", config.name)),
+        })
+    })
+    .await
 }
 
-/// What `look` finds after our own making failed by `error`. Services that start together make the same stream at once, and the server
-/// takes one for an obstacle to the other; and what is there cannot be seen while a cluster has no leader.
-pub(super) async fn made_by_another<T, E, F: Future<Output = Result<T, E>>>(
-    error: &(dyn std::error::Error + Send + Sync + 'static),
-    look: impl Fn() -> F,
-) -> Option<T> {
-    let look_max = if is_unled(error) { CHOOSING_MAX } else { LOOK_MAX };
-    let looking = async {
-        loop {
-            if let Ok(found) = look().await {
-                return found;
-            }
-            tokio::time::sleep(LOOK_PAUSE).await;
+/// What `find_or_make` gives, which is tried again for a while. Services that start together make the same stream at once, and the
+/// server takes one for an obstacle to the other; and while nobody leads a cluster, a request to make something is lost.
+pub(super) async fn made<T, F: Future<Output = anyhow::Result<T>>>(find_or_make: impl Fn() -> F) -> anyhow::Result<T> {
+    let began = Instant::now();
+    loop {
+        let error = match find_or_make().await {
+            Ok(made) => return Ok(made),
+            Err(error) => error,
+        };
+        let tried_max = if is_unled(&error) { CHOOSING_MAX } else { RACING_MAX };
+        if began.elapsed() > tried_max {
+            return Err(error);
         }
-    };
-    tokio::time::timeout(look_max, looking).await.ok()
+        tokio::time::sleep(TRY_PAUSE).await;
+    }
 }
 
 /// Whether a stream could not be made because nobody leads.
-fn is_unled(error: &(dyn std::error::Error + 'static)) -> bool {
-    std::iter::successors(Some(error), |error| error.source())
-        .filter_map(|cause| cause.downcast_ref::<CreateStreamError>())
-        .any(|cause| match cause.kind() {
-            CreateStreamErrorKind::TimedOut => true,
-            CreateStreamErrorKind::JetStream(said) => said.code() == UNLED,
-            _ => false,
-        })
+fn is_unled(error: &anyhow::Error) -> bool {
+    error.chain().filter_map(|cause| cause.downcast_ref::<CreateStreamError>()).any(|cause| match cause.kind() {
+        CreateStreamErrorKind::TimedOut => true,
+        CreateStreamErrorKind::JetStream(said) => said.code() == UNLED,
+        _ => false,
+    })
 }
 
 /// Makes a consumer, or finds it; a cluster that has no leader yet is waited for.
@@ -236,24 +230,31 @@ pub(super) async fn consumer(stream: &Stream, config: pull::Config) -> Result<Pu
         if !is_unled || began.elapsed() > CHOOSING_MAX {
             return made;
         }
-        tokio::time::sleep(LOOK_PAUSE).await;
+        tokio::time::sleep(TRY_PAUSE).await;
     }
 }
 
 async fn bucket(jetstream: &jetstream::Context, settings: &NatsSettings) -> anyhow::Result<object_store::ObjectStore> {
-    if let Ok(bucket) = jetstream.get_object_store(DIFFS_BUCKET).await {
-        return Ok(bucket);
-    }
     let config = object_store::Config {
         bucket: DIFFS_BUCKET.to_owned(),
         max_age: Duration::from_secs(settings.days_kept * 86_400),
         num_replicas: settings.replicas,
         ..object_store::Config::default()
     };
-    match jetstream.create_object_store(config).await {
-        Ok(made) => Ok(made),
-        Err(error) => made_by_another(&error, || jetstream.get_object_store(DIFFS_BUCKET))
-            .await
-            .ok_or_else(|| anyhow::Error::new(error).context(format!("cannot make the bucket {DIFFS_BUCKET}"))),
-    }
+    objects(jetstream, config).await
+}
+
+/// The bucket of objects that `config` names, which is made if it is not there.
+pub(super) async fn objects(
+    jetstream: &jetstream::Context,
+    config: object_store::Config,
+) -> anyhow::Result<object_store::ObjectStore> {
+    made(|| async {
+        if let Ok(bucket) = jetstream.get_object_store(&config.bucket).await {
+            return Ok(bucket);
+        }
+        let made = jetstream.create_object_store(config.clone()).await;
+        made.with_context(|| format!("cannot make the bucket {}", config.bucket))
+    })
+    .await
 }

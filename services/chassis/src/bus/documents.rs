@@ -9,7 +9,7 @@ use futures::{Stream, StreamExt};
 use time::OffsetDateTime;
 
 use super::Bus;
-use super::connect::made_by_another;
+use super::connect::made;
 use crate::Shutdown;
 
 /// How long to wait before a bucket is followed anew after it was away.
@@ -49,9 +49,6 @@ impl Bus {
     /// # Errors
     /// When the bucket can be neither found nor made.
     pub async fn documents(&self, bucket: &str) -> anyhow::Result<Documents> {
-        if let Ok(store) = self.jetstream.get_key_value(bucket).await {
-            return Ok(Documents { store });
-        }
         // The layout of a key-value bucket (NATS architecture decision record 8), written out: async-nats' own call first asks
         // for the account's limits, and does not understand what a server before 2.10 answers.
         let config = Config {
@@ -66,16 +63,16 @@ impl Bus {
             allow_direct: true,
             ..Config::default()
         };
-        let making = || format!("cannot make the bucket {bucket}");
-        let made = self.jetstream.get_or_create_stream(config).await;
-        let look = || self.jetstream.get_key_value(bucket);
-        match made {
-            Ok(_) => look().await.map(|store| Documents { store }).with_context(making),
-            Err(error) => made_by_another(&error, look)
-                .await
-                .map(|store| Documents { store })
-                .ok_or_else(|| anyhow::Error::new(error).context(making())),
-        }
+        let store = made(|| async {
+            if let Ok(store) = self.jetstream.get_key_value(bucket).await {
+                return Ok(store);
+            }
+            let making = || format!("cannot make the bucket {bucket}");
+            self.jetstream.get_or_create_stream(config.clone()).await.with_context(making)?;
+            self.jetstream.get_key_value(bucket).await.with_context(making)
+        })
+        .await?;
+        Ok(Documents { store })
     }
 
     /// Tells `take` every document of `bucket` as it is, then each change as it comes, until the process is to end. While the

@@ -7,8 +7,7 @@ use async_nats::jetstream::object_store::{
 use futures::{Stream, StreamExt, future};
 use tokio::io::AsyncReadExt;
 
-use super::Bus;
-use super::connect::made_by_another;
+use super::{Bus, connect};
 
 /// One bucket of objects.
 #[derive(Clone)]
@@ -41,16 +40,8 @@ impl Bus {
     /// When the bucket can be neither found nor made.
     pub async fn objects(&self, bucket: &str) -> anyhow::Result<Objects> {
         let bucket = bucket.to_owned();
-        if let Ok(store) = self.jetstream.get_object_store(&bucket).await {
-            return Ok(Objects { store, bucket });
-        }
         let config = Config { bucket: bucket.clone(), num_replicas: self.replicas, ..Config::default() };
-        let store = match self.jetstream.create_object_store(config).await {
-            Ok(made) => made,
-            Err(error) => made_by_another(&error, || self.jetstream.get_object_store(&bucket))
-                .await
-                .ok_or_else(|| anyhow::Error::new(error).context(format!("cannot make the bucket {bucket}")))?,
-        };
+        let store = connect::objects(&self.jetstream, config).await?;
         Ok(Objects { store, bucket })
     }
 }

@@ -23,7 +23,7 @@ use std::time::Duration;
 use anyhow::Context;
 use sqlx::migrate::Migrator;
 use sqlx::postgres::PgPoolOptions;
-use sqlx::{PgConnection, PgPool};
+use sqlx::{Executor, PgConnection, PgPool};
 
 use crate::config::DatabaseSettings;
 use crate::policy::Policy;
@@ -68,7 +68,7 @@ impl Store {
         let pool = PgPoolOptions::new()
             .max_connections(settings.connections_max)
             .acquire_timeout(Duration::from_secs(5))
-            .after_connect(|connection, _| Box::pin(quicker_compression(connection)))
+            .after_connect(|connection, _| Box::pin(prepare(connection)))
             .connect(&settings.url)
             .await
             .context("cannot reach PostgreSQL")?;
@@ -160,9 +160,14 @@ pub async fn migrate(url: &str) -> anyhow::Result<()> {
     MIGRATIONS.run(&pool).await.context("cannot bring the tables up to date")
 }
 
-/// Has long bodies compressed by LZ4 where the server knows it, which is quicker than PostgreSQL's own way.
-async fn quicker_compression(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
-    match sqlx::query("SET default_toast_compression = 'lz4'").execute(connection).await {
+/// How this service's statements are planned and what they store is compressed.
+///
+/// All of them find some rows by their keys. Plans are kept, and while the tables of a month are new they are made for empty ones, of
+/// which reading the whole seems cheapest: so that is not to be had. Long bodies are compressed by LZ4 where the server knows it,
+/// which is quicker than PostgreSQL's own way.
+async fn prepare(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    connection.execute("SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off").await?;
+    match connection.execute("SET default_toast_compression = 'lz4'").await {
         Err(sqlx::Error::Database(_)) | Ok(_) => Ok(()),
         Err(error) => Err(error),
     }
