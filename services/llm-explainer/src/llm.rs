@@ -115,6 +115,11 @@ impl LanguageModel {
         &self.config.model
     }
 
+    /// Why it would be of no use to ask now: the server was away, too slow or full a moment ago.
+    pub(crate) fn rests(&self) -> Option<Unanswered> {
+        self.state().breaker.rests(Instant::now())
+    }
+
     /// Asks the model for an answer of the form `schema`.
     ///
     /// # Errors

@@ -124,6 +124,12 @@ impl Voice {
             let why = "the settings do not ask the language model about deployments that may go";
             return Err(Without::new("not_asked", why));
         }
+        // Making a prompt, and looking for secrets in it, is most of the work then.
+        if self.cache.is_empty()
+            && let Some(resting) = model.rests()
+        {
+            return Err(resting.into());
+        }
         let prompt = self.prompt(verdict, evidence)?;
         let key = Key::of(model.model(), &prompt);
         if let Some(held) = self.cache.get(key) {

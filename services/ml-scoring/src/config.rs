@@ -27,7 +27,7 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Self { model_path: None, in_flight_max: 16, utc_offset: "+00:00".to_owned(), retrain_every_hours: None }
+        Self { model_path: None, in_flight_max: 64, utc_offset: "+00:00".to_owned(), retrain_every_hours: None }
     }
 }
 

@@ -4,6 +4,7 @@
 //! deployments become [`Measures`] first, and one table makes features of both, so that training sees what serving sees.
 
 use std::borrow::Cow;
+use std::sync::LazyLock;
 
 mod measures;
 mod page;
@@ -103,9 +104,22 @@ impl Transform {
     pub fn apply(self, value: f64) -> f64 {
         match self {
             Self::Identity => value,
-            Self::Log1p => value.ln_1p(),
+            Self::Log1p => ln_1p(value),
             Self::Ln => value.ln(),
         }
+    }
+}
+
+/// The logarithms of 1 + 0, 1 + 1 and so on: most values are counts and small, and for each score those of hundreds of deployments are
+/// squeezed.
+static LOGARITHMS: LazyLock<[f64; 1_024]> = LazyLock::new(|| std::array::from_fn(|count| (count as f64).ln_1p()));
+
+/// ln(1 + x), to the last bit the same for a count that is looked up.
+fn ln_1p(value: f64) -> f64 {
+    let count = value as usize;
+    match LOGARITHMS.get(count) {
+        Some(logarithm) if count as f64 == value => *logarithm,
+        _ => value.ln_1p(),
     }
 }
 
@@ -213,6 +227,14 @@ mod tests {
             let value = (feature.value)(&Measures { history, ..Measures::default() });
             assert!(value.is_some_and(|value| value > 0.0), "{}", feature.name);
         }
+    }
+
+    #[test]
+    fn a_logarithm_is_the_same_whether_or_not_it_is_looked_up() {
+        for value in [0.0, 1.0, 1.5, 7.0, 1_023.0, 1_024.0, 123_456.0, 0.000_1, -0.5] {
+            assert_eq!(Transform::Log1p.apply(value).to_bits(), value.ln_1p().to_bits(), "{value}");
+        }
+        assert!(Transform::Log1p.apply(f64::NAN).is_nan());
     }
 
     #[test]

@@ -194,11 +194,22 @@ impl Weights {
     /// Log-odds before calibration. What is not known counts as its mean, and the lack of any history by its own weight.
     #[must_use]
     pub fn log_odds(&self, features: &Features) -> f64 {
-        let known = |weight: &Weight| {
-            features.value(weight.feature).map(|value| weight.coefficient * weight.standardised(value))
-        };
+        self.log_odds_telling(features, |_, _| {})
+    }
+
+    /// The same; `tell` hears of each weight whose feature is known its index, and how many standard deviations the value is above
+    /// the mean.
+    pub(crate) fn log_odds_telling(&self, features: &Features, mut tell: impl FnMut(usize, f64)) -> f64 {
         let start = if features.history_is_known() { self.intercept } else { self.intercept + self.history_unknown };
-        start + self.features.iter().filter_map(known).sum::<f64>()
+        let mut sum = 0.0;
+        for (index, weight) in self.features.iter().enumerate() {
+            if let Some(value) = features.value(weight.feature) {
+                let deviations = weight.standardised(value);
+                tell(index, deviations);
+                sum += weight.coefficient * deviations;
+            }
+        }
+        start + sum
     }
 }
 

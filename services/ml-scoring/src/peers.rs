@@ -27,13 +27,11 @@ impl Peers {
     /// What `model` makes of the `latest` deployments; `None` when they are fewer than [`PEERS_MIN`].
     #[must_use]
     pub fn of(model: &Model, latest: impl IntoIterator<Item = Features>) -> Option<Self> {
-        let weights = &model.file().weights.features;
-        let mut peers = Self { log_odds: Vec::with_capacity(PEERS_MAX), typical: vec![0.0; weights.len()] };
+        let weights = &model.file().weights;
+        let mut peers = Self { log_odds: Vec::with_capacity(PEERS_MAX), typical: vec![0.0; weights.features.len()] };
         for features in latest.into_iter().take(PEERS_MAX) {
-            peers.log_odds.push(model.log_odds(&features));
-            for (sum, weight) in peers.typical.iter_mut().zip(weights) {
-                *sum += features.value(weight.feature).map_or(0.0, |value| weight.standardised(value));
-            }
+            let log_odds = weights.log_odds_telling(&features, |index, deviations| peers.typical[index] += deviations);
+            peers.log_odds.push(model.calibration(&features).at(log_odds));
         }
         let count = peers.log_odds.len();
         if count < PEERS_MIN {

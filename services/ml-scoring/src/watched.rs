@@ -15,7 +15,7 @@ const LATEST_MAX: usize = 500;
 /// With fewer, a share says nothing.
 const LATEST_MIN: usize = 100;
 /// After how many deployments the drift is told anew.
-const EVERY: usize = 20;
+const EVERY: usize = 100;
 
 /// The latest deployments that were scored, in this process alone: what is shown may be forgotten.
 #[derive(Debug, Default)]

@@ -63,12 +63,16 @@ impl<'d> Hidden<'d> {
         if self.bytes > HIDDEN_BYTES_MAX {
             return Known::TooMany;
         }
+        if self.secrets.is_empty() {
+            return Known::None;
+        }
         AhoCorasick::new(&self.secrets).map_or(Known::TooMany, Known::These)
     }
 }
 
 /// What must not be shown anywhere.
 pub(crate) enum Known {
+    None,
     These(AhoCorasick),
     /// More than can be looked for.
     TooMany,
@@ -77,9 +81,13 @@ pub(crate) enum Known {
 impl Known {
     /// Where secrets stand in `text`.
     fn within(&self, text: &str) -> Vec<Range<usize>> {
-        let Self::These(secrets) = self else {
-            let all = 0..text.len();
-            return vec![all];
+        let secrets = match self {
+            Self::None => return Vec::new(),
+            Self::These(secrets) => secrets,
+            Self::TooMany => {
+                let all = 0..text.len();
+                return vec![all];
+            }
         };
         let word = |at: Option<&u8>| at.is_some_and(u8::is_ascii_alphanumeric);
         let stands_alone = |range: &Range<usize>| {

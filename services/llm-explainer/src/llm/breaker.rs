@@ -47,14 +47,20 @@ impl Breaker {
 
     /// Lets a question through, or says why not.
     pub(super) fn admit(&mut self, now: Instant) -> Result<Turn, Unanswered> {
-        let Some(rest) = &mut self.rest else { return Ok(Turn::Usual) };
-        if now < rest.until {
-            return Err(Unanswered::Resting(Box::new(rest.why.clone())));
+        if let Some(resting) = self.rests(now) {
+            return Err(resting);
         }
+        let Some(rest) = &mut self.rest else { return Ok(Turn::Usual) };
         // No other goes before this one can have ended. Should it be given up, the next goes after that time: nobody
         // has to tell the breaker.
         rest.until = now + self.probe_max;
         Ok(Turn::Probe)
+    }
+
+    /// Why no question is let through at present.
+    pub(super) fn rests(&self, now: Instant) -> Option<Unanswered> {
+        let rest = self.rest.as_ref().filter(|rest| now < rest.until)?;
+        Some(Unanswered::Resting(Box::new(rest.why.clone())))
     }
 
     /// The server has failed: how long it rests now, or `None` when it rested already. What was on its way when the rest

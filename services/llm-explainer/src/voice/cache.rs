@@ -42,6 +42,14 @@ impl Cache {
         Self { answers: NonZeroUsize::new(answers_max).map(|max| Mutex::new(LruCache::new(max))) }
     }
 
+    /// Whether nothing is kept.
+    pub(super) fn is_empty(&self) -> bool {
+        let kept = |answers: &Mutex<LruCache<Key, Held>>| {
+            answers.lock().unwrap_or_else(std::sync::PoisonError::into_inner).len()
+        };
+        self.answers.as_ref().map_or(0, kept) == 0
+    }
+
     /// What was answered to that question.
     pub(super) fn get(&self, key: Key) -> Option<Held> {
         let mut answers = self.answers.as_ref()?.lock().unwrap_or_else(std::sync::PoisonError::into_inner);

@@ -4,6 +4,7 @@
 //! Pure. Must not know where changes come from (accepted deployments, outcomes, git) nor where they are kept.
 
 mod change;
+mod names;
 mod past;
 pub mod reverts;
 mod saved;
@@ -16,6 +17,7 @@ use domain::{DeploymentId, History};
 use serde::{Deserialize, Serialize};
 
 pub use change::{Change, Key, Remembered, Touched};
+use names::Names;
 pub use past::Asked;
 use past::{Past, Reach};
 use reverts::Reverted;
@@ -36,10 +38,23 @@ pub struct Repository {
     /// Changes that do not change any more, in the order of time; all of them are counted in `past`.
     settled: Vec<Change>,
     /// Pull requests that may get further revisions, in the order of time.
-    open: VecDeque<Change>,
+    open: VecDeque<Open>,
     past: Past,
     /// The import that it began with, if there was one.
     imported: Option<Import>,
+}
+
+/// A change that may still change, and what it names.
+#[derive(Clone, Debug)]
+struct Open {
+    change: Change,
+    names: Names,
+}
+
+impl From<Change> for Open {
+    fn from(change: Change) -> Self {
+        Self { names: Names::of(&change), change }
+    }
 }
 
 /// Where an import came from.
@@ -61,7 +76,7 @@ impl Repository {
         for change in changes {
             let open = matches!(change.key, Key::PullRequest(_)) && !change.deployments.is_empty();
             if open && newest - change.at < SETTLED_AFTER {
-                repository.open.push_back(change);
+                repository.open.push_back(change.into());
             } else {
                 repository.settle(change);
             }
@@ -84,7 +99,7 @@ impl Repository {
     /// How many of them failed.
     #[must_use]
     pub fn failures(&self) -> usize {
-        self.past.failures() + self.open.iter().filter(|change| change.failed_at.is_some()).count()
+        self.past.failures() + self.open.iter().filter(|open| open.change.failed_at.is_some()).count()
     }
 
     /// The import that it began with, if there was one.
@@ -95,7 +110,7 @@ impl Repository {
 
     /// All changes, in the order of time but for those that may still change, which come last.
     pub fn changes(&self) -> impl DoubleEndedIterator<Item = &Change> {
-        self.settled.iter().chain(&self.open)
+        self.settled.iter().chain(self.open.iter().map(|open| &open.change))
     }
 
     /// What the changes so far tell of a change that is now made, all but its own earlier revisions. Unknown as long as the
@@ -104,7 +119,7 @@ impl Repository {
     pub fn history(&self, asked: &Asked<'_>, own: &Key) -> History {
         let whole = self.imported.as_ref().is_some_and(|import| import.whole);
         let reach = if whole { Reach::Whole } else { Reach::Part };
-        let further: Vec<&Change> = self.open.iter().filter(|change| change.key != *own).collect();
+        let further: Vec<&Open> = self.open.iter().filter(|open| open.change.key != *own).collect();
         if reach == Reach::Part && self.past.changes() + further.len() < CHANGES_MIN {
             return History::default();
         }
@@ -116,8 +131,8 @@ impl Repository {
         if let Some(reverted) = &change.reverts {
             self.take_back(&reverted.clone(), &change);
         }
-        if let Some(place) = self.open.iter().position(|other| other.key == change.key) {
-            let mut before = self.open.remove(place).expect("it was just found");
+        if let Some(place) = self.open.iter().position(|other| other.change.key == change.key) {
+            let mut before = self.open.remove(place).expect("it was just found").change;
             before.deployments.retain(|id| !change.deployments.contains(id));
             before.deployments.append(&mut change.deployments);
             change.deployments = before.deployments;
@@ -126,14 +141,14 @@ impl Repository {
         while self
             .open
             .front()
-            .is_some_and(|first| self.open.len() >= OPEN_MAX || change.at - first.at >= SETTLED_AFTER)
+            .is_some_and(|first| self.open.len() >= OPEN_MAX || change.at - first.change.at >= SETTLED_AFTER)
         {
             let first = self.open.pop_front().expect("there is one");
-            self.settle(first);
+            self.settle(first.change);
         }
         if matches!(change.key, Key::PullRequest(_)) && !change.deployments.is_empty() {
-            let place = self.open.partition_point(|other| other.at <= change.at);
-            self.open.insert(place, change);
+            let place = self.open.partition_point(|other| other.change.at <= change.at);
+            self.open.insert(place, change.into());
         } else {
             self.settle(change);
         }
@@ -150,9 +165,10 @@ impl Repository {
         }
         let kept = self.settled.split_off(self.settled.len() - changes_max);
         let forgotten = std::mem::replace(&mut self.settled, kept);
-        let changes = std::mem::take(&mut self.settled).into_iter().chain(std::mem::take(&mut self.open)).collect();
+        let imported = self.imported.take();
+        let changes = std::mem::take(self).into_changes().collect();
         // It no longer reaches to the beginning.
-        let imported = self.imported.take().map(|import| Import { whole: false, ..import });
+        let imported = imported.map(|import| Import { whole: false, ..import });
         *self = Self::new(changes, imported);
         forgotten.into_iter().flat_map(|change| change.deployments).collect()
     }
@@ -177,10 +193,11 @@ impl Repository {
     /// The same repository with an import's changes: what git says of a change goes over what was submitted of it.
     #[must_use]
     pub fn with_import(self, imported: Self) -> Self {
-        let mut changes: Vec<Change> = imported.settled.into_iter().chain(imported.open).collect();
+        let import = imported.imported.clone();
+        let mut changes: Vec<Change> = imported.into_changes().collect();
         let mut places: HashMap<Key, usize> =
             changes.iter().enumerate().map(|(place, change)| (change.key.clone(), place)).collect();
-        for own in self.settled.into_iter().chain(self.open) {
+        for own in self.into_changes() {
             match places.get(&own.key) {
                 Some(place) => {
                     let known = &mut changes[*place];
@@ -196,7 +213,11 @@ impl Repository {
                 }
             }
         }
-        Self::new(changes, imported.imported)
+        Self::new(changes, import)
+    }
+
+    fn into_changes(self) -> impl Iterator<Item = Change> {
+        self.settled.into_iter().chain(self.open.into_iter().map(|open| open.change))
     }
 
     fn settle(&mut self, mut change: Change) {
@@ -207,14 +228,14 @@ impl Repository {
 
     /// The place of the latest change for which `is` holds: among the open ones, counted on from the settled ones.
     fn find(&self, is: impl Fn(&Change) -> bool) -> Option<usize> {
-        let open = self.open.iter().rposition(&is).map(|place| self.settled.len() + place);
+        let open = self.open.iter().rposition(|open| is(&open.change)).map(|place| self.settled.len() + place);
         open.or_else(|| self.settled.iter().rposition(is))
     }
 
     fn set_failed(&mut self, place: usize, failed_at: Option<i64>) {
         let settled = self.settled.len();
         if place >= settled {
-            self.open[place - settled].failed_at = failed_at;
+            self.open[place - settled].change.failed_at = failed_at;
             return;
         }
         let change = &mut self.settled[place];

@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 use domain::{FileChangeKind, History};
 
+use super::Open;
 use super::change::{Change, Key, Touched};
+use super::names::{Names, renamed};
 use crate::features::paths::subsystem;
 
 const DAY: f64 = 86_400.0;
@@ -116,6 +118,12 @@ impl Past {
 
     /// Counts a change for the files and the author that are here.
     fn count(&mut self, change: &Change) {
+        self.count_named(change);
+        self.count_unnamed(change);
+    }
+
+    /// Counts it for the files and the author.
+    fn count_named(&mut self, change: &Change) {
         for file in &change.files {
             if let Some(old) = renamed(file).and_then(|old| self.files.get(old)).cloned() {
                 self.files.insert(Arc::clone(&file.path), old);
@@ -127,17 +135,28 @@ impl Past {
         if let Some(past) = self.authors.get_mut(&change.author) {
             past.add(change);
         }
+        if change.failed_at.is_some() {
+            self.count_failure(change, 1);
+        }
+    }
+
+    /// Counts it for the repository.
+    fn count_unnamed(&mut self, change: &Change) {
         self.changes += 1;
         self.pull_requests += usize::from(is_pull_request(change));
         insert(&mut self.changed_at, change.at);
         if let Some(at) = change.failed_at {
-            self.fail(change, at);
+            self.failed_since(change, at);
         }
     }
 
     /// A change that was taken in is known to have failed since `at`.
     pub(super) fn fail(&mut self, change: &Change, at: i64) {
         self.count_failure(change, 1);
+        self.failed_since(change, at);
+    }
+
+    fn failed_since(&mut self, change: &Change, at: i64) {
         self.failures += 1;
         self.pull_requests_failed += usize::from(is_pull_request(change));
         insert(&mut self.failed_at, at);
@@ -165,7 +184,7 @@ impl Past {
     }
 
     /// The part of it that the history of one change is read from, with `further` changes taken into it.
-    pub(super) fn part(&self, asked: &Asked<'_>, further: &[&Change]) -> Self {
+    pub(super) fn part(&self, asked: &Asked<'_>, further: &[&Open]) -> Self {
         let mut part = Self {
             changes: self.changes,
             failures: self.failures,
@@ -175,14 +194,20 @@ impl Past {
             failed_at: later(&self.failed_at, asked.at - REVERTS_RECENT).to_vec(),
             ..Self::default()
         };
-        let renamed_since = further.iter().flat_map(|change| &change.files).filter_map(renamed);
-        for path in asked.files.iter().map(Touched::past_path).chain(renamed_since) {
+        let mut names = Names::default();
+        names.add(asked.author);
+        let renaming = further.iter().filter(|open| open.names.rename).flat_map(|open| &open.change.files);
+        for path in asked.files.iter().map(Touched::past_path).chain(renaming.filter_map(renamed)) {
+            names.add(path);
             part.files.insert(Arc::clone(path), self.files.get(path).cloned().unwrap_or_default());
         }
         let author = self.authors.get(asked.author).cloned().unwrap_or_default();
         part.authors.insert(asked.author.into(), author);
-        for change in further {
-            part.count(change);
+        for open in further {
+            if open.names.may_meet(names) {
+                part.count_named(&open.change);
+            }
+            part.count_unnamed(&open.change);
         }
         part
     }
@@ -292,10 +317,6 @@ fn subsystems(files: &[Touched]) -> u64 {
 
 fn is_pull_request(change: &Change) -> bool {
     matches!(change.key, Key::PullRequest(_))
-}
-
-fn renamed(file: &Touched) -> Option<&Arc<str>> {
-    file.old_path.as_ref().filter(|_| file.kind == FileChangeKind::Renamed)
 }
 
 /// Those of `times`, which are in order, that are later than `from`.

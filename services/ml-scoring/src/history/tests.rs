@@ -218,3 +218,35 @@ fn an_import_is_joined_with_what_was_submitted() {
     let again = joined.clone().with_import(whole());
     assert_eq!(again.save(), joined.save());
 }
+
+#[test]
+fn what_may_still_change_tells_the_same_as_what_is_settled() {
+    let authors = ["ann", "bob", "eve", ""];
+    // 60 changes on 40 names, some of which are renamed again and again.
+    let files = |number: u32| -> Vec<Touched> {
+        (0..number % 4 + 1)
+            .map(|nth| {
+                let name = |salt: u32| format!("part{}/file{}.rs", salt % 4, (salt * salt + nth * 7) % 10);
+                let mut file = touched(&name(number), FileChangeKind::Modified, number % 5, number % 3);
+                if number.is_multiple_of(3) {
+                    (file.kind, file.old_path) = (FileChangeKind::Renamed, Some(name(number / 2).into()));
+                }
+                file
+            })
+            .collect()
+    };
+    let (mut open, mut settled) = (whole(), whole());
+    for number in 10..70_u32 {
+        let author = authors[number as usize % authors.len()];
+        let failed_at = number.is_multiple_of(7).then_some(31 * DAY);
+        let of = |change: Change| Change { failed_at, ..change };
+        open.record(of(submitted(number, "abcdef1", 30, author, "More", files(number))));
+        settled.record(of(change(number, 30, author, "More", files(number))));
+        assert_eq!((open.open.len(), settled.open.len()), (number as usize - 9, 0));
+        for asked in 0..12_u32 {
+            let (author, files) = (authors[asked as usize % authors.len()], files(number + asked));
+            let told = |repository| asked_of(repository, 32, author, &files);
+            assert_eq!(told(&open), told(&settled), "{number} {asked}");
+        }
+    }
+}
