@@ -112,9 +112,9 @@ async fn take(store: &Store, step: &Step) -> Result<Vec<Uuid>, sqlx::Error> {
     match step {
         Step::Join(batch) => store.join(batch).await.map(|_| Vec::new()),
         Step::Sweep => store.sweep(3).await.map(|_| Vec::new()),
-        Step::Die => store.take_waiting(4).await.map(|waiting| published(&waiting)),
+        Step::Die => store.take_waiting(4, Duration::ZERO).await.map(|waiting| published(&waiting)),
         Step::Relay => {
-            let waiting = store.take_waiting(4).await?;
+            let waiting = store.take_waiting(4, Duration::ZERO).await?;
             let ids = published(&waiting);
             waiting.mark_published(&ids).await.map(|()| ids)
         }
@@ -123,7 +123,7 @@ async fn take(store: &Store, step: &Step) -> Result<Vec<Uuid>, sqlx::Error> {
 
 /// Decides what is still overdue and publishes what still waits; gives what was published.
 async fn finish(pool: &PgPool, store: &Store) -> Vec<Uuid> {
-    while store.sweep(100).await.unwrap() > 0 {}
+    while !store.sweep(100).await.unwrap().is_empty() {}
     let mut all = Vec::new();
     // A relay that died holds its rows until PostgreSQL has noticed.
     eventually("nothing waits in the outbox", async || {

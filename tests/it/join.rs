@@ -81,7 +81,7 @@ async fn the_deadline_decides_once_however_many_replicas_look() {
     let sweep = async |store: &Store| {
         let mut decided = 0;
         while let 1.. = {
-            let now = store.sweep(7).await.unwrap();
+            let now = store.sweep(7).await.unwrap().len();
             decided += now;
             now
         } {}
@@ -103,7 +103,7 @@ async fn the_deadline_decides_once_however_many_replicas_look() {
     }
     check(&pool, &first, 1..=40).await;
     database.verify().await;
-    let waiting = first.take_waiting(1_000).await.unwrap();
+    let waiting = first.take_waiting(1_000, Duration::ZERO).await.unwrap();
     assert_eq!(waiting.outgoing.len(), 80);
 }
 
@@ -114,15 +114,15 @@ async fn what_is_taken_from_the_outbox_and_not_marked_is_there_again() {
     for number in 1..=3 {
         store.join(&events(number)).await.unwrap();
     }
-    let taken = store.take_waiting(2).await.unwrap();
-    let others = store.take_waiting(10).await.unwrap();
+    let taken = store.take_waiting(2, Duration::ZERO).await.unwrap();
+    let others = store.take_waiting(10, Duration::ZERO).await.unwrap();
     assert_eq!((taken.outgoing.len(), others.outgoing.len()), (2, 1), "no verdict is taken twice");
     // The relay dies before it marks the first two.
     drop(taken);
     let published: Vec<_> = others.outgoing.iter().map(|(id, _)| *id).collect();
     others.mark_published(&published).await.unwrap();
     let again = harness::eventually("the two are there again", async || {
-        let again = store.take_waiting(10).await.unwrap();
+        let again = store.take_waiting(10, Duration::ZERO).await.unwrap();
         (again.outgoing.len() == 2).then_some(again)
     })
     .await;

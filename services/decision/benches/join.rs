@@ -90,7 +90,7 @@ async fn join(url: &str, batches: &[Vec<Incoming>], replicas: usize) -> Result<D
     let lanes = stores.into_iter().enumerate().map(|(lane, store)| async move {
         let mut verdicts = 0;
         for batch in batches.iter().skip(lane).step_by(replicas) {
-            verdicts += store.join(batch).await?.verdicts;
+            verdicts += store.join(batch).await?.verdicts.len();
         }
         anyhow::Ok(verdicts)
     });

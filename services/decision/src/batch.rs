@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use tracing::{Instrument, Span};
 
 use crate::incoming::{Content, Incoming};
-use crate::relay::Wake;
+use crate::relay::Fresh;
 use crate::store::{Store, is_passing};
 use crate::{Config, SERVICE};
 
@@ -45,7 +45,7 @@ struct Batch {
 type Read = fn(&Delivery) -> Result<Incoming, proto::Malformed>;
 type Arrivals = Pin<Box<dyn Stream<Item = (Delivery, Read)> + Send>>;
 
-pub(crate) async fn run(process: &Process, store: &Store, config: &Config, wake: &Wake) -> anyhow::Result<()> {
+pub(crate) async fn run(process: &Process, store: &Store, config: &Config, fresh: &Fresh) -> anyhow::Result<()> {
     let (bus, most) = (&process.bus, config.batch_max);
     let sources = [
         arrivals::<Deployment>(bus, most, "decision-accepted", |d| {
@@ -66,7 +66,7 @@ pub(crate) async fn run(process: &Process, store: &Store, config: &Config, wake:
         };
         let Some(first) = first else { anyhow::bail!("the bus has no more events") };
         let batch = batch(first, &mut arrivals, most).await;
-        join(process, store, read(bus, batch).await, wake).await;
+        join(process, store, read(bus, batch).await, fresh).await;
     }
     // What has been delivered here is joined before the end, or it would only come again after a while.
     let drain = async {
@@ -74,7 +74,7 @@ pub(crate) async fn run(process: &Process, store: &Store, config: &Config, wake:
         let _ = bus.stream_now().await;
         while let Some(Some(first)) = arrivals.next().now_or_never() {
             let batch = batch(first, &mut arrivals, most).await;
-            join(process, store, read(bus, batch).await, wake).await;
+            join(process, store, read(bus, batch).await, fresh).await;
         }
     };
     if tokio::time::timeout(DRAIN_MAX, drain).await.is_err() {
@@ -130,15 +130,15 @@ async fn read(bus: &Bus, batch: Vec<(Delivery, Read)>) -> Batch {
 }
 
 /// Joins a batch. When PostgreSQL refuses it, each event is tried by itself, so that one cannot hold up the others.
-async fn join(process: &Process, store: &Store, batch: Batch, wake: &Wake) {
+async fn join(process: &Process, store: &Store, batch: Batch, fresh: &Fresh) {
     let Batch { arrived, events } = batch;
     if arrived.is_empty() {
         return;
     }
     match store.join(&events).instrument(span_of(&arrived)).await {
         Ok(joined) => {
-            if joined.verdicts > 0 {
-                wake.call();
+            if !joined.verdicts.is_empty() {
+                fresh.call(joined.verdicts);
             }
             for one in &arrived {
                 one.delivery.acknowledge().instrument(one.span.clone()).await;
@@ -149,7 +149,7 @@ async fn join(process: &Process, store: &Store, batch: Batch, wake: &Wake) {
         Err(error) => {
             tracing::warn!(service = SERVICE, "a batch of {} is refused, trying each: {error:#}", arrived.len());
             for (one, event) in arrived.into_iter().zip(events) {
-                Box::pin(join(process, store, Batch { arrived: vec![one], events: vec![event] }, wake)).await;
+                Box::pin(join(process, store, Batch { arrived: vec![one], events: vec![event] }, fresh)).await;
             }
         }
     }

@@ -55,11 +55,11 @@ pub async fn run(process: Process, config: Config) -> anyhow::Result<()> {
     let key = config.signing_key_path.as_deref().map(checkpoint::read_signing_key).transpose()?;
     questions::answer(&process, &store, key).await?;
     process.health.set(State::Serving);
-    let wake = relay::Wake::default();
+    let (fresh, handed) = relay::channel();
     tokio::try_join!(
-        batch::run(&process, &store, &config, &wake),
-        relay::run(&process, &store, &wake),
-        sweep(&process, &store, &config, &wake),
+        batch::run(&process, &store, &config, &fresh),
+        relay::run(&process, &store, handed),
+        sweep(&process, &store, &config, &fresh),
         speak_for::run(&process),
         watch(&process, &store),
         async {
@@ -118,14 +118,14 @@ async fn watch(process: &Process, store: &Store) -> anyhow::Result<()> {
 }
 
 /// Decides what is past its deadline, again and again. Safe with any number of replicas.
-async fn sweep(process: &Process, store: &Store, config: &Config, wake: &relay::Wake) -> anyhow::Result<()> {
+async fn sweep(process: &Process, store: &Store, config: &Config, fresh: &relay::Fresh) -> anyhow::Result<()> {
     let every = Duration::from_millis(config.sweep_ms.max(10));
     let mut months_made = Instant::now();
     while !process.shutdown.is_called() {
         match store.sweep(SWEEP_MAX).await {
-            Ok(0) => {}
-            Ok(_) => {
-                wake.call();
+            Ok(verdicts) if verdicts.is_empty() => {}
+            Ok(verdicts) => {
+                fresh.call(verdicts);
                 continue;
             }
             Err(error) => tracing::warn!(service = SERVICE, "cannot look for overdue deployments: {error:#}"),

@@ -1,66 +1,110 @@
-//! The relay: takes verdicts out of the outbox into the stream.
+//! The relay: brings verdicts into the stream, right after they were stored, and whatever else waits in the outbox: what a replica left
+//! behind that died before, or what could not be published.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use chassis::Process;
+use chassis::{Outgoing, Process};
 use futures::future;
-use tokio::sync::Notify;
+use tokio::sync::mpsc::{self, Receiver, Sender};
+use tokio::time::MissedTickBehavior;
+use uuid::Uuid;
 
 use crate::SERVICE;
 use crate::store::Store;
 
+/// Verdicts that are stored, each with the id of its event.
+type Lot = Vec<(Uuid, Outgoing)>;
+
 /// Most verdicts published at once.
-const PUBLISHES_MAX: i64 = 256;
-/// The floor under the wake-up calls: what another replica left behind is found within this time.
+const PUBLISHES_MAX: usize = 256;
+/// How often the outbox is looked into.
 const POLL: Duration = Duration::from_millis(500);
+/// What was stored so long ago and waits still was left behind.
+const LEFT_AFTER: Duration = Duration::from_secs(1);
+/// Most lots that wait for the relay in memory; it finds what is beyond in the outbox.
+const LOTS_MAX: usize = 64;
 
-/// Wakes the relay of this process.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Wake(Arc<Notify>);
+/// Hands verdicts to the relay of this process.
+#[derive(Clone, Debug)]
+pub(crate) struct Fresh(Sender<Lot>);
 
-impl Wake {
-    /// There is something in the outbox.
-    pub(crate) fn call(&self) {
-        self.0.notify_one();
+/// What the relay is handed.
+pub(crate) type Handed = Receiver<Lot>;
+
+/// Both ends.
+pub(crate) fn channel() -> (Fresh, Handed) {
+    let (sender, receiver) = mpsc::channel(LOTS_MAX);
+    (Fresh(sender), receiver)
+}
+
+impl Fresh {
+    /// These were stored.
+    pub(crate) fn call(&self, lot: Lot) {
+        // What there is no room for is found in the outbox.
+        let _ = self.0.try_send(lot);
     }
 }
 
-pub(crate) async fn run(process: &Process, store: &Store, wake: &Wake) -> anyhow::Result<()> {
+pub(crate) async fn run(process: &Process, store: &Store, mut handed: Handed) -> anyhow::Result<()> {
+    let mut poll = tokio::time::interval(POLL);
+    poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut is_full = false;
     loop {
-        let emptied = match relay(process, store).await {
-            Ok(published) => published < usize::try_from(PUBLISHES_MAX)?,
+        let (ends, mut lot) = (process.shutdown.is_called(), Lot::new());
+        if !is_full && !ends {
+            tokio::select! {
+                biased;
+                Some(first) = handed.recv() => lot = first,
+                _ = poll.tick() => {}
+                () = process.shutdown.called() => {}
+            }
+        }
+        while lot.len() < PUBLISHES_MAX
+            && let Ok(more) = handed.try_recv()
+        {
+            lot.extend(more);
+        }
+        let relayed = if lot.is_empty() {
+            relay_waiting(process, store, if ends { Duration::ZERO } else { LEFT_AFTER }).await
+        } else {
+            relay(process, store, lot).await
+        };
+        is_full = matches!(relayed, Ok(PUBLISHES_MAX..));
+        match relayed {
+            Ok(0) if ends => return Ok(()),
+            Ok(_) => {}
             Err(error) => {
                 tracing::warn!(service = SERVICE, "cannot publish verdicts, trying again: {error:#}");
-                true
-            }
-        };
-        if emptied {
-            if process.shutdown.is_called() {
-                return Ok(());
-            }
-            tokio::select! {
-                () = wake.0.notified() => {}
-                () = tokio::time::sleep(POLL) => {}
-                () = process.shutdown.called() => {}
+                if ends {
+                    return Ok(());
+                }
             }
         }
     }
 }
 
-/// Publishes one lot; gives how many were waiting.
-async fn relay(process: &Process, store: &Store) -> anyhow::Result<usize> {
-    let mut waiting = store.take_waiting(PUBLISHES_MAX).await?;
+/// Publishes what was just stored; gives how many.
+async fn relay(process: &Process, store: &Store, lot: Lot) -> anyhow::Result<usize> {
+    let (published, failed) = publish(process, &lot).await;
+    store.mark_published(&published).await?;
+    failed.map_or(Ok(published.len()), Err)
+}
+
+/// Publishes what waits in the outbox since then; gives how many.
+async fn relay_waiting(process: &Process, store: &Store, age: Duration) -> anyhow::Result<usize> {
+    let mut waiting = store.take_waiting(i64::try_from(PUBLISHES_MAX)?, age).await?;
     let outgoing = std::mem::take(&mut waiting.outgoing);
     if outgoing.is_empty() {
         return Ok(0);
     }
-    let publishes = outgoing.iter().map(async |(id, one)| process.bus.publish(one).await.map(|()| *id));
-    let (published, failed): (Vec<_>, Vec<_>) = future::join_all(publishes).await.into_iter().partition(Result::is_ok);
-    let published: Vec<_> = published.into_iter().flatten().collect();
+    let (published, failed) = publish(process, &outgoing).await;
     waiting.mark_published(&published).await?;
-    match failed.into_iter().find_map(Result::err) {
-        Some(error) => Err(error),
-        None => Ok(published.len()),
-    }
+    failed.map_or(Ok(published.len()), Err)
+}
+
+/// Publishes all at once; gives those that the stream has, and what failed first of the others.
+async fn publish(process: &Process, lot: &Lot) -> (Vec<Uuid>, Option<anyhow::Error>) {
+    let publishes = lot.iter().map(async |(id, one)| process.bus.publish(one).await.map(|()| *id));
+    let (published, failed): (Vec<_>, Vec<_>) = future::join_all(publishes).await.into_iter().partition(Result::is_ok);
+    (published.into_iter().flatten().collect(), failed.into_iter().find_map(Result::err))
 }

@@ -10,8 +10,8 @@ use sqlx::{QueryBuilder, Row};
 use time::Date;
 use uuid::Uuid;
 
-use super::Store;
 use super::case::decode;
+use super::{OF_ITS_OWN, Store};
 
 /// The newest deployment of the same pull request, if it is newer than `d`.
 const SUPERSEDED_BY: &str = "(SELECT newer.deployment_id FROM deployments newer
@@ -153,7 +153,9 @@ impl Store {
         }
         let wanted = i64::from(query.page_size);
         sql.push("d.received_at DESC, d.deployment_id DESC LIMIT ").push_bind(wanted + 1);
-        let rows = sql.build().fetch_all(&self.pool).await?;
+        let mut transaction = self.pool.begin_with(OF_ITS_OWN).await?;
+        let rows = sql.build().fetch_all(&mut *transaction).await?;
+        transaction.commit().await?;
         let mut deployments = rows.iter().map(summary).collect::<Result<Vec<_>, _>>()?;
         let more = deployments.len() > query.page_size as usize;
         deployments.truncate(query.page_size as usize);

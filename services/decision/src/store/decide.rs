@@ -1,10 +1,10 @@
 //! Reaching verdicts within a transaction that holds the rows of the deployments.
 
-use chassis::trace;
+use chassis::{Outgoing, trace};
 use domain::{Cause, DeploymentId, Judgement, Reached, Signal};
-use proto::{Event, judgement_bytes};
-use sqlx::{PgConnection, Row};
-use time::{Date, OffsetDateTime};
+use proto::judgement_bytes;
+use sqlx::{Connection, PgConnection, Row};
+use time::OffsetDateTime;
 use tracing::Span;
 use uuid::Uuid;
 
@@ -19,11 +19,12 @@ use crate::policy::{Given, Inputs};
 /// A verdict ready to be stored.
 pub(super) struct Decided {
     month: Month,
+    /// How it is told.
+    pub(super) outgoing: Outgoing,
     pub(super) reached: Reached,
     /// In which it was reached, until it is stored.
     pub(super) span: Span,
     inputs: Vec<Uuid>,
-    traceparent: Option<String>,
     risk: Option<f64>,
     /// What the candidate policy says, and its digest.
     shadow: Option<(String, Judgement)>,
@@ -33,6 +34,11 @@ impl Decided {
     /// What a person decided instead of the policy.
     fn overruled_by(&self) -> Option<&'static str> {
         self.reached.judgement.overruled.as_ref().map(|overruled| overruled.decision.name())
+    }
+
+    /// Its event.
+    pub(super) fn into_event(self) -> (Uuid, Outgoing) {
+        (self.reached.event_id().uuid(), self.outgoing)
     }
 
     /// Until when somebody else has to have looked at an emergency.
@@ -65,12 +71,14 @@ impl Store {
         self.reach(connection, ledger, now, ready.collect()).await
     }
 
-    /// Decides at most `limit` deployments whose deadline has passed without a verdict. Gives how many verdicts that made.
+    /// Decides at most `limit` deployments whose deadline has passed without a verdict. Gives the events of the verdicts, which are in the
+    /// outbox now.
     ///
     /// # Errors
     /// When PostgreSQL is away.
-    pub async fn sweep(&self, limit: i64) -> Result<usize, sqlx::Error> {
-        let mut transaction = self.pool.begin().await?;
+    pub async fn sweep(&self, limit: i64) -> Result<Vec<(Uuid, Outgoing)>, sqlx::Error> {
+        let mut connection = self.writing.take(&self.pool).await?;
+        let mut transaction = connection.begin().await?;
         let rows = sqlx::query(
             "SELECT deployment_id, month, now() FROM deployments WHERE verdict_number = 0 AND deadline_at <= now()
              ORDER BY deadline_at LIMIT $1 FOR UPDATE SKIP LOCKED",
@@ -79,19 +87,24 @@ impl Store {
         .fetch_all(&mut *transaction)
         .named("SELECT deployments")
         .await?;
-        let Some(first) = rows.first() else { return Ok(0) };
+        let Some(first) = rows.first() else {
+            transaction.commit().await?;
+            self.writing.give_back(connection);
+            return Ok(Vec::new());
+        };
         let now = first.try_get("now")?;
         let ids: Vec<Uuid> = rows.iter().map(|row| row.try_get("deployment_id")).collect::<Result<_, _>>()?;
         let months = rows.iter().map(|row| row.try_get("month").map(Month::of)).collect::<Result<Vec<_>, _>>()?;
-        let locked = Ledger::lock(&mut transaction, months).await?;
-        let mut ledger = locked.ok_or(sqlx::Error::RowNotFound)?;
+        let locked = Ledger::lock(&mut transaction, months, &[]).await?;
+        let (mut ledger, _) = locked.ok_or(sqlx::Error::RowNotFound)?;
         let cases = load_cases(&mut transaction, &ids).await?;
         let overdue = cases.into_iter().map(|(id, case)| (id, case, Cause::Deadline)).collect();
         let decided = self.reach(&mut transaction, &mut ledger, now, overdue).await?;
         ledger.close(&mut transaction).await?;
         transaction.commit().named("COMMIT").await?;
+        self.writing.give_back(connection);
         tell(&decided, &[]);
-        Ok(decided.len())
+        Ok(decided.into_iter().map(Decided::into_event).collect())
     }
 
     async fn reach(
@@ -147,7 +160,8 @@ fn judge(policies: &Policies, deployment_id: DeploymentId, case: Case, cause: Ca
         circumstances: case.circumstances,
     };
     write_into(&span, &reached);
-    Decided { month, reached, span, inputs, traceparent, risk, shadow }
+    let outgoing = Outgoing { traceparent, ..Outgoing::new(&reached) };
+    Decided { month, outgoing, reached, span, inputs, risk, shadow }
 }
 
 async fn insert_verdicts(
@@ -157,78 +171,53 @@ async fn insert_verdicts(
     decided: &[Decided],
 ) -> Result<(), sqlx::Error> {
     let ids: Vec<Uuid> = decided.iter().map(|one| one.reached.event_id().uuid()).collect();
-    let months: Vec<Date> = decided.iter().map(|one| one.month.first_day()).collect();
-    let messages: Vec<_> = decided
-        .iter()
-        .zip(&ids)
-        .map(|(one, id)| (one.reached.subject(), id.to_string(), one.reached.encode()))
-        .collect();
     let entries: Vec<(Month, Entry<'_>)> = decided
         .iter()
         .zip(&ids)
-        .zip(&messages)
-        .map(|((one, id), (subject, message_id, body))| {
+        .map(|(one, id)| {
             let entry = Entry {
                 event_id: *id,
                 deployment_id: one.reached.deployment_id.uuid(),
                 kind: Reached::KIND,
-                subject,
+                subject: &one.outgoing.subject,
                 stream_sequence: None,
-                message_id: Some(message_id),
-                traceparent: one.traceparent.as_deref(),
+                message_id: Some(&one.outgoing.message_id),
+                traceparent: one.outgoing.traceparent.as_deref(),
                 received_at: stored_at,
-                body,
+                body: &one.outgoing.body,
             };
             (one.month, entry)
         })
         .collect();
     ledger.append(connection, &entries).await?;
-    insert_rows(connection, decided, &months, &ids).await?;
-    insert_shadows(connection, decided).await?;
-    sqlx::query("INSERT INTO outbox (month, event_id) SELECT * FROM unnest($1::date[], $2::uuid[])")
-        .bind(&months)
-        .bind(&ids)
-        .execute(&mut *connection)
-        .named("INSERT outbox")
-        .await?;
-    sqlx::query(
-        "UPDATE deployments SET verdict = new.verdict, verdict_number = new.number, risk = new.risk,
-             overruled_by = new.overruled_by, review_due_at = new.review_due_at
-         FROM unnest($1::uuid[], $2::text[], $3::int[], $4::float8[], $5::text[], $6::timestamptz[])
-             AS new (deployment_id, verdict, number, risk, overruled_by, review_due_at)
-         WHERE deployments.deployment_id = new.deployment_id",
-    )
-    .bind(decided.iter().map(|one| one.reached.deployment_id.uuid()).collect::<Vec<_>>())
-    .bind(decided.iter().map(|one| one.reached.judgement.verdict.name()).collect::<Vec<_>>())
-    .bind(decided.iter().map(|one| one.reached.number.cast_signed()).collect::<Vec<_>>())
-    .bind(decided.iter().map(|one| one.risk).collect::<Vec<_>>())
-    .bind(decided.iter().map(Decided::overruled_by).collect::<Vec<_>>())
-    .bind(decided.iter().map(Decided::review_due).collect::<Vec<_>>())
-    .execute(connection)
-    .named("UPDATE deployments")
-    .await
-    .map(|_| ())
+    insert_rows(connection, decided, &ids).await?;
+    insert_shadows(connection, decided).await
 }
 
-/// Columns that are arrays go as text: PostgreSQL cannot unnest arrays of arrays of different lengths.
-async fn insert_rows(
-    connection: &mut PgConnection,
-    decided: &[Decided],
-    months: &[Date],
-    ids: &[Uuid],
-) -> Result<(), sqlx::Error> {
+/// Into the verdicts and the outbox, and into the deployments what is listed of them, by one statement. Columns that are arrays go as
+/// text: PostgreSQL cannot unnest arrays of arrays of different lengths.
+async fn insert_rows(connection: &mut PgConnection, decided: &[Decided], ids: &[Uuid]) -> Result<(), sqlx::Error> {
     let missing = |one: &Decided| array(one.reached.judgement.missing.iter().map(|missing| missing.input.name()));
     sqlx::query(
-        "INSERT INTO verdicts (month, deployment_id, number, event_id, verdict, cause, policy_digest, inputs, judgement, missing,
-             reached_at, evidence_digest, overruled_by, review_due_at)
-         SELECT month, deployment_id, number, event_id, verdict, cause, policy_digest, inputs::uuid[], judgement,
-             missing::text[], reached_at, evidence_digest, overruled_by, review_due_at
-         FROM unnest($1::date[], $2::uuid[], $3::int[], $4::uuid[], $5::text[], $6::text[], $7::text[], $8::text[], $9::bytea[],
-             $10::text[], $11::timestamptz[], $12::text[], $13::text[], $14::timestamptz[])
-             AS new (month, deployment_id, number, event_id, verdict, cause, policy_digest, inputs, judgement, missing, reached_at,
-                 evidence_digest, overruled_by, review_due_at)",
+        "WITH new AS MATERIALIZED (
+             SELECT * FROM unnest($1::date[], $2::uuid[], $3::int[], $4::uuid[], $5::text[], $6::text[], $7::text[], $8::text[],
+                 $9::bytea[], $10::text[], $11::timestamptz[], $12::text[], $13::text[], $14::timestamptz[], $15::float8[])
+                 AS new (month, deployment_id, number, event_id, verdict, cause, policy_digest, inputs, judgement, missing,
+                     reached_at, evidence_digest, overruled_by, review_due_at, risk)
+         ), stored AS (
+             INSERT INTO verdicts (month, deployment_id, number, event_id, verdict, cause, policy_digest, inputs, judgement, missing,
+                 reached_at, evidence_digest, overruled_by, review_due_at)
+             SELECT month, deployment_id, number, event_id, verdict, cause, policy_digest, inputs::uuid[], judgement,
+                 missing::text[], reached_at, evidence_digest, overruled_by, review_due_at
+             FROM new
+         ), waiting AS (
+             INSERT INTO outbox (month, event_id) SELECT month, event_id FROM new
+         )
+         UPDATE deployments SET verdict = new.verdict, verdict_number = new.number, risk = new.risk,
+             overruled_by = new.overruled_by, review_due_at = new.review_due_at
+         FROM new WHERE deployments.deployment_id = new.deployment_id",
     )
-    .bind(months)
+    .bind(decided.iter().map(|one| one.month.first_day()).collect::<Vec<_>>())
     .bind(decided.iter().map(|one| one.reached.deployment_id.uuid()).collect::<Vec<_>>())
     .bind(decided.iter().map(|one| one.reached.number.cast_signed()).collect::<Vec<_>>())
     .bind(ids)
@@ -242,6 +231,7 @@ async fn insert_rows(
     .bind(decided.iter().map(|one| one.reached.evidence_digest.as_str()).collect::<Vec<_>>())
     .bind(decided.iter().map(Decided::overruled_by).collect::<Vec<_>>())
     .bind(decided.iter().map(Decided::review_due).collect::<Vec<_>>())
+    .bind(decided.iter().map(|one| one.risk).collect::<Vec<_>>())
     .execute(connection)
     .named("INSERT verdicts")
     .await

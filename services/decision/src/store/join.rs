@@ -5,14 +5,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use chassis::Outgoing;
 use domain::{Deployment, DeploymentId};
 use sqlx::postgres::PgRow;
-use sqlx::{PgConnection, Row};
+use sqlx::{Connection, PgConnection, Row};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::Store;
 use super::contents::{Filed, facts, insert_contents, lines_done, lines_undone};
+use super::decide::Decided;
 use super::ledger::Ledger;
 use super::statement::Statement;
 use super::told::tell;
@@ -20,12 +22,20 @@ use crate::chain::{Entry, Month};
 use crate::incoming::{Content, Incoming};
 
 /// What became of a batch.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Joined {
     /// Events that were not known before.
     pub fresh: usize,
-    /// Verdicts that were reached because of them.
-    pub verdicts: usize,
+    /// Verdicts that were reached because of them: their events, which are in the outbox now, ready to be published.
+    pub verdicts: Vec<(Uuid, Outgoing)>,
+}
+
+/// What keeps a batch from being joined as it was tried.
+enum Missing {
+    /// A month that nobody has made yet.
+    Month,
+    /// The row of a deployment.
+    Row,
 }
 
 /// An event that was not known, and the month that it belongs to.
@@ -52,29 +62,46 @@ impl Store {
         let unique: BTreeMap<_, _> = batch.iter().map(|one| (one.event_id, one)).collect();
         let mut batch: Vec<&Incoming> = unique.into_values().collect();
         batch.sort_by_key(|one| (one.stream_sequence, one.event_id));
-        if let Some(joined) = self.join_within_months(&batch).await? {
-            return Ok(joined);
+        // Of what is accepted there is no row yet, of all else there is one by then.
+        let mut make_rows = batch.iter().any(|one| matches!(one.content, Content::Accepted(_)));
+        let mut made_months = false;
+        loop {
+            match self.try_join(&batch, make_rows).await? {
+                Ok(joined) => return Ok(joined),
+                Err(Missing::Row) => make_rows = true,
+                Err(Missing::Month) if made_months => return Err(sqlx::Error::RowNotFound),
+                Err(Missing::Month) => {
+                    self.make_months().await?;
+                    made_months = true;
+                }
+            }
         }
-        // A month has begun that nobody has made yet.
-        self.make_months().await?;
-        self.join_within_months(&batch).await?.ok_or(sqlx::Error::RowNotFound)
     }
 
-    /// `None` when a month has not been made.
-    async fn join_within_months(&self, batch: &[&Incoming]) -> Result<Option<Joined>, sqlx::Error> {
-        let mut transaction = self.pool.begin().await?;
-        let locked = self.lock_deployments(&mut transaction, batch).await?;
-        let known = known_events(&mut transaction, batch, &locked).await?;
+    async fn try_join(&self, batch: &[&Incoming], make_rows: bool) -> Result<Result<Joined, Missing>, sqlx::Error> {
+        let mut connection = self.writing.take(&self.pool).await?;
+        let mut transaction = connection.begin().await?;
+        let Some(locked) = self.lock_deployments(&mut transaction, batch, make_rows).await? else {
+            transaction.rollback().await?;
+            self.writing.give_back(connection);
+            return Ok(Err(Missing::Row));
+        };
+        let months = batch.iter().map(|one| locked.months[&one.deployment_id.uuid()]);
+        let Some((mut ledger, known)) = Ledger::lock(&mut transaction, months, &old_events(batch, &locked)).await?
+        else {
+            return Ok(Err(Missing::Month));
+        };
         let fresh: Vec<Fresh<'_>> = batch
             .iter()
             .filter(|one| !known.contains(&one.event_id.uuid()))
             .map(|one| Fresh { month: locked.months[&one.deployment_id.uuid()], event: one })
             .collect();
+        let mut joined = Joined { fresh: fresh.len(), verdicts: Vec::new() };
         if fresh.is_empty() {
-            return Ok(Some(Joined::default()));
+            transaction.rollback().await?;
+            self.writing.give_back(connection);
+            return Ok(Ok(joined));
         }
-        let months = fresh.iter().map(|one| one.month);
-        let Some(mut ledger) = Ledger::lock(&mut transaction, months).await? else { return Ok(None) };
         let entries: Vec<_> = fresh.iter().map(|one| (one.month, entry(one.event, locked.now))).collect();
         ledger.append(&mut transaction, &entries).await?;
         let filed = insert_contents(&mut transaction, &fresh, &locked.made).await?;
@@ -84,13 +111,15 @@ impl Store {
         let decided = self.decide_complete(&mut transaction, &mut ledger, locked.now, &touched).await?;
         ledger.close(&mut transaction).await?;
         transaction.commit().named("COMMIT").await?;
+        self.writing.give_back(connection);
         tell(&decided, batch);
         filed.iter().for_each(Filed::tell);
-        Ok(Some(Joined { fresh: fresh.len(), verdicts: decided.len() }))
+        joined.verdicts = decided.into_iter().map(Decided::into_event).collect();
+        Ok(Ok(joined))
     }
 
-    /// Makes and locks the rows of the deployments of `batch`. The first word of a deployment sets its month, and the first word
-    /// that asks for a verdict its deadline.
+    /// Locks the rows of the deployments of `batch`; `None` when one is not there, unless it is to `make_rows`. The first word of a
+    /// deployment sets its month, and the first word that asks for a verdict its deadline.
     ///
     /// A row that is made here is locked by that; none of its events can be known. Rows are made in the order of their ids, and then
     /// the others are locked in that order: nobody who waits for a row that another makes holds one that was there before.
@@ -98,7 +127,8 @@ impl Store {
         &self,
         connection: &mut PgConnection,
         batch: &[&Incoming],
-    ) -> Result<Locked, sqlx::Error> {
+        make_rows: bool,
+    ) -> Result<Option<Locked>, sqlx::Error> {
         let mut first: BTreeMap<DeploymentId, First<'_>> = BTreeMap::new();
         for one in batch {
             let entry = first.entry(one.deployment_id).or_insert_with(|| First::of(one));
@@ -108,7 +138,7 @@ impl Store {
             }
         }
         let deadline = i64::try_from(self.deadline.as_millis()).unwrap_or(i64::MAX);
-        let made = make_deployments(connection, &first, deadline).await?;
+        let made = if make_rows { make_deployments(connection, &first, deadline).await? } else { Vec::new() };
         let mut locked = Locked { months: BTreeMap::new(), made: BTreeSet::new(), now: OffsetDateTime::UNIX_EPOCH };
         for row in made {
             let id: Uuid = row.try_get("deployment_id")?;
@@ -118,7 +148,7 @@ impl Store {
         }
         let others: Vec<Uuid> = first.keys().map(|id| id.uuid()).filter(|id| !locked.made.contains(id)).collect();
         if others.is_empty() {
-            return Ok(locked);
+            return Ok(Some(locked));
         }
         let rows = sqlx::query(
             "SELECT deployment_id, month, deadline_at IS NULL AS unawaited, now() FROM deployments
@@ -128,6 +158,9 @@ impl Store {
         .fetch_all(&mut *connection)
         .named("SELECT deployments")
         .await?;
+        if rows.len() < others.len() {
+            return Ok(None);
+        }
         let mut now_awaited = Vec::new();
         for row in rows {
             let id: Uuid = row.try_get("deployment_id")?;
@@ -147,7 +180,7 @@ impl Store {
             .named("UPDATE deployments")
             .await?;
         }
-        Ok(locked)
+        Ok(Some(locked))
     }
 }
 
@@ -215,28 +248,11 @@ fn awaits_verdict(event: &Incoming) -> bool {
     matches!(event.content, Content::Accepted(_) | Content::Signal(_))
 }
 
-/// Which of the events are stored already. All events of a deployment are written under the lock of its row, so that none can
-/// come in between.
-async fn known_events(
-    connection: &mut PgConnection,
-    batch: &[&Incoming],
-    locked: &Locked,
-) -> Result<BTreeSet<Uuid>, sqlx::Error> {
-    let (mut months, mut ids) = (BTreeSet::new(), Vec::new());
-    for one in batch.iter().filter(|one| !locked.made.contains(&one.deployment_id.uuid())) {
-        months.insert(locked.months[&one.deployment_id.uuid()].first_day());
-        ids.push(one.event_id.uuid());
-    }
-    if ids.is_empty() {
-        return Ok(BTreeSet::new());
-    }
-    let rows = sqlx::query("SELECT event_id FROM events WHERE month = ANY($1) AND event_id = ANY($2)")
-        .bind(months.into_iter().collect::<Vec<_>>())
-        .bind(ids)
-        .fetch_all(connection)
-        .named("SELECT events")
-        .await?;
-    rows.iter().map(|row| row.try_get("event_id")).collect()
+/// The events that may be stored already: those of deployments whose rows were there, each with its month. All events of a deployment
+/// are written under the lock of its row, so that none can come in between.
+fn old_events(batch: &[&Incoming], locked: &Locked) -> Vec<(Month, Uuid)> {
+    let old = batch.iter().filter(|one| !locked.made.contains(&one.deployment_id.uuid()));
+    old.map(|one| (locked.months[&one.deployment_id.uuid()], one.event_id.uuid())).collect()
 }
 
 fn entry(event: &Incoming, received_at: OffsetDateTime) -> Entry<'_> {

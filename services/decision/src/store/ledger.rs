@@ -1,6 +1,6 @@
 //! Writing events: each at the end of the chain of its month, under the lock of the chain's end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sqlx::{PgConnection, Row};
 use time::{Date, OffsetDateTime};
@@ -16,29 +16,36 @@ pub(super) struct Ledger {
 }
 
 impl Ledger {
-    /// Locks the ends of the chains of `months`, whose deployments are locked already; `None` when a month has not been made.
+    /// Locks the ends of the chains of `months`, whose deployments are locked already, and gives those of the events `asked` that are
+    /// stored; `None` when a month has not been made.
     pub(super) async fn lock(
         connection: &mut PgConnection,
         months: impl IntoIterator<Item = Month>,
-    ) -> Result<Option<Self>, sqlx::Error> {
+        asked: &[(Month, Uuid)],
+    ) -> Result<Option<(Self, BTreeSet<Uuid>)>, sqlx::Error> {
         let mut wanted: Vec<Date> = months.into_iter().map(Month::first_day).collect();
         wanted.sort_unstable();
         wanted.dedup();
-        let rows =
-            sqlx::query("SELECT month, events, head FROM chains WHERE month = ANY($1) ORDER BY month FOR UPDATE")
-                .bind(&wanted)
-                .fetch_all(connection)
-                .named("SELECT chains")
-                .await?;
-        let heads = rows
-            .iter()
-            .map(|row| {
-                let month = Month::of(row.try_get("month")?);
-                let hash = read_hash(row.try_get("head")?)?;
-                Ok((month, Head { month, events: row.try_get("events")?, hash }))
-            })
-            .collect::<Result<BTreeMap<_, _>, sqlx::Error>>()?;
-        Ok((heads.len() == wanted.len()).then_some(Self { heads }))
+        let rows = sqlx::query(
+            "SELECT month, events, head, ARRAY(
+                 SELECT event_id FROM unnest($2::date[], $3::uuid[]) AS asked (month, event_id)
+                 JOIN events USING (month, event_id) WHERE asked.month = chains.month) AS stored
+             FROM chains WHERE month = ANY($1) ORDER BY month FOR UPDATE OF chains",
+        )
+        .bind(&wanted)
+        .bind(asked.iter().map(|(month, _)| month.first_day()).collect::<Vec<_>>())
+        .bind(asked.iter().map(|(_, id)| *id).collect::<Vec<_>>())
+        .fetch_all(connection)
+        .named("SELECT chains")
+        .await?;
+        let (mut heads, mut stored) = (BTreeMap::new(), BTreeSet::new());
+        for row in rows {
+            let month = Month::of(row.try_get("month")?);
+            let hash = read_hash(row.try_get("head")?)?;
+            heads.insert(month, Head { month, events: row.try_get("events")?, hash });
+            stored.extend(row.try_get::<Vec<Uuid>, _>("stored")?);
+        }
+        Ok((heads.len() == wanted.len()).then_some((Self { heads }, stored)))
     }
 
     /// Stores events at the ends of the chains of their months, in this order.

@@ -16,6 +16,7 @@ mod replay;
 mod retention;
 mod statement;
 mod told;
+mod writing;
 
 use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 use std::time::Duration;
@@ -27,6 +28,7 @@ use sqlx::{Executor, PgConnection, PgPool};
 
 use crate::config::DatabaseSettings;
 use crate::policy::Policy;
+use writing::Writing;
 
 pub use audit::{Audit, Dropped, Fault};
 pub use inspect::{Inspection, Tables, inspect};
@@ -48,6 +50,7 @@ static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
 #[derive(Clone, Debug)]
 pub struct Store {
     pool: PgPool,
+    writing: Arc<Writing>,
     policies: Arc<RwLock<Policies>>,
     deadline: Duration,
 }
@@ -77,8 +80,9 @@ impl Store {
         } else {
             check_migrated(&pool).await?;
         }
-        let store =
-            Self { pool, policies: Arc::new(RwLock::new(Policies { active: policy.clone(), shadow: None })), deadline };
+        let policies = Arc::new(RwLock::new(Policies { active: policy.clone(), shadow: None }));
+        let writing = Arc::new(Writing::of(settings.connections_max));
+        let store = Self { pool, writing, policies, deadline };
         store.make_months().await.context("cannot make the month's tables")?;
         store.decide_by(policy).await.context("cannot store the policy")?;
         Ok(store)
@@ -160,18 +164,26 @@ pub async fn migrate(url: &str) -> anyhow::Result<()> {
     MIGRATIONS.run(&pool).await.context("cannot bring the tables up to date")
 }
 
-/// How this service's statements are planned and what they store is compressed.
+/// How this service's statements are planned, and how what they store is compressed.
 ///
-/// All of them find some rows by their keys. Plans are kept, and while the tables of a month are new they are made for empty ones, of
-/// which reading the whole seems cheapest: so that is not to be had. Long bodies are compressed by LZ4 where the server knows it,
-/// which is quicker than PostgreSQL's own way.
+/// All of them find some rows by their keys, so that one plan serves all values and thinking it over each time costs more than carrying
+/// it out; what serves some values alone asks for that ([`OF_ITS_OWN`]). While the tables of a month are new, plans are made for empty
+/// ones, of which reading the whole, or a whole index, seems cheapest: that is not to be had, and where there is no other way its price is no reason to
+/// compile the plan.
+///
+/// Long bodies are compressed by LZ4 where the server knows it, which is quicker than PostgreSQL's own way.
 async fn prepare(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
-    connection.execute("SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off").await?;
+    let plans = "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; SET enable_bitmapscan = off;
+        SET enable_hashjoin = off; SET enable_mergejoin = off; SET jit = off";
+    connection.execute(plans).await?;
     match connection.execute("SET default_toast_compression = 'lz4'").await {
         Err(sqlx::Error::Database(_)) | Ok(_) => Ok(()),
         Err(error) => Err(error),
     }
 }
+
+/// Begins a transaction whose statements are planned for their own values.
+const OF_ITS_OWN: &str = "BEGIN; SET LOCAL plan_cache_mode = auto; SET LOCAL enable_bitmapscan = on";
 
 async fn check_migrated(pool: &PgPool) -> anyhow::Result<()> {
     let done: Vec<i64> =

@@ -13,6 +13,7 @@ use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::Code;
 use tonic::transport::Channel;
+use tonic_types::StatusExt;
 use uuid::Uuid;
 
 use crate::floors::percentile;
@@ -27,14 +28,16 @@ const TELL: Duration = Duration::from_secs(10);
 const STALL: Duration = Duration::from_secs(180);
 /// Connections to the gateway.
 const CHANNELS: usize = 4;
+/// How long to wait after a refusal that tells no time.
+const AGAIN: Duration = Duration::from_millis(100);
 /// What may wait in the driver itself before the server calls it slow.
 const WAITING_MAX: usize = 1 << 20;
 
 /// What became of the deployments of one run.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Driven {
-    /// What the gateway refused because it had too much to do.
-    pub(crate) shed: u32,
+    /// How often the gateway refused because it had too much to do; each was sent again after the time that it told.
+    pub(crate) refused: u32,
     /// Acknowledged submissions a second, from the first to the last.
     pub(crate) submissions_per_second: f64,
     /// First verdicts a second, from the first submission to the last verdict.
@@ -71,7 +74,7 @@ struct Seen {
     pending: Mutex<HashMap<Uuid, (Instant, Option<OwnedSemaphorePermit>)>>,
     latencies: Mutex<Vec<f64>>,
     submitted: AtomicU32,
-    shed: AtomicU32,
+    refused: AtomicU32,
     decided: AtomicU32,
     last_verdict: Mutex<Option<Instant>>,
     again: AtomicU32,
@@ -106,11 +109,10 @@ impl<'a> Drive<'a> {
                 *most = most.max(*memory);
             }
             course.push((meter.elapsed().as_secs_f64(), decided, usage.own_memory()));
-            let expected = self.count - count(&self.seen.shed);
-            if decided >= expected && decided_s == 0.0 && submitting.is_finished() {
+            if decided >= self.count && decided_s == 0.0 && submitting.is_finished() {
                 decided_s = self.seen.last_verdict(begun);
             }
-            if decided_s > 0.0 && explained >= expected {
+            if decided_s > 0.0 && explained >= self.count {
                 break;
             }
             if told.elapsed() > TELL {
@@ -122,7 +124,8 @@ impl<'a> Drive<'a> {
             }
             assert!(
                 moved.1.elapsed() < STALL,
-                "nothing happens any more: {decided} decided, {explained} explained of {expected}"
+                "nothing happens any more: {decided} decided, {explained} explained of {}",
+                self.count
             );
         }
         let explained_s = meter.elapsed().as_secs_f64();
@@ -133,7 +136,7 @@ impl<'a> Drive<'a> {
         latencies.sort_by(f64::total_cmp);
         let done = f64::from(count(&self.seen.decided));
         Driven {
-            shed: count(&self.seen.shed),
+            refused: count(&self.seen.refused),
             submissions_per_second: f64::from(count(&self.seen.submitted)) / submitted_s,
             verdicts_per_second: done / decided_s,
             verdicts_again: count(&self.seen.again),
@@ -199,12 +202,7 @@ impl<'a> Drive<'a> {
                             let stored = jetstream.publish("failsafe.v1.deployment.submitted", body.into()).await;
                             stored.expect("a publish").await.expect("an acknowledgement");
                         }
-                        By::Grpc => {
-                            if !call(client, made.request).await {
-                                seen.shed(id);
-                                return;
-                            }
-                        }
+                        By::Grpc => call(client, made.request, &seen.refused).await,
                     }
                     seen.submitted.fetch_add(1, Ordering::Relaxed);
                 });
@@ -216,12 +214,22 @@ impl<'a> Drive<'a> {
     }
 }
 
-/// Whether the gateway took it; false when it has too much to do.
-async fn call(mut client: DeploymentServiceClient<Channel>, request: proto::v1::SubmitDeploymentRequest) -> bool {
-    match client.submit_deployment(request).await {
-        Ok(_) => true,
-        Err(status) if status.code() == Code::ResourceExhausted => false,
-        Err(status) => panic!("the gateway answers {status}"),
+/// Submits until the gateway takes it; when it has too much to do, again after the time that it tells.
+async fn call(
+    mut client: DeploymentServiceClient<Channel>,
+    request: proto::v1::SubmitDeploymentRequest,
+    refused: &AtomicU32,
+) {
+    loop {
+        match client.submit_deployment(request.clone()).await {
+            Ok(_) => return,
+            Err(status) if status.code() == Code::ResourceExhausted => {
+                refused.fetch_add(1, Ordering::Relaxed);
+                let told = status.get_details_retry_info().and_then(|info| info.retry_delay);
+                tokio::time::sleep(told.unwrap_or(AGAIN)).await;
+            }
+            Err(status) => panic!("the gateway answers {status}"),
+        }
     }
 }
 
@@ -250,10 +258,5 @@ impl Seen {
     fn last_verdict(&self, begun: Instant) -> f64 {
         let last = *self.last_verdict.lock().unwrap_or_else(PoisonError::into_inner);
         last.map_or(0.0, |last| last.duration_since(begun).as_secs_f64())
-    }
-
-    fn shed(&self, id: Uuid) {
-        self.pending.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
-        self.shed.fetch_add(1, Ordering::Relaxed);
     }
 }

@@ -45,7 +45,7 @@ pub(crate) fn print(run: &Run) {
         driven.verdicts_per_second / floors.rows_per_second,
         floors.rows_per_second
     );
-    println!("  submissions   {:>8.0} /s   {} refused for want of room", driven.submissions_per_second, driven.shed);
+    println!("  submissions   {:>8.0} /s   {} refused for want of room", driven.submissions_per_second, driven.refused);
     println!(
         "  decided in    {:>8.1} s    explained in {:.1} s, {} decided more than once",
         driven.decided_s, driven.explained_s, driven.verdicts_again
