@@ -53,7 +53,6 @@ pub(crate) async fn run(process: &Process, store: &Store, mut handed: Handed) ->
         let (ends, mut lot) = (process.shutdown.is_called(), Lot::new());
         if !is_full && !ends {
             tokio::select! {
-                biased;
                 Some(first) = handed.recv() => lot = first,
                 _ = poll.tick() => {}
                 () = process.shutdown.called() => {}
@@ -64,11 +63,10 @@ pub(crate) async fn run(process: &Process, store: &Store, mut handed: Handed) ->
         {
             lot.extend(more);
         }
-        let relayed = if lot.is_empty() {
-            relay_waiting(process, store, if ends { Duration::ZERO } else { LEFT_AFTER }).await
-        } else {
-            relay(process, store, lot).await
-        };
+        // Whoever ends leaves nothing behind.
+        let age = if ends { Duration::ZERO } else { LEFT_AFTER };
+        let relayed =
+            if lot.is_empty() { relay_waiting(process, store, age).await } else { relay(process, store, lot).await };
         is_full = matches!(relayed, Ok(PUBLISHES_MAX..));
         match relayed {
             Ok(0) if ends => return Ok(()),

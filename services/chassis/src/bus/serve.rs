@@ -47,6 +47,8 @@ const GATHER: Duration = Duration::from_millis(2);
 /// do more of them.
 const BUSY_PER_SECOND: f64 = 200.0;
 const FETCH_EVERY: Duration = Duration::from_millis(15);
+/// How long a fetch, which is answered at once, may take: longer than a server stands still for a moment.
+const FETCH_MAX: Duration = Duration::from_secs(4);
 /// So few at once tell nothing of their rate.
 const FEW: usize = 2;
 /// How long a stream of events stays quiet before it is asked for anew.
@@ -151,9 +153,10 @@ async fn pull_round<H: Handler>(
     } else {
         consumer.batch().max_messages(free.len()).expires(PULL_EXPIRES).messages().await?
     };
+    let patience = if busy { FETCH_MAX } else { 2 * PULL_EXPIRES };
     let mut taken = 0;
-    // A server that was restarted never answers a fetch.
-    while let Ok(Some(message)) = tokio::time::timeout(2 * PULL_EXPIRES, messages.next()).await {
+    // A server that was restarted, or is not the leader any more, never answers a fetch.
+    while let Ok(Some(message)) = tokio::time::timeout(patience, messages.next()).await {
         if taken == 0 && !busy {
             since = Instant::now();
         }
