@@ -36,6 +36,7 @@ mod program;
 mod refusals;
 mod replay;
 mod scan;
+mod serve;
 mod telemetry;
 mod tls;
 mod trace;
