@@ -44,12 +44,8 @@ async fn a_crowd_is_fetched_together_and_who_comes_alone_afterwards_is_seen_too(
     let mut asked = asking.subscribe(format!("$JS.API.CONSUMER.MSG.NEXT.FAILSAFE.{CONSUMER}")).await.unwrap();
     asking.flush().await.unwrap();
     let counting = Counting::default();
-    let spec = ConsumerSpec {
-        name: CONSUMER,
-        backoff: vec![Duration::from_secs(30)],
-        deliveries_max: 5,
-        in_flight_max: 64,
-    };
+    let spec =
+        ConsumerSpec { name: CONSUMER, backoff: vec![Duration::from_secs(30)], deliveries_max: 5, in_flight_max: 64 };
     let serving = tokio::spawn({
         let (bus, counting, shutdown) = (bus.clone(), counting.clone(), shutdown.clone());
         async move { bus.serve(spec, counting, &shutdown).await }

@@ -47,10 +47,17 @@ pub(crate) struct Histories {
 }
 
 /// One repository's history, and up to where its events are in it.
-#[derive(Default)]
 struct Entry {
+    /// Its name, which all of its deployments share.
+    name: Arc<str>,
     repository: RwLock<Repository>,
     through: Mutex<Position>,
+}
+
+impl Entry {
+    const fn new(name: Arc<str>, repository: Repository, through: Position) -> Self {
+        Self { name, repository: RwLock::new(repository), through: Mutex::new(through) }
+    }
 }
 
 /// Up to which place of the stream the events of each kind were taken in.
@@ -225,7 +232,7 @@ impl Histories {
             return None;
         }
         *at = Position { accepted: seen.stream_sequence, stream: through.stream, ..*at };
-        write(&self.owners).insert(deployment.id, name.as_str().into());
+        write(&self.owners).insert(deployment.id, Arc::clone(&entry.name));
         let features = features(&deployment, &read(&entry.repository), self.utc_offset);
         let mut change = change(&deployment, &features);
         change.failed_at = lock(&self.early).remove(&deployment.id).flatten();
@@ -320,15 +327,15 @@ impl Histories {
     }
 
     fn entry_or_new(&self, name: &str) -> Arc<Entry> {
-        Arc::clone(write(&self.repositories).entry(name.to_owned()).or_default())
+        let new = || Arc::new(Entry::new(name.into(), Repository::default(), Position::default()));
+        Arc::clone(write(&self.repositories).entry(name.to_owned()).or_insert_with(new))
     }
 
     fn put(&self, name: &str, repository: Repository, through: Position) {
         let owner: Arc<str> = name.into();
         let ids = repository.changes().flat_map(|change| &change.deployments);
         write(&self.owners).extend(ids.map(|id| (*id, Arc::clone(&owner))));
-        let entry = Entry { repository: RwLock::new(repository), through: Mutex::new(through) };
-        write(&self.repositories).insert(name.to_owned(), Arc::new(entry));
+        write(&self.repositories).insert(name.to_owned(), Arc::new(Entry::new(owner, repository, through)));
     }
 }
 

@@ -10,6 +10,8 @@ use crate::floors::percentile;
 use harness::made;
 
 const LOOKUPS: u32 = 1_000;
+/// Before those that count: the first on each connection of decision's pool open it and plan their statements.
+const WARMING: u32 = 100;
 
 /// Milliseconds of look-ups by gRPC, one at a time: median and 99 %.
 #[derive(Clone, Debug, Serialize)]
@@ -24,7 +26,7 @@ pub(crate) struct Lookups {
 pub(crate) async fn measure(fleet: &Fleet, count: u32) -> Lookups {
     let mut client = fleet.client();
     let (mut get, mut list) = (Vec::new(), Vec::new());
-    for _ in 0..LOOKUPS {
+    for _ in 0..WARMING + LOOKUPS {
         let made = made::deployment(fastrand::u32(..count));
         let question = v1::GetDeploymentRequest { deployment_id: made.id.to_string(), ..Default::default() };
         let started = Instant::now();
@@ -36,6 +38,7 @@ pub(crate) async fn measure(fleet: &Fleet, count: u32) -> Lookups {
         list.push(started.elapsed().as_secs_f64() * 1e3);
     }
     let [get_ms, list_ms] = [get, list].map(|mut took| {
+        took.drain(..WARMING as usize);
         took.sort_by(f64::total_cmp);
         [0.5, 0.99].map(|share| percentile(&took, share))
     });
