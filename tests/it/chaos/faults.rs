@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use async_nats::jetstream::stream::Config;
+use async_nats::jetstream::stream::{Config, DiscardPolicy};
 use fastrand::Rng;
 use harness::{Fleet, SERVICES};
 use proto::event::STREAM;
@@ -159,14 +159,14 @@ pub(super) fn told(happened: &[Fault]) -> String {
     format!("{} faults: {}", happened.len(), each.join(", "))
 }
 
-/// The limit of the stream falls below what it holds, then goes.
+/// The limit of the stream falls to what it holds, then goes: until then it refuses what is new, as one on a full disk does.
 async fn full(driver: &Driver, for_: Duration) {
     let mut stream = driver.jetstream.get_stream(STREAM).await.unwrap();
     let info = stream.info().await.unwrap();
     let config = info.config.clone();
-    // A stream that discards what is new refuses it, as one on a full disk does.
     let max_bytes = i64::try_from(info.state.bytes).unwrap() + 1;
-    let limited = Config { max_bytes, ..config.clone() };
+    // Or it would make room by forgetting what is old, handled or not.
+    let limited = Config { max_bytes, discard: DiscardPolicy::New, ..config.clone() };
     driver.jetstream.update_stream(limited).await.unwrap();
     tokio::time::sleep(for_).await;
     driver.jetstream.update_stream(config).await.unwrap();
