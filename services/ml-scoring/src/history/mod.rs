@@ -123,7 +123,7 @@ impl Repository {
         if reach == Reach::Part && self.past.changes() + further.len() < CHANGES_MIN {
             return History::default();
         }
-        self.past.part(asked, &further).history(asked, reach)
+        self.past.part(asked, &further).history(reach)
     }
 
     /// Takes in a change, or a further revision of one. What it takes back has failed since.

@@ -34,9 +34,20 @@ pub(super) struct Past {
     pull_requests: usize,
     pull_requests_failed: usize,
     failures: usize,
-    /// When each change was made and when each failure became known, in order; in a part only the recent ones.
+    /// When each change was made and when each failure became known, in order.
     changed_at: Vec<i64>,
     failed_at: Vec<i64>,
+}
+
+/// The part of the past that the history of one change is read from.
+#[derive(Debug)]
+pub(super) struct Part<'a> {
+    asked: &'a Asked<'a>,
+    /// Of the files and the author that are asked about alone, and without times.
+    past: Past,
+    /// Changes within a day, and failures that became known within two weeks.
+    changed_recently: usize,
+    failed_recently: usize,
 }
 
 /// The past of one file.
@@ -120,12 +131,18 @@ impl Past {
     fn count(&mut self, change: &Change) {
         self.count_named(change);
         self.count_unnamed(change);
+        insert(&mut self.changed_at, change.at);
+        if let Some(at) = change.failed_at {
+            insert(&mut self.failed_at, at);
+        }
     }
 
     /// Counts it for the files and the author.
     fn count_named(&mut self, change: &Change) {
         for file in &change.files {
-            if let Some(old) = renamed(file).and_then(|old| self.files.get(old)).cloned() {
+            // A name without a past takes none from the other.
+            let old = renamed(file).and_then(|old| self.files.get(old)).filter(|past| past.changes > 0);
+            if let Some(old) = old.cloned() {
                 self.files.insert(Arc::clone(&file.path), old);
             }
             if let Some(past) = self.files.get_mut(&file.path) {
@@ -142,21 +159,16 @@ impl Past {
 
     /// Counts it for the repository.
     fn count_unnamed(&mut self, change: &Change) {
+        let (pull_request, failed) = (usize::from(is_pull_request(change)), usize::from(change.failed_at.is_some()));
         self.changes += 1;
-        self.pull_requests += usize::from(is_pull_request(change));
-        insert(&mut self.changed_at, change.at);
-        if let Some(at) = change.failed_at {
-            self.failed_since(change, at);
-        }
+        self.pull_requests += pull_request;
+        self.failures += failed;
+        self.pull_requests_failed += pull_request * failed;
     }
 
     /// A change that was taken in is known to have failed since `at`.
     pub(super) fn fail(&mut self, change: &Change, at: i64) {
         self.count_failure(change, 1);
-        self.failed_since(change, at);
-    }
-
-    fn failed_since(&mut self, change: &Change, at: i64) {
         self.failures += 1;
         self.pull_requests_failed += usize::from(is_pull_request(change));
         insert(&mut self.failed_at, at);
@@ -184,53 +196,66 @@ impl Past {
     }
 
     /// The part of it that the history of one change is read from, with `further` changes taken into it.
-    pub(super) fn part(&self, asked: &Asked<'_>, further: &[&Open]) -> Self {
+    pub(super) fn part<'a>(&self, asked: &'a Asked<'a>, further: &[&Open]) -> Part<'a> {
         let mut part = Self {
             changes: self.changes,
             failures: self.failures,
             pull_requests: self.pull_requests,
             pull_requests_failed: self.pull_requests_failed,
-            changed_at: later(&self.changed_at, asked.at - DEPLOYMENTS_RECENT).to_vec(),
-            failed_at: later(&self.failed_at, asked.at - REVERTS_RECENT).to_vec(),
             ..Self::default()
         };
         let mut names = Names::default();
-        names.add(asked.author);
+        // Who is not named is nobody: changes of others without a name are not theirs.
+        if !asked.author.is_empty() {
+            names.add(asked.author);
+            let author = self.authors.get(asked.author).cloned().unwrap_or_default();
+            part.authors.insert(asked.author.into(), author);
+        }
         let renaming = further.iter().filter(|open| open.names.rename).flat_map(|open| &open.change.files);
         for path in asked.files.iter().map(Touched::past_path).chain(renaming.filter_map(renamed)) {
             names.add(path);
             part.files.insert(Arc::clone(path), self.files.get(path).cloned().unwrap_or_default());
         }
-        let author = self.authors.get(asked.author).cloned().unwrap_or_default();
-        part.authors.insert(asked.author.into(), author);
         for open in further {
             if open.names.may_meet(names) {
                 part.count_named(&open.change);
             }
             part.count_unnamed(&open.change);
         }
-        part
+        let (day, weeks) = (asked.at - DEPLOYMENTS_RECENT, asked.at - REVERTS_RECENT);
+        let also_changed = further.iter().filter(|open| open.change.at > day).count();
+        let also_failed = further.iter().filter(|open| open.change.failed_at.is_some_and(|at| at > weeks)).count();
+        Part {
+            asked,
+            past: part,
+            changed_recently: later(&self.changed_at, day).len() + also_changed,
+            failed_recently: later(&self.failed_at, weeks).len() + also_failed,
+        }
     }
+}
 
+impl Part<'_> {
     /// The history of one change as these changes tell it.
-    pub(super) fn history(&self, asked: &Asked<'_>, reach: Reach) -> History {
+    pub(super) fn history(&self, reach: Reach) -> History {
         // Where pull requests are the custom, a commit without one is no deployment.
-        let (deployments, failures) = match self.pull_requests {
-            0 => (self.changes, self.failures),
-            pull_requests => (pull_requests, self.pull_requests_failed),
+        let (deployments, failures) = match self.past.pull_requests {
+            0 => (self.past.changes, self.past.failures),
+            pull_requests => (pull_requests, self.past.pull_requests_failed),
         };
         let mut history = History {
             repository_deployments: Some(deployments as f64),
             repository_reverts: Some(failures as f64),
-            repository_reverts_14d: Some(later(&self.failed_at, asked.at - REVERTS_RECENT).len() as f64),
-            repository_deployments_24h: Some(later(&self.changed_at, asked.at - DEPLOYMENTS_RECENT).len() as f64),
+            repository_reverts_14d: Some(self.failed_recently as f64),
+            repository_deployments_24h: Some(self.changed_recently as f64),
             ..History::default()
         };
-        self.tell_of_author(asked, reach, &mut history);
-        self.tell_of_files(asked, reach, &mut history);
+        self.past.tell_of_author(self.asked, reach, &mut history);
+        self.past.tell_of_files(self.asked, reach, &mut history);
         history
     }
+}
 
+impl Past {
     fn tell_of_author(&self, asked: &Asked<'_>, reach: Reach, history: &mut History) {
         let unseen = AuthorPast::default();
         let past = match self.authors.get(asked.author).filter(|past| !past.changed_at.is_empty()) {
