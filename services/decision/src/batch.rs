@@ -45,7 +45,7 @@ struct Batch {
 type Read = fn(&Delivery) -> Result<Incoming, proto::Malformed>;
 type Arrivals = Pin<Box<dyn Stream<Item = (Delivery, Read)> + Send>>;
 
-pub(crate) async fn run(process: &Process, store: &Store, config: &Config, fresh: &Fresh) -> anyhow::Result<()> {
+pub(crate) async fn run(process: &Process, store: &Store, config: &Config, fresh: Fresh) -> anyhow::Result<()> {
     let (bus, most) = (&process.bus, config.batch_max);
     let sources = [
         arrivals::<Deployment>(bus, most, "decision-accepted", |d| {
@@ -66,7 +66,7 @@ pub(crate) async fn run(process: &Process, store: &Store, config: &Config, fresh
         };
         let Some(first) = first else { anyhow::bail!("the bus has no more events") };
         let batch = batch(first, &mut arrivals, most).await;
-        join(process, store, read(bus, batch).await, fresh).await;
+        join(process, store, read(bus, batch).await, &fresh).await;
     }
     // What has been delivered here is joined before the end, or it would only come again after a while.
     let drain = async {
@@ -74,7 +74,7 @@ pub(crate) async fn run(process: &Process, store: &Store, config: &Config, fresh
         let _ = bus.stream_now().await;
         while let Some(Some(first)) = arrivals.next().now_or_never() {
             let batch = batch(first, &mut arrivals, most).await;
-            join(process, store, read(bus, batch).await, fresh).await;
+            join(process, store, read(bus, batch).await, &fresh).await;
         }
     };
     if tokio::time::timeout(DRAIN_MAX, drain).await.is_err() {

@@ -57,9 +57,9 @@ pub async fn run(process: Process, config: Config) -> anyhow::Result<()> {
     process.health.set(State::Serving);
     let (fresh, handed) = relay::channel();
     tokio::try_join!(
-        batch::run(&process, &store, &config, &fresh),
+        batch::run(&process, &store, &config, fresh.clone()),
         relay::run(&process, &store, handed),
-        sweep(&process, &store, &config, &fresh),
+        sweep(&process, &store, &config, fresh),
         speak_for::run(&process),
         watch(&process, &store),
         async {
@@ -118,7 +118,7 @@ async fn watch(process: &Process, store: &Store) -> anyhow::Result<()> {
 }
 
 /// Decides what is past its deadline, again and again. Safe with any number of replicas.
-async fn sweep(process: &Process, store: &Store, config: &Config, fresh: &relay::Fresh) -> anyhow::Result<()> {
+async fn sweep(process: &Process, store: &Store, config: &Config, fresh: relay::Fresh) -> anyhow::Result<()> {
     let every = Duration::from_millis(config.sweep_ms.max(10));
     let mut months_made = Instant::now();
     while !process.shutdown.is_called() {

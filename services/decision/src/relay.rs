@@ -45,17 +45,21 @@ impl Fresh {
     }
 }
 
+/// Goes on until all who hand it verdicts have ended, and then empties the outbox, so that what was decided last does not wait for the
+/// next start.
 pub(crate) async fn run(process: &Process, store: &Store, mut handed: Handed) -> anyhow::Result<()> {
     let mut poll = tokio::time::interval(POLL);
     poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut is_full = false;
+    let (mut is_full, mut ends) = (false, false);
     loop {
-        let (ends, mut lot) = (process.shutdown.is_called(), Lot::new());
+        let mut lot = Lot::new();
         if !is_full && !ends {
             tokio::select! {
-                Some(first) = handed.recv() => lot = first,
+                first = handed.recv() => match first {
+                    Some(first) => lot = first,
+                    None => ends = true,
+                },
                 _ = poll.tick() => {}
-                () = process.shutdown.called() => {}
             }
         }
         while lot.len() < PUBLISHES_MAX
@@ -63,7 +67,6 @@ pub(crate) async fn run(process: &Process, store: &Store, mut handed: Handed) ->
         {
             lot.extend(more);
         }
-        // Whoever ends leaves nothing behind.
         let age = if ends { Duration::ZERO } else { LEFT_AFTER };
         let relayed =
             if lot.is_empty() { relay_waiting(process, store, age).await } else { relay(process, store, lot).await };
