@@ -2,12 +2,13 @@
 //! how long a training takes. `just bench`.
 
 use std::hint::black_box;
+use std::sync::Arc;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use domain::FileChangeKind;
 use ml_scoring::features::{Measures, Seen};
 use ml_scoring::history::{Asked, Change, Import, Key, Remembered, Repository, Touched};
-use ml_scoring::peers::Peers;
+use ml_scoring::peers::Standings;
 use ml_scoring::rows::Rows;
 use ml_scoring::{Features, Model, score};
 
@@ -71,7 +72,7 @@ fn repository(some: &Features) -> Repository {
 }
 
 fn history(criterion: &mut Criterion) {
-    let model = Model::shipped();
+    let model = Arc::new(Model::shipped());
     let (rows, _) = Rows::read(CARRIED).expect("the carried rows are sound");
     let repository = repository(&rows.iter().next().expect("there are rows").features);
     let (at, author, files) = (i64::from(CHANGES) * 1_000, "author7", touched(77));
@@ -85,10 +86,9 @@ fn history(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("history of 100,000 files and changes");
     group.bench_function("features of a deployment of ten files", |bencher| bencher.iter(measure));
     group.bench_function("the same scored among its peers", |bencher| {
+        let standings = Standings::of(&model, repository.changes().rev());
         bencher.iter(|| {
-            let latest =
-                repository.changes().rev().filter_map(|change| Some(change.features.as_ref()?.features(false)));
-            let peers = Peers::of(&model, latest);
+            let peers = standings.peers(&Key::PullRequest(CHANGES));
             score(&model, &measure(), peers.as_ref()).contributions.len()
         });
     });

@@ -18,6 +18,9 @@ pub struct Config {
     pub model_path: Option<PathBuf>,
     /// How many deployments one process scores at a time.
     pub in_flight_max: usize,
+    /// How many changes of all repositories together are remembered, besides pull requests that may still change (at most 500 of a
+    /// repository): of the repositories that have most, the oldest are forgotten.
+    pub changes_max: usize,
     /// The time zone in which a Friday has its afternoon, as its offset from UTC; only scenarios look at it.
     pub utc_offset: String,
     /// How often a model is trained anew from the recorded outcomes; it replaces the champion only if it beats it on the latest
@@ -27,7 +30,13 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Self { model_path: None, in_flight_max: 64, utc_offset: "+00:00".to_owned(), retrain_every_hours: None }
+        Self {
+            model_path: None,
+            in_flight_max: 64,
+            changes_max: 100_000,
+            utc_offset: "+00:00".to_owned(),
+            retrain_every_hours: None,
+        }
     }
 }
 

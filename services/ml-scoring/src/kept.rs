@@ -19,6 +19,8 @@ use tokio::sync::watch;
 use crate::features::{Features, Measures};
 use crate::history::reverts::{reverted, without_number};
 use crate::history::{Asked, Change, Key, Remembered, Repository, Touched};
+use crate::model::Model;
+use crate::peers::{Peers, Standings};
 use crate::recorded::recorded;
 use crate::rows::Rows;
 
@@ -28,6 +30,9 @@ const SAVE_EVERY: Duration = Duration::from_secs(300);
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// Most outcomes that wait for their deployments' acceptances.
 const EARLY_MAX: usize = 10_000;
+/// After how many events of the stream it is looked whether too many changes are remembered. By the stream's count, so that all replicas
+/// forget at the same event.
+const FORGET_EVERY: u64 = 1_000;
 /// Names of objects: a repository's history, what was imported of it, and how far everything is written down.
 const HISTORY: &str = "history/";
 const IMPORT: &str = "import/";
@@ -38,6 +43,8 @@ const POSITION: &str = "position";
 pub(crate) struct Histories {
     /// The services' own clock.
     utc_offset: UtcOffset,
+    /// How many settled changes are remembered; when a tenth more are, those beyond are forgotten.
+    changes_max: usize,
     repositories: Arc<RwLock<HashMap<String, Arc<Entry>>>>,
     /// Which repository a deployment belongs to: an outcome does not say.
     owners: Arc<RwLock<HashMap<DeploymentId, Arc<str>>>>,
@@ -51,12 +58,14 @@ struct Entry {
     /// Its name, which all of its deployments share.
     name: Arc<str>,
     repository: RwLock<Repository>,
+    /// Locked while the repository is.
+    standings: Mutex<Standings>,
     through: Mutex<Position>,
 }
 
 impl Entry {
-    const fn new(name: Arc<str>, repository: Repository, through: Position) -> Self {
-        Self { name, repository: RwLock::new(repository), through: Mutex::new(through) }
+    fn new(name: Arc<str>, repository: Repository, through: Position) -> Self {
+        Self { name, repository: RwLock::new(repository), standings: Mutex::default(), through: Mutex::new(through) }
     }
 }
 
@@ -96,9 +105,10 @@ impl Position {
 
 impl Histories {
     /// Nothing is known yet.
-    pub(crate) fn new(utc_offset: UtcOffset) -> Self {
+    pub(crate) fn new(utc_offset: UtcOffset, changes_max: usize) -> Self {
         Self {
             utc_offset,
+            changes_max,
             repositories: Arc::default(),
             owners: Arc::default(),
             early: Arc::default(),
@@ -112,24 +122,21 @@ impl Histories {
         let _ = self.caught_up.subscribe().wait_for(|caught_up| *caught_up).await;
     }
 
-    /// What `look` makes of `deployment`, given its features with what is known of its repository now, and those of the
-    /// repository's latest other deployments.
-    pub(crate) fn look<T>(
-        &self,
-        deployment: &Deployment,
-        look: impl FnOnce(Features, &mut dyn Iterator<Item = Features>) -> T,
-    ) -> T {
+    /// The features of `deployment` with what is known of its repository now, and the repository's latest other deployments as `model`
+    /// sees them.
+    pub(crate) fn look(&self, deployment: &Deployment, model: &Arc<Model>) -> (Features, Option<Peers>) {
         let Some(entry) = self.entry(deployment.repository.as_str()) else {
-            return look(features(deployment, &Repository::default(), self.utc_offset), &mut std::iter::empty());
+            return (features(deployment, &Repository::default(), self.utc_offset), None);
         };
         let repository = read(&entry.repository);
         let own = key(deployment);
-        let mut latest = repository
-            .changes()
-            .rev()
-            .filter(|change| change.key != own)
-            .filter_map(|change| Some(change.features.as_ref()?.features(change.reverts.is_some())));
-        look(features(deployment, &repository, self.utc_offset), &mut latest)
+        let mut standings = lock(&entry.standings);
+        if !standings.is_of(model) {
+            *standings = Standings::of(model, repository.changes().rev());
+        }
+        let peers = standings.peers(&own);
+        drop(standings);
+        (features(deployment, &repository, self.utc_offset), peers)
     }
 
     /// What came of all deployments, by now (seconds of Unix time); see [`recorded`].
@@ -174,6 +181,9 @@ impl Histories {
                 seen = next(&mut accepted) => {
                     let seen = seen?;
                     changed.extend(self.accept(&seen, through));
+                    if seen.stream_sequence / FORGET_EVERY != through.accepted / FORGET_EVERY {
+                        self.forget();
+                    }
                     through.accepted = seen.stream_sequence;
                     held = held.saturating_sub(1);
                 }
@@ -237,11 +247,24 @@ impl Histories {
         let mut change = change(&deployment, &features);
         change.failed_at = lock(&self.early).remove(&deployment.id).flatten();
         let mut repository = write(&entry.repository);
+        lock(&entry.standings).note(&change);
         repository.record(change);
-        for forgotten in repository.forget() {
-            write(&self.owners).remove(&forgotten);
-        }
         Some(name)
+    }
+
+    /// Forgets the oldest changes of the repositories that have most, when too many are remembered.
+    fn forget(&self) {
+        let entries: Vec<Arc<Entry>> = read(&self.repositories).values().cloned().collect();
+        let settled: Vec<usize> = entries.iter().map(|entry| read(&entry.repository).settled()).collect();
+        if settled.iter().sum::<usize>() <= self.changes_max + self.changes_max / 10 {
+            return;
+        }
+        let each = share(settled, self.changes_max);
+        for entry in entries {
+            let forgotten = write(&entry.repository).forget_beyond(each);
+            let mut owners = write(&self.owners);
+            forgotten.iter().for_each(|id| drop(owners.remove(id)));
+        }
     }
 
     /// Takes in what came of a deployment. It names no repository: the one that knows the deployment is meant.
@@ -282,7 +305,10 @@ impl Histories {
                 let entry = self.entry_or_new(name);
                 let mut repository = write(&entry.repository);
                 *repository = std::mem::take(&mut *repository).with_import(imported);
+                *lock(&entry.standings) = Standings::default();
                 tracing::info!("{name} has {} changes since its import", repository.len());
+                drop(repository);
+                self.forget();
                 Some(name.to_owned())
             }
             Err(error) => {
@@ -396,10 +422,24 @@ fn change(deployment: &Deployment, features: &Features) -> Change {
         author: deployment.author.as_str().into(),
         title: without_number(&deployment.title).into(),
         files: deployment.change.files.iter().map(Touched::of).collect(),
-        reverts: reverted(&deployment.title, &deployment.branch, ""),
+        reverts: reverted(&deployment.title, &deployment.branch, "").map(Box::new),
         failed_at: None,
         features: Some(Remembered::of(features)),
     }
+}
+
+/// How many each may keep so that all together keep `all`: who has fewer keeps them, and what that leaves the others share.
+fn share(mut held: Vec<usize>, all: usize) -> usize {
+    held.sort_unstable();
+    let (mut left, mut others) = (all, held.len());
+    for few in held {
+        let each = left / others;
+        if few > each {
+            return each;
+        }
+        (left, others) = (left - few, others - 1);
+    }
+    all
 }
 
 async fn next<T>(stream: &mut (impl Stream<Item = anyhow::Result<T>> + Unpin)) -> anyhow::Result<T> {
@@ -417,4 +457,43 @@ fn write<T>(lock: &RwLock<T>) -> std::sync::RwLockWriteGuard<'_, T> {
 
 fn lock<T>(lock: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     lock.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use time::macros::offset;
+
+    use super::*;
+    use crate::samples;
+
+    #[test]
+    fn who_has_few_keeps_them() {
+        assert_eq!(share(vec![10, 10, 500, 90], 200), 90);
+        assert_eq!(share(vec![300, 20, 300], 200), 90);
+        assert_eq!(share(vec![100], 200), 200);
+        assert_eq!(share(Vec::new(), 200), 200);
+    }
+
+    #[test]
+    fn the_oldest_of_the_largest_repositories_are_forgotten_when_all_are_too_many() {
+        let histories = Histories::new(offset!(UTC), 100);
+        let sample = samples::deployment(Vec::new());
+        let features = Features::of(&Measures::default());
+        let commit = |name: &str, at: usize| Change {
+            key: Key::Commit(format!("{name}{at}")),
+            at: i64::try_from(at).unwrap(),
+            ..change(&sample, &features)
+        };
+        for (name, changes) in [("a/small", 20), ("b/large", 100), ("c/large", 60)] {
+            let changes = (0..changes).map(|at| commit(name, at)).collect();
+            histories.put(name, Repository::new(changes, None), Position::default());
+        }
+        histories.forget();
+        let held = |name| read(&histories.entry(name).unwrap().repository).len();
+        assert_eq!((held("a/small"), held("b/large"), held("c/large")), (20, 40, 40));
+        let latest = read(&histories.entry("b/large").unwrap().repository).changes().next().unwrap().at;
+        assert_eq!(latest, 60);
+        histories.forget();
+        assert_eq!(held("b/large"), 40, "100 are not too many");
+    }
 }

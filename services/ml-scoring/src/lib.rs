@@ -38,7 +38,6 @@ pub use evaluation::evaluate;
 pub use features::{Features, Measures};
 use kept::Histories;
 pub use model::{Model, basis};
-use peers::Peers;
 use published::{Models, Now};
 pub use score::{risk, score};
 pub use train::{blend, train};
@@ -56,10 +55,11 @@ const HISTORY_PATIENCE: Duration = Duration::from_secs(30);
 /// When the model cannot be used, or the bus cannot be.
 pub async fn run(process: Process, config: Config) -> anyhow::Result<()> {
     anyhow::ensure!(config.in_flight_max > 0, "ml_scoring.in_flight_max must be at least 1");
+    anyhow::ensure!(config.changes_max > 0, "ml_scoring.changes_max must be at least 1");
     let utc_offset = config.utc_offset()?;
     let model = config.model()?;
     tracing::info!(model = model.basis(), "scoring with a model that was {}", model.file().provenance);
-    let (models, histories) = (Models::new(model), Histories::new(utc_offset));
+    let (models, histories) = (Models::new(model), Histories::new(utc_offset, config.changes_max));
     tokio::spawn(models.clone().follow(process.bus.clone(), process.shutdown.clone()));
     if let Some(hours) = config.retrain_every_hours {
         anyhow::ensure!(hours > 0, "ml_scoring.retrain_every_hours must be at least 1");
@@ -121,11 +121,8 @@ impl Handler for Scoring {
     async fn handle(&self, deployment: Deployment) -> Result<Vec<Outgoing>, Failure> {
         let started = Instant::now();
         let Now { champion, shadow } = self.models.now();
-        let (features, mut score) = self.histories.look(&deployment, |features, latest| {
-            let peers = Peers::of(&champion, latest);
-            let score = score(&champion, &features, peers.as_ref());
-            (features, score)
-        });
+        let (features, peers) = self.histories.look(&deployment, &champion);
+        let mut score = score(&champion, &features, peers.as_ref());
         self.watched.scored(&champion, features.clone(), score.risk.probability());
         score.shadow = shadow.map(|model| Shadow { basis: model.basis().to_owned(), risk: risk(&model, &features) });
         tracing::info!(
@@ -157,7 +154,7 @@ mod tests {
     }
 
     fn scoring(model: Model) -> Scoring {
-        Scoring::new(Models::new(model), Histories::new(offset!(+2)))
+        Scoring::new(Models::new(model), Histories::new(offset!(+2), 1_000))
     }
 
     #[track_caller]

@@ -67,7 +67,7 @@ mod tests {
             author: "ann".into(),
             title: title.into(),
             files: Vec::new(),
-            reverts: reverted(title, "", ""),
+            reverts: reverted(title, "", "").map(Box::new),
             failed_at: failed_on.map(|day| day * DAY),
             features: Some(Remembered::of(&Features::of(&Measures {
                 files: f64::from(number),

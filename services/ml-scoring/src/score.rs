@@ -121,10 +121,14 @@ fn as_risk(probability: f64) -> Risk {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use domain::{FileChangeKind, History, Provenance};
 
     use super::*;
     use crate::features::Measures;
+    use crate::history::{Change, Key, Remembered};
+    use crate::peers::Standings;
     use crate::samples::{deployment, file};
 
     fn history() -> History {
@@ -162,10 +166,29 @@ mod tests {
         score(&Model::shipped(), &Features::of(measures), None)
     }
 
+    /// Thirty deployments with the same features.
+    fn peers_like(features: &Features) -> Peers {
+        let change = |number| Change {
+            key: Key::PullRequest(number),
+            deployments: Vec::new(),
+            at: 0,
+            author: "".into(),
+            title: "".into(),
+            files: Vec::new(),
+            reverts: None,
+            failed_at: None,
+            features: Some(Remembered::of(features)),
+        };
+        let changes: Vec<Change> = (1..=30).map(change).collect();
+        Standings::of(&Arc::new(Model::shipped()), changes.iter()).peers(&Key::PullRequest(31)).unwrap()
+    }
+
     #[test]
     fn among_peers_what_is_usual_in_the_repository_explains_nothing() {
         let usual = Features::of(&Measures { files: 40.0, history: history(), ..Measures::default() });
-        let peers = Peers::of(&Model::shipped(), (0..30).map(|_| usual.clone())).unwrap();
+        // To the digits that are remembered.
+        let usual = Remembered::of(&usual).features(false);
+        let peers = peers_like(&usual);
         let same = score(&Model::shipped(), &usual, Some(&peers));
         assert!(same.contributions.iter().all(|c| c.log_odds.abs() < 1e-9), "{:?}", same.contributions);
         assert_eq!(same.rank.unwrap().percentile, 0.5);

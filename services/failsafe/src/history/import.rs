@@ -89,7 +89,7 @@ fn read(
         title: without_number(&title).into(),
         files,
         features: Some(Remembered::of(&Features::of(&measures))),
-        reverts,
+        reverts: reverts.map(Box::new),
         failed_at: None,
     };
     (measures, change)

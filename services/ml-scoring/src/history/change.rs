@@ -32,7 +32,7 @@ pub struct Change {
     /// What it touched.
     pub files: Vec<Touched>,
     /// What it takes back; `None` when it is no revert.
-    pub reverts: Option<Reverted>,
+    pub reverts: Option<Box<Reverted>>,
     /// When it was known to have failed: taken back, or recorded as failed.
     pub failed_at: Option<i64>,
     /// What was known of it when it was made; `None` when nobody asked then.
@@ -64,13 +64,16 @@ impl Touched {
         }
     }
 
+    /// Its path before it got another.
+    #[must_use]
+    pub fn renamed_from(&self) -> Option<&Arc<str>> {
+        self.old_path.as_ref().filter(|_| self.kind == FileChangeKind::Renamed)
+    }
+
     /// Where its past is found: under the path before a rename.
     #[must_use]
     pub fn past_path(&self) -> &Arc<str> {
-        match (&self.old_path, self.kind) {
-            (Some(old), FileChangeKind::Renamed) => old,
-            _ => &self.path,
-        }
+        self.renamed_from().unwrap_or(&self.path)
     }
 }
 

@@ -4,20 +4,20 @@
 //! Pure. Must not know where changes come from (accepted deployments, outcomes, git) nor where they are kept.
 
 mod change;
-mod names;
+mod open;
 mod past;
 pub mod reverts;
 mod saved;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 
 use domain::{DeploymentId, History};
 use serde::{Deserialize, Serialize};
 
 pub use change::{Change, Key, Remembered, Touched};
-use names::Names;
+use open::Open;
 pub use past::Asked;
 use past::{Past, Reach};
 use reverts::Reverted;
@@ -29,8 +29,6 @@ pub const CHANGES_MIN: usize = 30;
 const SETTLED_AFTER: i64 = 14 * 86_400;
 /// Most pull requests that may still change; the oldest settle before more are taken in.
 const OPEN_MAX: usize = 500;
-/// How many changes of a repository are remembered; when a tenth more are, those before are forgotten.
-pub const CHANGES_MAX: usize = 100_000;
 
 /// One repository's changes, and what they come to.
 #[derive(Clone, Debug, Default)]
@@ -38,23 +36,19 @@ pub struct Repository {
     /// Changes that do not change any more, in the order of time; all of them are counted in `past`.
     settled: Vec<Change>,
     /// Pull requests that may get further revisions, in the order of time.
-    open: VecDeque<Open>,
+    open: Open,
     past: Past,
     /// The import that it began with, if there was one.
     imported: Option<Import>,
 }
 
-/// A change that may still change, and what it names.
-#[derive(Clone, Debug)]
-struct Open {
-    change: Change,
-    names: Names,
-}
-
-impl From<Change> for Open {
-    fn from(change: Change) -> Self {
-        Self { names: Names::of(&change), change }
-    }
+/// Where a change stands.
+#[derive(Clone, Copy, Debug)]
+enum Place {
+    /// At that place among the settled ones.
+    Settled(usize),
+    /// Open, with that number.
+    Open(u32),
 }
 
 /// Where an import came from.
@@ -76,7 +70,7 @@ impl Repository {
         for change in changes {
             let open = matches!(change.key, Key::PullRequest(_)) && !change.deployments.is_empty();
             if open && newest - change.at < SETTLED_AFTER {
-                repository.open.push_back(change.into());
+                repository.open(change);
             } else {
                 repository.settle(change);
             }
@@ -96,10 +90,16 @@ impl Repository {
         self.len() == 0
     }
 
+    /// How many of them do not change any more.
+    #[must_use]
+    pub fn settled(&self) -> usize {
+        self.settled.len()
+    }
+
     /// How many of them failed.
     #[must_use]
     pub fn failures(&self) -> usize {
-        self.past.failures() + self.open.iter().filter(|open| open.change.failed_at.is_some()).count()
+        self.past.failures() + self.open.failed().len()
     }
 
     /// The import that it began with, if there was one.
@@ -110,7 +110,7 @@ impl Repository {
 
     /// All changes, in the order of time but for those that may still change, which come last.
     pub fn changes(&self) -> impl DoubleEndedIterator<Item = &Change> {
-        self.settled.iter().chain(self.open.iter().map(|open| &open.change))
+        self.settled.iter().chain(self.open.changes())
     }
 
     /// What the changes so far tell of a change that is now made, all but its own earlier revisions. Unknown as long as the
@@ -119,11 +119,11 @@ impl Repository {
     pub fn history(&self, asked: &Asked<'_>, own: &Key) -> History {
         let whole = self.imported.as_ref().is_some_and(|import| import.whole);
         let reach = if whole { Reach::Whole } else { Reach::Part };
-        let further: Vec<&Open> = self.open.iter().filter(|open| open.change.key != *own).collect();
-        if reach == Reach::Part && self.past.changes() + further.len() < CHANGES_MIN {
+        let others = self.len() - usize::from(self.open.get(own).is_some());
+        if reach == Reach::Part && others < CHANGES_MIN {
             return History::default();
         }
-        self.past.part(asked, &further).history(reach)
+        self.past.part(asked, &self.open, own).history(reach)
     }
 
     /// Takes in a change, or a further revision of one. What it takes back has failed since.
@@ -131,36 +131,27 @@ impl Repository {
         if let Some(reverted) = &change.reverts {
             self.take_back(&reverted.clone(), &change);
         }
-        if let Some(place) = self.open.iter().position(|other| other.change.key == change.key) {
-            let mut before = self.open.remove(place).expect("it was just found").change;
+        if let Some(mut before) = self.open.remove(&change.key) {
             before.deployments.retain(|id| !change.deployments.contains(id));
             before.deployments.append(&mut change.deployments);
             change.deployments = before.deployments;
             change.failed_at = change.failed_at.or(before.failed_at);
         }
-        while self
-            .open
-            .front()
-            .is_some_and(|first| self.open.len() >= OPEN_MAX || change.at - first.change.at >= SETTLED_AFTER)
-        {
-            let first = self.open.pop_front().expect("there is one");
-            self.settle(first.change);
+        let settles = |first: &Change, open: usize| open >= OPEN_MAX || change.at - first.at >= SETTLED_AFTER;
+        while let Some(first) = self.open.take_first(settles) {
+            self.settle(first);
         }
-        if matches!(change.key, Key::PullRequest(_)) && !change.deployments.is_empty() {
-            let place = self.open.partition_point(|other| other.change.at <= change.at);
-            self.open.insert(place, change.into());
-        } else {
+        if change.deployments.is_empty() {
             self.settle(change);
+        } else {
+            self.open(change);
         }
     }
 
-    /// Forgets the oldest changes when there are too many, and gives the deployments that nobody will be asked about any more.
-    pub fn forget(&mut self) -> Vec<DeploymentId> {
-        self.forget_beyond(CHANGES_MAX)
-    }
-
-    fn forget_beyond(&mut self, changes_max: usize) -> Vec<DeploymentId> {
-        if self.settled.len() < changes_max + changes_max / 10 {
+    /// Forgets all but the latest changes, as many as `changes_max` and those that may still change, and gives the deployments that
+    /// nobody will be asked about any more.
+    pub fn forget_beyond(&mut self, changes_max: usize) -> Vec<DeploymentId> {
+        if self.settled.len() <= changes_max {
             return Vec::new();
         }
         let kept = self.settled.split_off(self.settled.len() - changes_max);
@@ -217,28 +208,37 @@ impl Repository {
     }
 
     fn into_changes(self) -> impl Iterator<Item = Change> {
-        self.settled.into_iter().chain(self.open.into_iter().map(|open| open.change))
+        self.settled.into_iter().chain(self.open.into_changes())
     }
 
     fn settle(&mut self, mut change: Change) {
-        self.past.share_names(&mut change);
+        self.past.meet(&mut change);
         self.past.add(&change);
         self.settled.push(change);
     }
 
-    /// The place of the latest change for which `is` holds: among the open ones, counted on from the settled ones.
-    fn find(&self, is: impl Fn(&Change) -> bool) -> Option<usize> {
-        let open = self.open.iter().rposition(|open| is(&open.change)).map(|place| self.settled.len() + place);
-        open.or_else(|| self.settled.iter().rposition(is))
+    /// Takes in what may still change; a commit does not.
+    fn open(&mut self, mut change: Change) {
+        match change.key {
+            Key::PullRequest(number) => {
+                self.past.meet(&mut change);
+                self.open.insert(number, change);
+            }
+            Key::Commit(_) => self.settle(change),
+        }
     }
 
-    fn set_failed(&mut self, place: usize, failed_at: Option<i64>) {
-        let settled = self.settled.len();
-        if place >= settled {
-            self.open[place - settled].change.failed_at = failed_at;
-            return;
-        }
-        let change = &mut self.settled[place];
+    /// The place of the latest change for which `is` holds, among the open ones first.
+    fn find(&self, is: impl Fn(&Change) -> bool) -> Option<Place> {
+        let open = self.open.find(&is).map(Place::Open);
+        open.or_else(|| self.settled.iter().rposition(is).map(Place::Settled))
+    }
+
+    fn set_failed(&mut self, place: Place, failed_at: Option<i64>) {
+        let change = match place {
+            Place::Open(number) => return self.open.set_failed(number, failed_at),
+            Place::Settled(place) => &mut self.settled[place],
+        };
         if let Some(before) = change.failed_at {
             self.past.forgive(change, before);
         }
@@ -259,11 +259,16 @@ impl Repository {
         let found = self
             .find(|change| other(change) && named(change))
             .or_else(|| self.find(|change| other(change) && titled(change)));
-        if let Some(place) = found {
-            let change = self.changes().nth(place).expect("it was just found");
-            if change.failed_at.is_none() && change.reverts.is_none() {
-                self.set_failed(place, Some(by.at));
-            }
+        let change = match found {
+            Some(Place::Open(number)) => self.open.get(&Key::PullRequest(number)),
+            Some(Place::Settled(place)) => self.settled.get(place),
+            None => None,
+        };
+        if let (Some(place), Some(change)) = (found, change)
+            && change.failed_at.is_none()
+            && change.reverts.is_none()
+        {
+            self.set_failed(place, Some(by.at));
         }
     }
 }

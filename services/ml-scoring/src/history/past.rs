@@ -3,32 +3,33 @@
 //!
 //! Pure: a function of the changes and of what failed among them.
 
-use std::collections::{HashMap, HashSet};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use domain::{FileChangeKind, History};
 
-use super::Open;
 use super::change::{Change, Key, Touched};
-use super::names::{Names, renamed};
+use super::open::{Open, Place};
 use crate::features::paths::subsystem;
 
 const DAY: f64 = 86_400.0;
-const YEAR: f64 = 365.25 * DAY;
+const DAYS_A_YEAR: f64 = 365.25;
 /// How far back a repository's reverts count as recent, in seconds.
 const REVERTS_RECENT: i64 = 14 * 86_400;
 /// How far back its deployments do.
 const DEPLOYMENTS_RECENT: i64 = 86_400;
 
-/// By name. A part of the past is counted anew for each deployment, name by name: that is most of what scoring costs, so names are
-/// hashed quickly (with a seed all the same, since strangers choose them).
-type Named<T> = HashMap<Arc<str>, T, foldhash::fast::RandomState>;
+/// By name: hashed quickly, with a seed all the same, since strangers choose the names.
+pub(super) type Named<T> = HashMap<Arc<str>, T, foldhash::fast::RandomState>;
 
 /// What the changes so far come to.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Past {
     files: Named<FilePast>,
-    authors: Named<AuthorPast>,
+    /// Who was heard of, each with its place in `authors`.
+    names: Named<u32>,
+    authors: Vec<AuthorPast>,
     changes: usize,
     /// Those that came as pull requests, and those of them that failed.
     pull_requests: usize,
@@ -43,8 +44,12 @@ pub(super) struct Past {
 #[derive(Debug)]
 pub(super) struct Part<'a> {
     asked: &'a Asked<'a>,
-    /// Of the files and the author that are asked about alone, and without times.
-    past: Past,
+    /// The files that are asked about, and those that they were before.
+    files: Named<FilePast>,
+    /// What the author did that is settled, and what may still change.
+    author: [Cow<'a, AuthorPast>; 2],
+    deployments: usize,
+    failures: usize,
     /// Changes within a day, and failures that became known within two weeks.
     changed_recently: usize,
     failed_recently: usize,
@@ -57,7 +62,8 @@ struct FilePast {
     failures: u32,
     /// When it last changed, and by which of the changes.
     last: Option<(i64, u64)>,
-    authors: Vec<Arc<str>>,
+    /// Who changed it: places in [`Past::authors`].
+    authors: Vec<u32>,
     /// Lines, as far as they are known: from its beginning on.
     lines: Option<i64>,
 }
@@ -65,10 +71,12 @@ struct FilePast {
 /// The past of one author.
 #[derive(Clone, Debug, Default)]
 struct AuthorPast {
-    changed_at: Vec<i64>,
+    changes: u32,
     failures: u32,
-    /// The top-level directories of each change: one bit for each, and the same for directories whose names hash alike.
-    subsystems: Vec<u64>,
+    /// How many changes there were on each day, counted from 1970.
+    days: Vec<(i64, u32)>,
+    /// How many there were of the same top-level directories: one bit for each, and the same for directories whose names hash alike.
+    subsystems: Vec<(u64, u32)>,
 }
 
 /// A change whose history is asked for.
@@ -92,78 +100,47 @@ pub(super) enum Reach {
 }
 
 impl Past {
-    /// How many changes there were.
-    pub(super) fn changes(&self) -> usize {
-        self.changes
-    }
-
     /// How many failed.
     pub(super) fn failures(&self) -> usize {
         self.failures
     }
 
-    /// Has the change share the names that are kept here.
-    pub(super) fn share_names(&self, change: &mut Change) {
+    /// Has the change share the names that are kept here, and hears of its author.
+    pub(super) fn meet(&mut self, change: &mut Change) {
         for file in &mut change.files {
             if let Some((path, _)) = self.files.get_key_value(&file.path) {
                 file.path = Arc::clone(path);
             }
         }
-        if let Some((author, _)) = self.authors.get_key_value(&change.author) {
+        if let Some((author, _)) = self.names.get_key_value(&change.author) {
             change.author = Arc::clone(author);
+        } else if !change.author.is_empty() {
+            self.names.insert(Arc::clone(&change.author), self.authors.len() as u32);
+            self.authors.push(AuthorPast::default());
         }
     }
 
-    /// Takes a change in.
+    /// Takes a change in whose author was met.
     pub(super) fn add(&mut self, change: &Change) {
         for file in &change.files {
             if !self.files.contains_key(&file.path) {
                 self.files.insert(Arc::clone(&file.path), FilePast::default());
             }
         }
-        if !change.author.is_empty() && !self.authors.contains_key(&change.author) {
-            self.authors.insert(Arc::clone(&change.author), AuthorPast::default());
+        let author = self.author(&change.author);
+        count_files(&mut self.files, change, author, self.changes as u64);
+        if let Some(author) = author {
+            self.authors[author as usize].add(change);
         }
-        self.count(change);
-    }
-
-    /// Counts a change for the files and the author that are here.
-    fn count(&mut self, change: &Change) {
-        self.count_named(change);
-        self.count_unnamed(change);
-        insert(&mut self.changed_at, change.at);
-        if let Some(at) = change.failed_at {
-            insert(&mut self.failed_at, at);
-        }
-    }
-
-    /// Counts it for the files and the author.
-    fn count_named(&mut self, change: &Change) {
-        for file in &change.files {
-            // A name without a past takes none from the other.
-            let old = renamed(file).and_then(|old| self.files.get(old)).filter(|past| past.changes > 0);
-            if let Some(old) = old.cloned() {
-                self.files.insert(Arc::clone(&file.path), old);
-            }
-            if let Some(past) = self.files.get_mut(&file.path) {
-                past.add(change, file, self.changes as u64);
-            }
-        }
-        if let Some(past) = self.authors.get_mut(&change.author) {
-            past.add(change);
-        }
-        if change.failed_at.is_some() {
-            self.count_failure(change, 1);
-        }
-    }
-
-    /// Counts it for the repository.
-    fn count_unnamed(&mut self, change: &Change) {
         let (pull_request, failed) = (usize::from(is_pull_request(change)), usize::from(change.failed_at.is_some()));
         self.changes += 1;
         self.pull_requests += pull_request;
         self.failures += failed;
         self.pull_requests_failed += pull_request * failed;
+        insert(&mut self.changed_at, change.at);
+        if let Some(at) = change.failed_at {
+            insert(&mut self.failed_at, at);
+        }
     }
 
     /// A change that was taken in is known to have failed since `at`.
@@ -185,51 +162,64 @@ impl Past {
     }
 
     fn count_failure(&mut self, change: &Change, by: i32) {
-        for file in &change.files {
-            if let Some(past) = self.files.get_mut(&file.path) {
-                past.failures = past.failures.saturating_add_signed(by);
-            }
-        }
-        if let Some(past) = self.authors.get_mut(&change.author) {
+        count_failed_files(&mut self.files, change, by);
+        if let Some(author) = self.author(&change.author) {
+            let past = &mut self.authors[author as usize];
             past.failures = past.failures.saturating_add_signed(by);
         }
     }
 
-    /// The part of it that the history of one change is read from, with `further` changes taken into it.
-    pub(super) fn part<'a>(&self, asked: &'a Asked<'a>, further: &[&Open]) -> Part<'a> {
-        let mut part = Self {
-            changes: self.changes,
-            failures: self.failures,
-            pull_requests: self.pull_requests,
-            pull_requests_failed: self.pull_requests_failed,
-            ..Self::default()
-        };
-        let mut names = Names::default();
-        // Who is not named is nobody: changes of others without a name are not theirs.
-        if !asked.author.is_empty() {
-            names.add(asked.author);
-            let author = self.authors.get(asked.author).cloned().unwrap_or_default();
-            part.authors.insert(asked.author.into(), author);
-        }
-        let renaming = further.iter().filter(|open| open.names.rename).flat_map(|open| &open.change.files);
-        for path in asked.files.iter().map(Touched::past_path).chain(renaming.filter_map(renamed)) {
-            names.add(path);
-            part.files.insert(Arc::clone(path), self.files.get(path).cloned().unwrap_or_default());
-        }
-        for open in further {
-            if open.names.may_meet(names) {
-                part.count_named(&open.change);
+    /// The place of an author who was met. Who is not named is nobody: changes of others without a name are not theirs.
+    fn author(&self, name: &str) -> Option<u32> {
+        self.names.get(name).copied()
+    }
+
+    /// The part of it that the history of one change is read from, with those taken into it that may still change, but for its `own`
+    /// revisions.
+    pub(super) fn part<'a>(&'a self, asked: &'a Asked<'a>, open: &Open, own: &Key) -> Part<'a> {
+        let (mut files, mut further): (Named<FilePast>, BTreeMap<Place, &Change>) = Default::default();
+        let mut paths: Vec<&Arc<str>> = asked.files.iter().map(Touched::past_path).collect();
+        while let Some(path) = paths.pop() {
+            if files.contains_key(path) {
+                continue;
             }
-            part.count_unnamed(&open.change);
+            files.insert(Arc::clone(path), self.files.get(path).cloned().unwrap_or_default());
+            for (place, change) in open.naming(path).filter(|(_, change)| change.key != *own) {
+                if further.insert(place, change).is_none() {
+                    // What it was before has a past, too.
+                    paths.extend(change.files.iter().filter_map(Touched::renamed_from));
+                }
+            }
         }
+        for ((_, number), change) in further {
+            count_files(&mut files, change, self.author(&change.author), self.changes as u64 + u64::from(number));
+        }
+        let mut author = AuthorPast::default();
+        if !asked.author.is_empty() {
+            open.by(asked.author).filter(|(_, change)| change.key != *own).for_each(|(_, change)| author.add(change));
+        }
+        let settled = self.author(asked.author).map(|place| &self.authors[place as usize]);
+        let own = open.get(own);
+        let count = |open: usize, is: fn(&Change) -> bool| open - usize::from(own.is_some_and(is));
+        let also = count(open.len(), |_| true);
+        let also_failed = count(open.failed().len(), |own| own.failed_at.is_some());
+        // Where pull requests are the custom, a commit without one is no deployment.
+        let (deployments, failures) = match self.pull_requests + also {
+            0 => (self.changes, self.failures),
+            pull_requests => (pull_requests, self.pull_requests_failed + also_failed),
+        };
         let (day, weeks) = (asked.at - DEPLOYMENTS_RECENT, asked.at - REVERTS_RECENT);
-        let also_changed = further.iter().filter(|open| open.change.at > day).count();
-        let also_failed = further.iter().filter(|open| open.change.failed_at.is_some_and(|at| at > weeks)).count();
+        let own_recently = usize::from(own.is_some_and(|own| own.at > day));
+        let failed_recently = |change: &&Change| change.failed_at.is_some_and(|at| at > weeks);
         Part {
             asked,
-            past: part,
-            changed_recently: later(&self.changed_at, day).len() + also_changed,
-            failed_recently: later(&self.failed_at, weeks).len() + also_failed,
+            files,
+            author: [settled.map_or_else(Cow::default, Cow::Borrowed), Cow::Owned(author)],
+            deployments,
+            failures,
+            changed_recently: later(&self.changed_at, day).len() + open.later(day) - own_recently,
+            failed_recently: later(&self.failed_at, weeks).len() + open.failed().filter(failed_recently).count()
+                - own.iter().copied().filter(failed_recently).count(),
         }
     }
 }
@@ -237,44 +227,40 @@ impl Past {
 impl Part<'_> {
     /// The history of one change as these changes tell it.
     pub(super) fn history(&self, reach: Reach) -> History {
-        // Where pull requests are the custom, a commit without one is no deployment.
-        let (deployments, failures) = match self.past.pull_requests {
-            0 => (self.past.changes, self.past.failures),
-            pull_requests => (pull_requests, self.past.pull_requests_failed),
-        };
         let mut history = History {
-            repository_deployments: Some(deployments as f64),
-            repository_reverts: Some(failures as f64),
+            repository_deployments: Some(self.deployments as f64),
+            repository_reverts: Some(self.failures as f64),
             repository_reverts_14d: Some(self.failed_recently as f64),
             repository_deployments_24h: Some(self.changed_recently as f64),
             ..History::default()
         };
-        self.past.tell_of_author(self.asked, reach, &mut history);
-        self.past.tell_of_files(self.asked, reach, &mut history);
+        self.tell_of_author(reach, &mut history);
+        self.tell_of_files(reach, &mut history);
         history
     }
-}
 
-impl Past {
-    fn tell_of_author(&self, asked: &Asked<'_>, reach: Reach, history: &mut History) {
-        let unseen = AuthorPast::default();
-        let past = match self.authors.get(asked.author).filter(|past| !past.changed_at.is_empty()) {
-            Some(past) => past,
-            None if asked.author.is_empty() || reach == Reach::Part => return,
-            None => &unseen,
-        };
-        let weight = |at: &i64| 1.0 / (((asked.at - at) as f64).max(0.0) / YEAR + 1.0);
-        let touched = subsystems(asked.files);
-        let within = past.subsystems.iter().filter(|subsystems| **subsystems & touched != 0);
-        history.author_changes = Some(past.changed_at.len() as f64);
-        history.author_recent_changes = Some(past.changed_at.iter().map(weight).sum());
-        history.author_subsystem_changes = Some(within.count() as f64);
-        history.author_reverts = Some(f64::from(past.failures));
+    fn tell_of_author(&self, reach: Reach, history: &mut History) {
+        let changes: u32 = self.author.iter().map(|past| past.changes).sum();
+        if changes == 0 && (self.asked.author.is_empty() || reach == Reach::Part) {
+            return;
+        }
+        let today = day_of(self.asked.at);
+        let years = |day: i64| (today - day).max(0) as f64 / DAYS_A_YEAR;
+        let recent = self.author.iter().flat_map(|past| &past.days);
+        let touched = subsystems(self.asked.files);
+        let within = self.author.iter().flat_map(|past| &past.subsystems);
+        let within = within.filter(|(subsystems, _)| subsystems & touched != 0).map(|(_, changes)| f64::from(*changes));
+        history.author_changes = Some(f64::from(changes));
+        history.author_recent_changes =
+            Some(recent.map(|(day, changes)| f64::from(*changes) / (years(*day) + 1.0)).sum());
+        history.author_subsystem_changes = Some(within.sum());
+        history.author_reverts = Some(self.author.iter().map(|past| f64::from(past.failures)).sum());
     }
 
     /// Of files that are neither new nor seen before nothing is known, unless the changes reach to the beginning.
-    fn tell_of_files(&self, asked: &Asked<'_>, reach: Reach, history: &mut History) {
+    fn tell_of_files(&self, reach: Reach, history: &mut History) {
         let unseen = FilePast { lines: Some(0), ..FilePast::default() };
+        let asked = self.asked;
         let pasts: Vec<&FilePast> = asked
             .files
             .iter()
@@ -290,7 +276,7 @@ impl Past {
         let count = pasts.len() as f64;
         let days = |past: &&FilePast| past.last.map(|(at, _)| ((asked.at - at) as f64).max(0.0) / DAY);
         let ages: Vec<f64> = pasts.iter().filter_map(days).collect();
-        let authors: HashSet<&Arc<str>> = pasts.iter().flat_map(|past| &past.authors).collect();
+        let authors: HashSet<u32> = pasts.iter().flat_map(|past| &past.authors).copied().collect();
         let last: HashSet<u64> = pasts.iter().filter_map(|past| past.last).map(|(_, change)| change).collect();
         let changes = || pasts.iter().map(|past| f64::from(past.changes));
         history.prior_authors = Some(authors.len() as f64);
@@ -306,12 +292,37 @@ impl Past {
     }
 }
 
+/// Counts a change of that author for the files that are here.
+fn count_files(files: &mut Named<FilePast>, change: &Change, author: Option<u32>, ordinal: u64) {
+    for file in &change.files {
+        // A name without a past takes none from the other.
+        let old = file.renamed_from().and_then(|old| files.get(old)).filter(|past| past.changes > 0);
+        if let Some(old) = old.cloned() {
+            files.insert(Arc::clone(&file.path), old);
+        }
+        if let Some(past) = files.get_mut(&file.path) {
+            past.add(change.at, file, author, ordinal);
+        }
+    }
+    if change.failed_at.is_some() {
+        count_failed_files(files, change, 1);
+    }
+}
+
+fn count_failed_files(files: &mut Named<FilePast>, change: &Change, by: i32) {
+    for file in &change.files {
+        if let Some(past) = files.get_mut(&file.path) {
+            past.failures = past.failures.saturating_add_signed(by);
+        }
+    }
+}
+
 impl FilePast {
-    fn add(&mut self, change: &Change, file: &Touched, ordinal: u64) {
+    fn add(&mut self, at: i64, file: &Touched, author: Option<u32>, ordinal: u64) {
         self.changes += 1;
-        self.last = Some((change.at, ordinal));
-        if !change.author.is_empty() && !self.authors.contains(&change.author) {
-            self.authors.push(Arc::clone(&change.author));
+        self.last = Some((at, ordinal));
+        if let Some(author) = author.filter(|author| !self.authors.contains(author)) {
+            self.authors.push(author);
         }
         self.lines = match (file.kind, file.lines) {
             (FileChangeKind::Deleted, _) | (_, None) => Some(0),
@@ -325,9 +336,23 @@ impl FilePast {
 
 impl AuthorPast {
     fn add(&mut self, change: &Change) {
-        self.changed_at.push(change.at);
-        self.subsystems.push(subsystems(&change.files));
+        self.changes += 1;
+        self.failures += u32::from(change.failed_at.is_some());
+        count(&mut self.days, day_of(change.at));
+        count(&mut self.subsystems, subsystems(&change.files));
     }
+}
+
+/// Counts one more of that kind.
+fn count<K: Ord>(counts: &mut Vec<(K, u32)>, kind: K) {
+    match counts.binary_search_by(|(other, _)| other.cmp(&kind)) {
+        Ok(place) => counts[place].1 += 1,
+        Err(place) => counts.insert(place, (kind, 1)),
+    }
+}
+
+const fn day_of(at: i64) -> i64 {
+    at.div_euclid(86_400)
 }
 
 /// One bit for each top-level directory.

@@ -26,7 +26,7 @@ fn change(number: u32, day: i64, author: &str, title: &str, files: Vec<Touched>)
         author: author.into(),
         title: without_number(title).into(),
         files,
-        reverts: reverted(title, "", ""),
+        reverts: reverted(title, "", "").map(Box::new),
         failed_at: None,
         features: None,
     }
