@@ -28,6 +28,7 @@ pub struct Nats {
     folder: Folder,
     program: PathBuf,
     extra: String,
+    room: Option<u64>,
     port: u16,
     url: String,
     version: String,
@@ -53,11 +54,11 @@ impl Nats {
         let program = program.map_or_else(programs::nats_server, Ok)?;
         let folder = Folder::claim(&dir.join("nats"), NAME)?;
         let kept = folder.kept_port();
-        let (server, port, info) = launch(&folder, &program, kept, extra).await?;
+        let (server, port, info) = launch(&folder, &program, kept, None, extra).await?;
         folder.keep_port(port)?;
         let url = format!("nats://127.0.0.1:{port}");
         tracing::info!(%url, version = info.version, folder = %folder.path.display(), "nats-server is ready");
-        Ok(Self { server, folder, program, extra: extra.to_owned(), port, url, version: info.version })
+        Ok(Self { server, folder, program, extra: extra.to_owned(), room: None, port, url, version: info.version })
     }
 
     /// The address, such as `nats://127.0.0.1:40871`.
@@ -102,8 +103,18 @@ impl Nats {
         self.server.stop().await?;
         let what = format!("port {} to be free", self.port);
         wait::until(&what, PORT_FREE, || Ok(folder::is_free(self.port).then_some(()))).await?;
-        (self.server, ..) = launch(&self.folder, &self.program, Some(self.port), &self.extra).await?;
+        (self.server, ..) = launch(&self.folder, &self.program, Some(self.port), self.room, &self.extra).await?;
         Ok(())
+    }
+
+    /// The same; from then on its streams may take no more than so many bytes of the disk together, or as many as there are (`None`).
+    /// What they hold already stays.
+    ///
+    /// # Errors
+    /// As for [`Nats::restart`].
+    pub async fn restart_with_room(&mut self, bytes: Option<u64>) -> Result<()> {
+        self.room = bytes;
+        self.restart().await
     }
 }
 
@@ -115,7 +126,13 @@ struct Info {
     jetstream: bool,
 }
 
-async fn launch(folder: &Folder, program: &Path, port: Option<u16>, extra: &str) -> Result<(Guarded, u16, Info)> {
+async fn launch(
+    folder: &Folder,
+    program: &Path,
+    port: Option<u16>,
+    room: Option<u64>,
+    extra: &str,
+) -> Result<(Guarded, u16, Info)> {
     let log = folder.log().await?;
     let ports = folder.path.join("ports");
     // A killed server leaves its file there.
@@ -125,7 +142,7 @@ async fn launch(folder: &Folder, program: &Path, port: Option<u16>, extra: &str)
     std::fs::create_dir(&ports).with_context(|| format!("making {}", ports.display()))?;
     let settings = folder.path.join("nats.conf");
     let durability = Durability::of(&programs::version_line(program)?);
-    std::fs::write(&settings, configuration(&folder.path, port, durability) + extra)
+    std::fs::write(&settings, configuration(&folder.path, port, durability, room) + extra)
         .with_context(|| format!("writing {}", settings.display()))?;
     let mut server = Guarded::start(Launch {
         name: NAME,
@@ -164,7 +181,7 @@ impl Durability {
     }
 }
 
-fn configuration(folder: &Path, port: Option<u16>, durability: Durability) -> String {
+fn configuration(folder: &Path, port: Option<u16>, durability: Durability, room: Option<u64>) -> String {
     let quoted = |name: &str| format!("{:?}", folder.join(name).display().to_string());
     let mut text = String::from("# Written anew at each start.\n");
     let port = port.map_or_else(|| "-1".to_owned(), |port| port.to_string());
@@ -172,10 +189,11 @@ fn configuration(folder: &Path, port: Option<u16>, durability: Durability) -> St
         Durability::Always => "sync_interval: always",
         Durability::Periodic => "",
     };
+    let room = room.map_or_else(String::new, |bytes| format!("max_file_store: {bytes}"));
     write!(
         text,
         "host: 127.0.0.1\nport: {port}\nports_file_dir: {}\nserver_name: failsafe\nmax_payload: {PAYLOAD_BYTES_MAX}\n\
-         jetstream {{\n  store_dir: {}\n  {sync}\n}}\n",
+         jetstream {{\n  store_dir: {}\n  {sync}\n  {room}\n}}\n",
         quoted("ports"),
         quoted("jetstream"),
     )

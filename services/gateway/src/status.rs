@@ -97,7 +97,7 @@ fn try_again_after(wait: Duration, code: Code, reason: &str, message: &str) -> S
 
 /// The bus takes no event, or gives none.
 pub(crate) fn bus_away() -> Status {
-    unavailable("BUS_UNAVAILABLE", "the message bus cannot be reached now: try again")
+    unavailable("BUS_UNAVAILABLE", "the message bus cannot be reached, or has no room, now: try again")
 }
 
 /// Nobody answers for the audit trail.

@@ -106,6 +106,18 @@ pub enum Fact<'a> {
     Detail(Detail),
 }
 
+impl Fact<'_> {
+    /// It as data.
+    fn data(&self, reached: &Reached) -> String {
+        match self {
+            Self::Finding(finding) => data(&finding_line(finding)),
+            Self::Contribution(contribution) => data(&contribution_line(contribution)),
+            Self::Reason(reason) => data(&reason_line(reason, reached)),
+            Self::Detail(detail) => data(detail),
+        }
+    }
+}
+
 impl<'a> Item<'a> {
     /// The texts that our own rules and services wrote, from which names and places may be taken. What a sender wrote
     /// freely (title, author, labels, excerpts) is not among them: it could name anything.
@@ -133,9 +145,12 @@ impl<'a> Evidence<'a> {
         candidates.sort_by_key(|(rank, _)| *rank);
         let mut evidence = Self { items: Vec::new(), cut: Cut::default() };
         let mut chars = 0;
-        for (_, item) in candidates {
+        for (_, mut item) in candidates {
+            // Made only of what may be taken in.
+            let more = evidence.items.len() < limits.items_max;
+            item.data = if more { item.fact.data(reached) } else { String::new() };
             let needed = item.data.chars().count() + item.id.len() + 4;
-            if evidence.items.len() < limits.items_max && chars + needed <= limits.chars_max {
+            if more && chars + needed <= limits.chars_max {
                 chars += needed;
                 evidence.items.push(item);
             } else {
@@ -215,7 +230,7 @@ pub(crate) fn score(reached: &Reached) -> Option<(&RiskScore, &str)> {
     })
 }
 
-/// Every piece there is, with its rank: the lower, the more important.
+/// Every piece there is, without its data, and with its rank: the lower, the more important.
 fn candidates(reached: &Reached) -> Vec<(u8, Item<'_>)> {
     let Judgement { verdict, reasons, .. } = &reached.judgement;
     let deciding: Vec<&Reason> = reasons.iter().filter(|reason| reason.effect == *verdict).collect();
@@ -224,7 +239,7 @@ fn candidates(reached: &Reached) -> Vec<(u8, Item<'_>)> {
     for (index, reason) in reasons.iter().enumerate() {
         let decides = reason.effect == *verdict;
         let rank = if decides && index < REASONS_FIRST { 0 } else { 4 };
-        candidates.push((rank, item('P', index, decides, Fact::Reason(reason), &reason_line(reason, reached))));
+        candidates.push((rank, item('P', index, decides, Fact::Reason(reason))));
     }
     let mut first = FINDINGS_FIRST;
     for (index, finding) in findings(reached).enumerate() {
@@ -235,30 +250,29 @@ fn candidates(reached: &Reached) -> Vec<(u8, Item<'_>)> {
             false => 7,
         };
         first = first.saturating_sub(usize::from(decides));
-        candidates.push((rank, item('S', index, decides, Fact::Finding(finding), &finding_line(finding))));
+        candidates.push((rank, item('S', index, decides, Fact::Finding(finding))));
     }
     let contributions = score(reached).map(|(score, _)| score.contributions.as_slice()).unwrap_or_default();
     for (index, contribution) in contributions.iter().enumerate() {
         let decides = risk_decides && contribution.log_odds > 0.0 && *verdict != Verdict::Allow;
         let rank = if index < CONTRIBUTIONS_FIRST { 3 } else { 8 };
-        let line = contribution_line(contribution);
-        candidates.push((rank, item('M', index, decides, Fact::Contribution(contribution), &line)));
+        candidates.push((rank, item('M', index, decides, Fact::Contribution(contribution))));
     }
     for detail in facts::details(reached) {
         let rank = if matches!(detail.about, About::Deployment | About::Risk) { 1 } else { 6 };
-        let (id, data) = (detail.about.id(), data(&detail));
+        let id = detail.about.id();
         let decides = match detail.about {
             About::Risk => risk_decides || *verdict == Verdict::Allow,
             About::Scan => *verdict == Verdict::Allow,
             _ => false,
         };
-        candidates.push((rank, Item { id, decides, fact: Fact::Detail(detail), data }));
+        candidates.push((rank, Item { id, decides, fact: Fact::Detail(detail), data: String::new() }));
     }
     candidates
 }
 
-fn item<'a>(letter: char, index: usize, decides: bool, fact: Fact<'a>, line: &impl Serialize) -> Item<'a> {
-    Item { id: format!("{letter}{}", index + 1), decides, fact, data: data(line) }
+fn item(letter: char, index: usize, decides: bool, fact: Fact<'_>) -> Item<'_> {
+    Item { id: format!("{letter}{}", index + 1), decides, fact, data: String::new() }
 }
 
 fn rests_on(reason: &Reason, finding: &Finding) -> bool {

@@ -6,6 +6,9 @@
 /// and direction-changing characters are gone. What is cut off is marked by `…`.
 #[must_use]
 pub(crate) fn one_line(text: &str, chars_max: usize) -> String {
+    if is_plain(text) && text.len() <= chars_max {
+        return text.to_owned();
+    }
     let mut line = String::with_capacity(text.len().min(chars_max * 2));
     let mut chars = 0;
     let mut space = false;
@@ -27,6 +30,15 @@ pub(crate) fn one_line(text: &str, chars_max: usize) -> String {
         }
     }
     line
+}
+
+/// Whether it is one line already, as nearly all text is: visible ASCII with single spaces between.
+fn is_plain(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    bytes.iter().all(|byte| matches!(byte, b' '..=b'~'))
+        && !bytes.starts_with(b" ")
+        && !bytes.ends_with(b" ")
+        && !bytes.windows(2).any(|two| two == b"  ")
 }
 
 /// Makes room for the mark that says that something is missing.
@@ -96,6 +108,7 @@ mod tests {
         assert_eq!(one_line("AL\u{200b}LO\u{ad}W\u{1b}[31m", 20), "ALLOW[31m");
         assert_eq!(one_line("\u{202e}evil\u{2066}", 20), "evil");
         assert_eq!(one_line("ok\u{e0041}\u{e004c}", 20), "ok", "tag characters smuggle text past people");
+        assert_eq!(one_line("a  b", 10), "a b");
         assert_eq!(one_line("abcdef", 6), "abcdef");
         assert_eq!(one_line("abcdefg", 6), "abcde…");
         assert_eq!(one_line("abcde fg", 6), "abcde…");

@@ -16,6 +16,9 @@ use super::driver::Driver;
 const AGAIN_MAX: u64 = 40;
 const DEADLINES_MS: [u64; 3] = [600_000, 1_500, 300];
 
+/// So many bytes may all streams take of the disk when it is full: what they hold is more.
+pub(super) const NO_ROOM: Option<u64> = Some(1);
+
 /// One thing that goes wrong.
 #[derive(Clone, Debug)]
 pub(super) enum Fault {
@@ -37,6 +40,8 @@ pub(super) enum Fault {
     Slow { server: Server, each: Duration, for_: Duration },
     /// The stream takes no more, as when the disk is full, for this long.
     Full { for_: Duration },
+    /// All streams together have used up what NATS may take of the disk, for this long.
+    Quota { for_: Duration },
     /// Events that were there come again, in reverse order, beyond what the server recognises as the same.
     Again { from: u64 },
     /// Bytes that nobody can read, on a subject of ours.
@@ -58,7 +63,7 @@ impl Fault {
         let server = if rng.bool() { Server::Nats } else { Server::Postgres };
         let mut upto = |ms: u64| Duration::from_millis(rng.u64(..ms));
         let (short, long) = (upto(400), upto(3_000));
-        match rng.u8(..16) {
+        match rng.u8(..17) {
             0..4 => Self::Kill { service, away: short },
             4 => Self::Terminate { service },
             5 | 6 => Self::Freeze { service, for_: long },
@@ -70,6 +75,7 @@ impl Fault {
             12 => Self::Full { for_: short },
             13 => Self::Again { from: rng.u64(..) },
             14 => Self::Poison { kind: rng.usize(..POISON_KINDS.len()) },
+            15 => Self::Quota { for_: short },
             _ => Self::Deadline { ms: DEADLINES_MS[rng.usize(..DEADLINES_MS.len())] },
         }
     }
@@ -119,6 +125,11 @@ impl Fault {
                 world.proxy(server).delay(Duration::ZERO);
             }
             Self::Full { for_ } => full(driver, for_).await,
+            Self::Quota { for_ } => {
+                world.fleet.nats.restart_with_room(NO_ROOM).await.unwrap();
+                tokio::time::sleep(for_).await;
+                world.fleet.nats.restart_with_room(None).await.unwrap();
+            }
             Self::Again { from } => again(driver, from).await,
             Self::Poison { kind } => poison(driver, kind).await,
             Self::Deadline { ms } => {

@@ -115,3 +115,25 @@ async fn a_rolling_restart_under_load_fails_no_call_that_is_tried_again_and_deci
     let again = check::delivered_again(&world.fleet).await;
     assert!(again <= IN_HAND_MAX, "{again} events came again, more than were in hand");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_the_disk_is_full_submissions_are_refused_and_when_there_is_room_again_all_are_decided() {
+    let mut world = World::start().await;
+    let base = check::memory(&world.fleet);
+    let driver = Driver::start(&world.fleet, 0).await;
+    let counted = || {
+        let done = driver.done.lock().unwrap();
+        (done.acknowledged.len(), done.refused.get("UNAVAILABLE").copied().unwrap_or_default())
+    };
+    harness::eventually("submissions are taken", async || (counted().0 > 20).then_some(())).await;
+    world.fleet.nats.restart_with_room(faults::NO_ROOM).await.unwrap();
+    world.fleet.serving("gateway").await;
+    let (taken, refused) = counted();
+    harness::eventually("they are refused", async || (counted().1 > refused + 50).then_some(())).await;
+    assert_eq!(counted().0, taken, "none is acknowledged that there is no room for");
+    world.fleet.nats.restart_with_room(None).await.unwrap();
+    harness::eventually("they are taken again", async || (counted().0 > taken + 50).then_some(())).await;
+    let done = driver.stop().await;
+    println!("{} submissions, answers besides: {:?}", done.acknowledged.len(), done.refused);
+    everything(&mut world.fleet, &done, &base).await;
+}

@@ -20,6 +20,8 @@ use crate::trace;
 pub struct Delivery {
     message: Message,
     consumer: String,
+    /// Its subject without the deployment's id.
+    template: String,
     arrived: Instant,
     /// When the stream stored it.
     pub stored_at: OffsetDateTime,
@@ -38,7 +40,8 @@ impl Delivery {
         if deliveries > 1 {
             REDELIVERIES.add(1, [&consumer]);
         }
-        Ok(Self { message, consumer, arrived: Instant::now(), stored_at, stream_sequence, deliveries })
+        let template = template(&message.subject);
+        Ok(Self { message, consumer, template, arrived: Instant::now(), stored_at, stream_sequence, deliveries })
     }
 
     /// Its subject.
@@ -88,7 +91,7 @@ impl Delivery {
     pub fn span(&self, service: &'static str) -> Span {
         let span = tracing::info_span!(
             "process",
-            otel.name = format!("process {}", template(self.subject())),
+            otel.name = format!("process {}", self.template),
             otel.kind = "consumer",
             otel.status_code = tracing::field::Empty,
             otel.status_description = tracing::field::Empty,
@@ -97,7 +100,7 @@ impl Delivery {
             messaging.operation.name = "process",
             messaging.operation.type = "process",
             messaging.destination.name = self.subject(),
-            messaging.destination.template = template(self.subject()),
+            messaging.destination.template = self.template,
             messaging.consumer.group.name = self.consumer,
             messaging.message.id = self.message_id(),
             messaging.message.body.size = self.body().len(),
@@ -125,7 +128,7 @@ impl Delivery {
 
     fn measure(&self, error: &str) {
         let took = self.arrived.elapsed().as_secs_f64();
-        PROCESS.record(took, ["nats", &self.consumer, &template(self.subject()), error]);
+        PROCESS.record(took, ["nats", &self.consumer, &self.template, error]);
     }
 
     fn measure_stage(&self) {

@@ -51,6 +51,9 @@ const FETCH_EVERY: Duration = Duration::from_millis(15);
 const FETCH_MAX: Duration = Duration::from_secs(4);
 /// So few at once tell nothing of their rate.
 const FEW: usize = 2;
+/// How long to wait before what came of an event is published again, time after time: the stream may be away or full for a moment only,
+/// and another delivery is half a minute off.
+const PUBLISH_AGAIN_MS: [u64; 4] = [250, 1_000, 3_000, 8_000];
 /// How long a stream of events stays quiet before it is asked for anew.
 const STREAM_EXPIRES: Duration = Duration::from_secs(20);
 const STREAM_HEARTBEAT: Duration = Duration::from_secs(5);
@@ -218,6 +221,13 @@ impl<H: Handler> Worker<H> {
     async fn handle_and_publish(&self, event: H::In, delivery: &Delivery) -> Result<(), Failure> {
         let handled = AssertUnwindSafe(self.handler.handle(event)).catch_unwind().await;
         let outgoing = handled.unwrap_or_else(|_| Err(Failure::Retry(anyhow!("the handler panicked"))))?;
+        for wait in PUBLISH_AGAIN_MS.map(Duration::from_millis) {
+            match self.publish_all(&outgoing, delivery).await {
+                Ok(()) => return Ok(()),
+                Err(error) => tracing::debug!(service = self.bus.service, "publishing again in {wait:?}: {error:#}"),
+            }
+            tokio::time::sleep(wait).await;
+        }
         self.publish_all(&outgoing, delivery).await.map_err(Failure::Retry)
     }
 

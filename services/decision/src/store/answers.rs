@@ -6,7 +6,7 @@ use domain::{
     Reached, Review, ReviewDecision, Risk, Signal, Summary, Verdict,
 };
 use sqlx::postgres::PgRow;
-use sqlx::{QueryBuilder, Row};
+use sqlx::{Connection, QueryBuilder, Row};
 use time::Date;
 use uuid::Uuid;
 
@@ -42,7 +42,11 @@ impl Store {
         );
         query.push(EXPLAINED).push(", ").push(SUPERSEDED_BY);
         query.push(" FROM deployments d WHERE d.deployment_id = ").push_bind(id.uuid());
-        let Some(row) = query.build().fetch_optional(&self.pool).await? else { return Ok(None) };
+        let mut connection = self.reading.take(&self.pool).await?;
+        let Some(row) = query.build().fetch_optional(&mut *connection).await? else {
+            self.reading.give_back(connection);
+            return Ok(None);
+        };
         let facts: Option<&[u8]> = row.try_get("facts")?;
         let mut dossier = Dossier {
             deployment: facts.map(decode::<Deployment>).transpose()?,
@@ -61,7 +65,7 @@ impl Store {
         // and told apart here: for an order by link, or for that question beside each row, PostgreSQL may read the whole month.
         let counting: Vec<Uuid> = sqlx::query_scalar("SELECT event_id FROM signals WHERE deployment_id = $1")
             .bind(id.uuid())
-            .fetch_all(&self.pool)
+            .fetch_all(&mut *connection)
             .await?;
         let mut events = sqlx::query(
             "SELECT link, event_id, kind, body FROM events WHERE month = $3 AND deployment_id = $1 AND kind <> $2",
@@ -69,8 +73,9 @@ impl Store {
         .bind(id.uuid())
         .bind(Deployment::KIND)
         .bind(row.try_get::<Date, _>("month")?)
-        .fetch_all(&self.pool)
+        .fetch_all(&mut *connection)
         .await?;
+        self.reading.give_back(connection);
         events.sort_by_key(|event| event.get::<i64, _>("link"));
         for event in events {
             let body: &[u8] = event.try_get("body")?;
@@ -155,9 +160,11 @@ impl Store {
         }
         let wanted = i64::from(query.page_size);
         sql.push("d.received_at DESC, d.deployment_id DESC LIMIT ").push_bind(wanted + 1);
-        let mut transaction = self.pool.begin_with(OF_ITS_OWN).await?;
+        let mut connection = self.reading.take(&self.pool).await?;
+        let mut transaction = connection.begin_with(OF_ITS_OWN).await?;
         let rows = sql.build().fetch_all(&mut *transaction).await?;
         transaction.commit().await?;
+        self.reading.give_back(connection);
         let mut deployments = rows.iter().map(summary).collect::<Result<Vec<_>, _>>()?;
         let more = deployments.len() > query.page_size as usize;
         deployments.truncate(query.page_size as usize);

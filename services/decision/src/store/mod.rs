@@ -3,6 +3,7 @@
 mod answers;
 mod audit;
 mod case;
+mod connections;
 mod contents;
 mod decide;
 mod export;
@@ -16,7 +17,6 @@ mod replay;
 mod retention;
 mod statement;
 mod told;
-mod writing;
 
 use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 use std::time::Duration;
@@ -28,7 +28,7 @@ use sqlx::{Executor, PgConnection, PgPool};
 
 use crate::config::DatabaseSettings;
 use crate::policy::Policy;
-use writing::Writing;
+use connections::{Kept, READERS, WRITERS};
 
 pub use audit::{Audit, Dropped, Fault};
 pub use inspect::{Inspection, Tables, inspect};
@@ -50,7 +50,8 @@ static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
 #[derive(Clone, Debug)]
 pub struct Store {
     pool: PgPool,
-    writing: Arc<Writing>,
+    writing: Arc<Kept>,
+    reading: Arc<Kept>,
     policies: Arc<RwLock<Policies>>,
     deadline: Duration,
 }
@@ -81,8 +82,11 @@ impl Store {
             check_migrated(&pool).await?;
         }
         let policies = Arc::new(RwLock::new(Policies { active: policy.clone(), shadow: None }));
-        let writing = Arc::new(Writing::of(settings.connections_max));
-        let store = Self { pool, writing, policies, deadline };
+        // The others are for whoever asks more seldom.
+        let all = settings.connections_max as usize;
+        let writing = Arc::new(Kept::of(WRITERS.min(all / 2)));
+        let reading = Arc::new(Kept::of(READERS.min(all / 4)));
+        let store = Self { pool, writing, reading, policies, deadline };
         store.make_months().await.context("cannot make the month's tables")?;
         store.decide_by(policy).await.context("cannot store the policy")?;
         Ok(store)

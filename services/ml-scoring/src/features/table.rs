@@ -269,7 +269,7 @@ pub const FEATURES: [Feature; 34] = [
         source: Source::History,
         transform: Transform::Log1p,
         unit: "changes",
-        definition: "The author's earlier changes, each weighted by 1/(age in years + 1).",
+        definition: "The author's earlier changes, each weighted by 1/(age in years + 1), the age by whole days.",
         why: "Who knows the present state of the code errs less: REXP of Kamei et al. 2013.",
         scenario_only: false,
         value: |m| m.history.author_recent_changes,

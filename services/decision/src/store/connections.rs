@@ -1,4 +1,4 @@
-//! Connections of those who write all the time.
+//! Connections that are kept at hand by those who ask all the time.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -7,22 +7,24 @@ use sqlx::pool::PoolConnection;
 use sqlx::{Connection, PgPool, Postgres};
 
 /// As many as write at once: the join, the relay and the sweep.
-const WRITERS: usize = 3;
+pub(super) const WRITERS: usize = 3;
+/// As many look-ups as are answered at once, mostly.
+pub(super) const READERS: usize = 2;
 /// Unused for so long, a connection may have been lost unseen.
 const FRESH: Duration = Duration::from_secs(1);
 
 /// Connections that are used again at once: the pool asks the server about each that is handed back, and again when it is taken, which
 /// is a third of all questions when there is little to do.
 #[derive(Debug)]
-pub(super) struct Writing {
+pub(super) struct Kept {
     kept: Mutex<Vec<(PoolConnection<Postgres>, Instant)>>,
     kept_max: usize,
 }
 
-impl Writing {
-    /// Those of a pool of so many connections, of which half are left for others.
-    pub(super) fn of(connections_max: u32) -> Self {
-        Self { kept: Mutex::default(), kept_max: WRITERS.min(connections_max as usize / 2) }
+impl Kept {
+    /// At most so many.
+    pub(super) fn of(kept_max: usize) -> Self {
+        Self { kept: Mutex::default(), kept_max }
     }
 
     /// One that works, as far as can be known.
@@ -36,7 +38,7 @@ impl Writing {
         }
     }
 
-    /// Keeps one whose transaction has ended well. Any other is dropped, and the pool looks at it.
+    /// Keeps one whose work has ended well. Any other is dropped, and the pool looks at it.
     pub(super) fn give_back(&self, connection: PoolConnection<Postgres>) {
         let mut kept = self.kept();
         if kept.len() < self.kept_max {
