@@ -51,7 +51,7 @@ pub fn table_of(service: &str) -> String {
 pub fn main<C, F>(service: &'static str, run: impl FnOnce(Process, C) -> F) -> ExitCode
 where
     C: DeserializeOwned + Default,
-    F: Future<Output = anyhow::Result<()>>,
+    F: Future<Output = anyhow::Result<()>> + Send + 'static,
 {
     let command = Arguments::command().name(service).version(env!("CARGO_PKG_VERSION"));
     let arguments = Arguments::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit());
@@ -87,7 +87,7 @@ async fn run_until_signal<C, F>(
 ) -> anyhow::Result<()>
 where
     C: DeserializeOwned + Default,
-    F: Future<Output = anyhow::Result<()>>,
+    F: Future<Output = anyhow::Result<()>> + Send + 'static,
 {
     // reqwest and sqlx are built without a provider of their own.
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -107,7 +107,8 @@ where
     admin.show(&process);
     let bus = process.bus.clone();
     tracing::info!(service, version = env!("CARGO_PKG_VERSION"), "{service} is up");
-    let ended = run(process, config).await;
+    // On the runtime's own threads: what this one polled would be woken across threads by each word from a server.
+    let ended = tokio::spawn(run(process, config)).await.context("it panicked").flatten();
     bus.flush().await.context("cannot flush the bus")?;
     ended
 }

@@ -8,9 +8,9 @@ use domain::{Deployment, Explanation, Outcome, Review, Signal};
 use futures::FutureExt;
 use futures::stream::{self, Stream, StreamExt};
 use proto::Event;
-use tokio::time::Instant;
 use tracing::{Instrument, Span};
 
+use crate::gather::{Arrival, Patience, gather};
 use crate::incoming::{Content, Incoming};
 use crate::relay::Fresh;
 use crate::store::{Store, is_passing};
@@ -24,11 +24,6 @@ const DELIVERIES_MAX: u32 = 20;
 const DRAIN_MAX: Duration = Duration::from_secs(20);
 /// How long what is in flight is put off while PostgreSQL is away.
 const PUT_OFF: Duration = Duration::from_secs(5);
-
-/// With so many events at once there is much to do.
-const MANY: usize = 64;
-/// How long is waited for more of them then.
-const GATHER: Duration = Duration::from_millis(10);
 
 /// An event that was delivered, and the span in which it is handled.
 struct Arrived {
@@ -44,6 +39,12 @@ struct Batch {
 
 type Read = fn(&Delivery) -> Result<Incoming, proto::Malformed>;
 type Arrivals = Pin<Box<dyn Stream<Item = (Delivery, Read)> + Send>>;
+
+impl Arrival for (Delivery, Read) {
+    fn subject(&self) -> &str {
+        self.0.subject()
+    }
+}
 
 pub(crate) async fn run(process: &Process, store: &Store, config: &Config, fresh: Fresh) -> anyhow::Result<()> {
     let (bus, most) = (&process.bus, config.batch_max);
@@ -65,7 +66,7 @@ pub(crate) async fn run(process: &Process, store: &Store, config: &Config, fresh
             first = arrivals.next() => first,
         };
         let Some(first) = first else { anyhow::bail!("the bus has no more events") };
-        let batch = batch(first, &mut arrivals, most).await;
+        let batch = gather(first, &mut arrivals, most, Patience::default()).await;
         join(process, store, read(bus, batch).await, &fresh).await;
     }
     // What has been delivered here is joined before the end, or it would only come again after a while.
@@ -73,7 +74,7 @@ pub(crate) async fn run(process: &Process, store: &Store, config: &Config, fresh
         // After an answer, all that the server sent before it is here.
         let _ = bus.stream_now().await;
         while let Some(Some(first)) = arrivals.next().now_or_never() {
-            let batch = batch(first, &mut arrivals, most).await;
+            let batch = gather(first, &mut arrivals, most, Patience::none()).await;
             join(process, store, read(bus, batch).await, &fresh).await;
         }
     };
@@ -81,23 +82,6 @@ pub(crate) async fn run(process: &Process, store: &Store, config: &Config, fresh
         tracing::warn!(service = SERVICE, "drained no further: what is in flight will be delivered again");
     }
     Ok(())
-}
-
-/// `first` and what else is there, at most `most` in all; and what arrives within a moment, when there is much: fewer and larger
-/// transactions do more of it.
-async fn batch<T>(first: T, arrivals: &mut (impl Stream<Item = T> + Unpin), most: usize) -> Vec<T> {
-    let mut batch = vec![first];
-    while batch.len() < most
-        && let Some(Some(one)) = arrivals.next().now_or_never()
-    {
-        batch.push(one);
-    }
-    let until = Instant::now() + GATHER;
-    while (MANY..most).contains(&batch.len()) {
-        let Ok(Some(one)) = tokio::time::timeout_at(until, arrivals.next()).await else { break };
-        batch.push(one);
-    }
-    batch
 }
 
 async fn arrivals<E: Event>(bus: &Bus, most: usize, name: &'static str, read: Read) -> anyhow::Result<Arrivals> {
@@ -199,26 +183,4 @@ async fn pause(process: &Process, store: &Store, arrived: &[Arrived], error: &sq
     }
     tracing::info!(service = SERVICE, "PostgreSQL is back");
     process.health.set(State::Serving);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn a_batch_holds_what_is_there_and_never_more_than_it_may() {
-        let of = async |there: usize| batch(0, &mut stream::iter(1..there).chain(stream::pending()), 100).await.len();
-        assert_eq!((of(1).await, of(3).await), (1, 3));
-        assert_eq!((of(MANY + 1).await, of(100).await, of(1_000).await), (MANY + 1, 100, 100));
-    }
-
-    #[tokio::test]
-    async fn when_there_is_much_more_is_waited_for_a_moment() {
-        let gathered = async |there: usize| {
-            let later = stream::once(tokio::task::yield_now()).map(|()| 7);
-            let mut arrivals = Box::pin(stream::iter(1..there).chain(later).chain(stream::pending()));
-            batch(0, &mut arrivals, 100).await.len()
-        };
-        assert_eq!((gathered(3).await, gathered(MANY).await), (3, MANY + 1));
-    }
 }

@@ -14,6 +14,7 @@ pub mod published;
 pub mod store;
 
 mod batch;
+mod gather;
 mod questions;
 mod relay;
 mod speak_for;

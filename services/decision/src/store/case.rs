@@ -1,6 +1,6 @@
 //! A case: all that the tables hold of one deployment when it may be decided, and what the trail knows around it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use domain::identity::sha256_hex;
 use domain::{Circumstances, Deployment, DeploymentId, Review, RiskScore, Said, Signal, Source};
@@ -8,8 +8,11 @@ use proto::Event;
 use sqlx::{PgConnection, Row};
 use uuid::Uuid;
 
+use super::contents::rank;
+use super::join::Fresh;
 use super::statement::Statement;
 use crate::chain::Month;
+use crate::incoming::Content;
 use crate::policy::{Given, Inputs};
 
 /// What the tables hold of one deployment when it may be decided.
@@ -31,6 +34,26 @@ pub(super) struct Case {
 }
 
 impl Case {
+    /// One of which nothing is known.
+    const fn begun(month: Month, traceparent: Option<String>) -> Self {
+        Self {
+            month,
+            verdict_number: 0,
+            traceparent,
+            accepted: None,
+            signals: BTreeMap::new(),
+            reviews: Vec::new(),
+            circumstances: Circumstances { known_findings: Vec::new(), reverts: None },
+            decided_on: Vec::new(),
+            decided_on_evidence: String::new(),
+        }
+    }
+
+    /// Whether everything is in.
+    pub(super) fn is_complete(&self) -> bool {
+        Inputs::are_complete(self.accepted.is_some(), self.signals.keys().copied())
+    }
+
     /// The events that a verdict reached now would rest on, sorted.
     pub(super) fn inputs(&self) -> Vec<Uuid> {
         let mut inputs: Vec<Uuid> = self.evidence().chain(self.reviews.iter().map(|(id, _)| *id)).collect();
@@ -54,6 +77,31 @@ impl Case {
             _ => None,
         }
     }
+}
+
+/// The cases of deployments that were `made` with this batch, all of which is in it: their acceptances and signals, and nothing that
+/// refers to what was before.
+pub(super) fn cases_in_hand(fresh: &[Fresh<'_>], made: &BTreeSet<Uuid>) -> BTreeMap<DeploymentId, Case> {
+    let mut cases: BTreeMap<DeploymentId, Case> = BTreeMap::new();
+    let mut others: BTreeSet<DeploymentId> = BTreeSet::new();
+    for Fresh { month, event } in fresh.iter().filter(|one| made.contains(&one.event.deployment_id.uuid())) {
+        let (id, event_id) = (event.deployment_id, event.event_id.uuid());
+        let case = cases.entry(id).or_insert_with(|| Case::begun(*month, event.traceparent.clone()));
+        match &event.content {
+            Content::Accepted(deployment) if case.accepted.is_none() => {
+                case.accepted = Some((event_id, (**deployment).clone().without_diff()));
+            }
+            Content::Signal(signal) => {
+                let known = case.signals.get(&signal.source);
+                if known.is_none_or(|(id, known, _)| rank(signal, event_id) > rank(known, *id)) {
+                    case.signals.insert(signal.source, (event_id, signal.clone(), event.traceparent.clone()));
+                }
+            }
+            _ => drop(others.insert(id)),
+        }
+    }
+    cases.retain(|id, _| !others.contains(id));
+    cases
 }
 
 /// Those of `ids`, whose rows are locked, for which everything is in, or that were decided before. Few words to PostgreSQL: it is asked
@@ -82,15 +130,26 @@ pub(super) async fn decidable(connection: &mut PgConnection, ids: &[Uuid]) -> Re
     Ok(decidable)
 }
 
-/// The cases of `ids`, whose rows are locked.
+/// The cases of `ids`, whose rows are locked, besides those that are in hand; and of all of them what the trail knows around them.
 pub(super) async fn load_cases(
     connection: &mut PgConnection,
     ids: &[Uuid],
+    in_hand: BTreeMap<DeploymentId, Case>,
 ) -> Result<BTreeMap<DeploymentId, Case>, sqlx::Error> {
-    let mut cases: BTreeMap<DeploymentId, Case> = BTreeMap::new();
-    if ids.is_empty() {
-        return Ok(cases);
+    let mut cases = in_hand;
+    if !ids.is_empty() {
+        load_stored(connection, ids, &mut cases).await?;
     }
+    load_known_findings(connection, &mut cases).await?;
+    load_reverts(connection, &mut cases).await?;
+    Ok(cases)
+}
+
+async fn load_stored(
+    connection: &mut PgConnection,
+    ids: &[Uuid],
+    cases: &mut BTreeMap<DeploymentId, Case>,
+) -> Result<(), sqlx::Error> {
     let rows = sqlx::query(
         "SELECT d.deployment_id, d.month, d.verdict_number, d.traceparent, d.accepted_event_id, d.facts, v.inputs,
              v.evidence_digest
@@ -108,15 +167,11 @@ pub(super) async fn load_cases(
             _ => None,
         };
         let case = Case {
-            month: Month::of(row.try_get("month")?),
             verdict_number: row.try_get::<i32, _>("verdict_number")?.cast_unsigned(),
-            traceparent: row.try_get("traceparent")?,
             accepted,
-            signals: BTreeMap::new(),
-            reviews: Vec::new(),
-            circumstances: Circumstances::default(),
             decided_on_evidence: row.try_get::<Option<String>, _>("evidence_digest")?.unwrap_or_default(),
             decided_on: row.try_get::<Option<Vec<Uuid>>, _>("inputs")?.unwrap_or_default(),
+            ..Case::begun(Month::of(row.try_get("month")?), row.try_get("traceparent")?)
         };
         cases.insert(DeploymentId::from_uuid(row.try_get("deployment_id")?), case);
     }
@@ -135,10 +190,7 @@ pub(super) async fn load_cases(
             case.signals.insert(entry.1.source, entry);
         }
     }
-    load_reviews(connection, ids, &mut cases).await?;
-    load_known_findings(connection, &mut cases).await?;
-    load_reverts(connection, &mut cases).await?;
-    Ok(cases)
+    load_reviews(connection, ids, cases).await
 }
 
 /// A review counts for a verdict that was there before the one that is reached now.

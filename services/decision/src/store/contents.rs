@@ -6,7 +6,7 @@ use chassis::metrics::list::OUTCOMES;
 use domain::{Analysis, Deployment, Explanation, Origin, Outcome, Review, Said, Signal};
 use proto::Event;
 use sqlx::{PgConnection, Row};
-use time::Date;
+use time::{Date, OffsetDateTime};
 use uuid::Uuid;
 
 use super::join::Fresh;
@@ -138,11 +138,10 @@ async fn update_accepted(connection: &mut PgConnection, accepted: &[(Place, &Dep
 /// Of two signals of one source the later counts, and one that is available before one that is not: whatever the order in which
 /// they come, the same one counts in the end.
 async fn upsert_signals(connection: &mut PgConnection, signals: &[(Place, &Signal)]) -> Result<(), sqlx::Error> {
-    let rank = |(place, signal): &(Place, &Signal)| (is_available(signal), signal.raised_at, place.event_id);
     let mut counting: BTreeMap<_, (Place, &Signal)> = BTreeMap::new();
     for one in signals {
         let counts = counting.entry((one.1.deployment_id, one.1.source)).or_insert(*one);
-        if rank(one) > rank(counts) {
+        if rank(one.1, one.0.event_id) > rank(counts.1, counts.0.event_id) {
             *counts = *one;
         }
     }
@@ -168,6 +167,11 @@ async fn upsert_signals(connection: &mut PgConnection, signals: &[(Place, &Signa
     .named("INSERT signals")
     .await
     .map(|_| ())
+}
+
+/// By which of two signals of one source the higher counts.
+pub(super) fn rank(signal: &Signal, event_id: Uuid) -> (bool, OffsetDateTime, Uuid) {
+    (is_available(signal), signal.raised_at, event_id)
 }
 
 fn is_available(signal: &Signal) -> bool {

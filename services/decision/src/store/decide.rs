@@ -1,5 +1,7 @@
 //! Reaching verdicts within a transaction that holds the rows of the deployments.
 
+use std::collections::BTreeMap;
+
 use chassis::{Outgoing, trace};
 use domain::{Cause, DeploymentId, Judgement, Reached, Signal};
 use proto::judgement_bytes;
@@ -48,17 +50,19 @@ impl Decided {
 }
 
 impl Store {
-    /// Decides those of `ids`, whose rows are locked, for which everything is in, or for which something has come in after a
-    /// verdict. Gives the verdicts that this made.
+    /// Decides those of `ids`, whose rows are locked, and of those in hand, for which everything is in, or for which something has come in
+    /// after a verdict. Gives the verdicts that this made.
     pub(super) async fn decide_complete(
         &self,
         connection: &mut PgConnection,
         ledger: &mut Ledger,
         now: OffsetDateTime,
         ids: &[Uuid],
+        mut in_hand: BTreeMap<DeploymentId, Case>,
     ) -> Result<Vec<Decided>, sqlx::Error> {
+        in_hand.retain(|_, case| case.is_complete());
         let ids = decidable(connection, ids).await?;
-        let cases = load_cases(connection, &ids).await?;
+        let cases = load_cases(connection, &ids, in_hand).await?;
         let ready = cases.into_iter().filter_map(|(id, case)| {
             let cause = match case.verdict_number {
                 0 => Cause::Complete,
@@ -97,10 +101,9 @@ impl Store {
         let months = rows.iter().map(|row| row.try_get("month").map(Month::of)).collect::<Result<Vec<_>, _>>()?;
         let locked = Ledger::lock(&mut transaction, months, &[]).await?;
         let (mut ledger, _) = locked.ok_or(sqlx::Error::RowNotFound)?;
-        let cases = load_cases(&mut transaction, &ids).await?;
+        let cases = load_cases(&mut transaction, &ids, BTreeMap::new()).await?;
         let overdue = cases.into_iter().map(|(id, case)| (id, case, Cause::Deadline)).collect();
         let decided = self.reach(&mut transaction, &mut ledger, now, overdue).await?;
-        ledger.close(&mut transaction).await?;
         transaction.commit().named("COMMIT").await?;
         self.writing.give_back(connection);
         tell(&decided, &[]);

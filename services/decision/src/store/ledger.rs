@@ -48,7 +48,7 @@ impl Ledger {
         Ok((heads.len() == wanted.len()).then_some((Self { heads }, stored)))
     }
 
-    /// Stores events at the ends of the chains of their months, in this order.
+    /// Stores events at the ends of the chains of their months, in this order, and with them the ends as they are then.
     pub(super) async fn append(
         &mut self,
         connection: &mut PgConnection,
@@ -60,8 +60,13 @@ impl Ledger {
             links.push(head.append(entry));
         }
         let of = |index: fn(&Entry<'_>) -> Uuid| entries.iter().map(|(_, entry)| index(entry)).collect::<Vec<_>>();
+        let ends: BTreeMap<Month, Head> = entries.iter().map(|(month, _)| (*month, self.heads[month])).collect();
         sqlx::query(
-            "INSERT INTO events (month, link, event_id, deployment_id, kind, subject, stream_sequence, message_id, traceparent,
+            "WITH ends AS (
+                 UPDATE chains SET events = new.events, head = new.head
+                 FROM unnest($14::date[], $15::bigint[], $16::bytea[]) AS new (month, events, head)
+                 WHERE chains.month = new.month)
+             INSERT INTO events (month, link, event_id, deployment_id, kind, subject, stream_sequence, message_id, traceparent,
                  received_at, body, previous, hash)
              SELECT * FROM unnest($1::date[], $2::bigint[], $3::uuid[], $4::uuid[], $5::text[], $6::text[], $7::bigint[],
                  $8::text[], $9::text[], $10::timestamptz[], $11::bytea[], $12::bytea[], $13::bytea[])",
@@ -79,24 +84,11 @@ impl Ledger {
         .bind(entries.iter().map(|(_, entry)| entry.body).collect::<Vec<_>>())
         .bind(links.iter().map(|link| link.previous.0.as_slice()).collect::<Vec<_>>())
         .bind(links.iter().map(|link| link.hash.0.as_slice()).collect::<Vec<_>>())
+        .bind(ends.keys().map(|month| month.first_day()).collect::<Vec<_>>())
+        .bind(ends.values().map(|head| head.events).collect::<Vec<_>>())
+        .bind(ends.values().map(|head| head.hash.0.as_slice()).collect::<Vec<_>>())
         .execute(connection)
         .named("INSERT events")
-        .await
-        .map(|_| ())
-    }
-
-    /// Writes the ends of the chains as they are now.
-    pub(super) async fn close(self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
-        sqlx::query(
-            "UPDATE chains SET events = new.events, head = new.head
-             FROM unnest($1::date[], $2::bigint[], $3::bytea[]) AS new (month, events, head)
-             WHERE chains.month = new.month",
-        )
-        .bind(self.heads.keys().map(|month| month.first_day()).collect::<Vec<_>>())
-        .bind(self.heads.values().map(|head| head.events).collect::<Vec<_>>())
-        .bind(self.heads.values().map(|head| head.hash.0.as_slice()).collect::<Vec<_>>())
-        .execute(connection)
-        .named("UPDATE chains")
         .await
         .map(|_| ())
     }
