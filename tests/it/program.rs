@@ -145,9 +145,9 @@ async fn a_mistyped_setting_or_command_is_named() {
     let settings = folder.path().join("failsafe.toml");
     std::fs::write(&settings, "[decision]\ndeadline = 5\n").unwrap();
     let data = folder.path().join("data");
-    let up =
-        Command::new(binary("failsafe")).args(["up", "--config"]).arg(&settings).arg("--data-dir").arg(&data).output();
-    let program = up.await.unwrap();
+    let mut up = Command::new(binary("failsafe"));
+    let up = up.args(["up", "--config"]).arg(&settings).arg("--data-dir").arg(&data);
+    let program = up.args(["--listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0"]).output().await.unwrap();
     let log = String::from_utf8_lossy(&program.stderr).into_owned();
     assert!(!program.status.success() && log.contains("deadline"), "{log}");
     let program = Command::new(binary("failsafe")).arg("upp").output().await.unwrap();

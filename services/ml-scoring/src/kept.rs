@@ -43,7 +43,8 @@ const POSITION: &str = "position";
 pub(crate) struct Histories {
     /// The services' own clock.
     utc_offset: UtcOffset,
-    /// How many settled changes are remembered; when a tenth more are, those beyond are forgotten.
+    /// How many settled changes are remembered; when a quarter more are, those beyond are forgotten: what is left is counted anew then,
+    /// which takes seconds.
     changes_max: usize,
     repositories: Arc<RwLock<HashMap<String, Arc<Entry>>>>,
     /// Which repository a deployment belongs to: an outcome does not say.
@@ -256,7 +257,7 @@ impl Histories {
     fn forget(&self) {
         let entries: Vec<Arc<Entry>> = read(&self.repositories).values().cloned().collect();
         let settled: Vec<usize> = entries.iter().map(|entry| read(&entry.repository).settled()).collect();
-        if settled.iter().sum::<usize>() <= self.changes_max + self.changes_max / 10 {
+        if settled.iter().sum::<usize>() <= self.changes_max + self.changes_max / 4 {
             return;
         }
         let each = share(settled, self.changes_max);

@@ -156,11 +156,12 @@ impl Repository {
         }
         let kept = self.settled.split_off(self.settled.len() - changes_max);
         let forgotten = std::mem::replace(&mut self.settled, kept);
-        let imported = self.imported.take();
-        let changes = std::mem::take(self).into_changes().collect();
-        // It no longer reaches to the beginning.
-        let imported = imported.map(|import| Import { whole: false, ..import });
-        *self = Self::new(changes, imported);
+        self.past = Past::of(&self.settled);
+        self.open.changes().for_each(|change| self.past.meet(&change.author));
+        if let Some(import) = &mut self.imported {
+            // It no longer reaches to the beginning.
+            import.whole = false;
+        }
         forgotten.into_iter().flat_map(|change| change.deployments).collect()
     }
 
@@ -212,7 +213,7 @@ impl Repository {
     }
 
     fn settle(&mut self, mut change: Change) {
-        self.past.meet(&mut change);
+        self.past.share_names(&mut change);
         self.past.add(&change);
         self.settled.push(change);
     }
@@ -221,7 +222,8 @@ impl Repository {
     fn open(&mut self, mut change: Change) {
         match change.key {
             Key::PullRequest(number) => {
-                self.past.meet(&mut change);
+                self.past.share_names(&mut change);
+                self.past.meet(&change.author);
                 self.open.insert(number, change);
             }
             Key::Commit(_) => self.settle(change),

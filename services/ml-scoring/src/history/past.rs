@@ -105,8 +105,15 @@ impl Past {
         self.failures
     }
 
-    /// Has the change share the names that are kept here, and hears of its author.
-    pub(super) fn meet(&mut self, change: &mut Change) {
+    /// What these changes come to.
+    pub(super) fn of(changes: &[Change]) -> Self {
+        let mut past = Self::default();
+        changes.iter().for_each(|change| past.add(change));
+        past
+    }
+
+    /// Has the change share the names that are kept here.
+    pub(super) fn share_names(&self, change: &mut Change) {
         for file in &mut change.files {
             if let Some((path, _)) = self.files.get_key_value(&file.path) {
                 file.path = Arc::clone(path);
@@ -114,14 +121,20 @@ impl Past {
         }
         if let Some((author, _)) = self.names.get_key_value(&change.author) {
             change.author = Arc::clone(author);
-        } else if !change.author.is_empty() {
-            self.names.insert(Arc::clone(&change.author), self.authors.len() as u32);
+        }
+    }
+
+    /// Hears of an author.
+    pub(super) fn meet(&mut self, author: &Arc<str>) {
+        if !author.is_empty() && !self.names.contains_key(author) {
+            self.names.insert(Arc::clone(author), self.authors.len() as u32);
             self.authors.push(AuthorPast::default());
         }
     }
 
-    /// Takes a change in whose author was met.
+    /// Takes a change in.
     pub(super) fn add(&mut self, change: &Change) {
+        self.meet(&change.author);
         for file in &change.files {
             if !self.files.contains_key(&file.path) {
                 self.files.insert(Arc::clone(&file.path), FilePast::default());

@@ -444,18 +444,40 @@ fn setting(statement: &Statement<'_>) -> Vec<Operation> {
     if dotted && first("set") {
         return vec![Operation::Unknown { schema: false }];
     }
-    // RESET names no value, as if it were none.
-    let off = |at: usize| {
+    // RESET names no value, as if it were none. What is no number comes from elsewhere, and may be one.
+    let limits = |at: usize, ms_max: f64| {
         let value = words[at + 1..].iter().find(|token| !token.text.eq_ignore_ascii_case("to"));
-        value.is_none_or(|value| ["0", "default", "0s", "0ms"].iter().any(|off| value.text.eq_ignore_ascii_case(off)))
+        value.is_some_and(|value| match milliseconds(value.text) {
+            Some(ms) => ms > 0.0 && ms <= ms_max,
+            None => !value.text.eq_ignore_ascii_case("default"),
+        })
     };
     if let Some(at) = named("lock_timeout") {
-        return vec![Operation::LockTimeout(!off(at))];
+        return vec![Operation::LockTimeout(limits(at, LOCK_TIMEOUT_MS_MAX))];
     }
     if let Some(at) = named("statement_timeout") {
-        return vec![Operation::StatementTimeout(!off(at))];
+        return vec![Operation::StatementTimeout(limits(at, f64::INFINITY))];
     }
     vec![Operation::Unknown { schema: false }]
+}
+
+/// A longer wait for a lock is as good as one without an end: whoever comes meanwhile waits behind it.
+const LOCK_TIMEOUT_MS_MAX: f64 = 60_000.0;
+
+/// A time as PostgreSQL's settings write it: a number, and its unit if that is not milliseconds.
+fn milliseconds(text: &str) -> Option<f64> {
+    let text = text.trim_matches('\'').trim();
+    let (number, unit) = text.split_at(text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len()));
+    let unit = match unit.trim().to_ascii_lowercase().as_str() {
+        "us" => 0.001,
+        "" | "ms" => 1.0,
+        "s" => 1_000.0,
+        "min" => 60_000.0,
+        "h" => 3_600_000.0,
+        "d" => 86_400_000.0,
+        _ => return None,
+    };
+    Some(number.trim().parse::<f64>().ok()? * unit)
 }
 
 /// Which database the SQL is written for, by what only one of them says.

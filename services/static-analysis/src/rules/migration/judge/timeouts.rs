@@ -26,7 +26,7 @@ static LOCK_TIMEOUT: Rule = Rule {
         "lock-timeout-after-dangerous-statement",
     ],
     check: Check::Script(|script| {
-        let message = "while the statement waits for its lock, everybody else waits behind it, however long that takes";
+        let message = "while the statement waits for its lock, everybody else waits behind it, and nothing ends that within a minute";
         let limit = |step: &Step| match step.what {
             Operation::LockTimeout(on) => Some(on),
             _ => None,

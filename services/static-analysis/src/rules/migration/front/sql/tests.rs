@@ -156,13 +156,21 @@ fn limits_are_set_and_taken_away() {
         ("SET LOCAL lock_timeout TO 500", true),
         ("SELECT set_config('lock_timeout', '2s', false)", true),
         ("SELECT pg_catalog.set_config('lock_timeout', '2s', false)", true),
+        ("SET lock_timeout = '1 min'", true),
+        ("SET lock_timeout = :wait", true),
         ("SET lock_timeout = 0", false),
+        ("SET lock_timeout = '0 s'", false),
+        ("SET lock_timeout TO DEFAULT", false),
+        ("SET lock_timeout = '10min'", false),
+        ("SET lock_timeout = 3600000", false),
         ("RESET lock_timeout", false),
         ("RESET ALL", false),
         ("DISCARD ALL", false),
     ] {
         assert_eq!(limit(text), Operation::LockTimeout(expected), "{text}");
     }
+    assert_eq!(limit("SET statement_timeout = '1h'"), Operation::StatementTimeout(true));
+    assert_eq!(limit("SET statement_timeout = 0"), Operation::StatementTimeout(false));
     assert_eq!(limit("SET app.lock_timeout = '2s'"), Operation::Unknown { schema: false });
     assert_eq!(limit("ALTER ROLE a SET lock_timeout = '2s'"), Operation::Unknown { schema: false });
 }
