@@ -15,9 +15,11 @@ pub const TRACEPARENT: &str = "traceparent";
 /// The `traceparent` of `span`; `None` without a trace.
 #[must_use]
 pub fn parent_of(span: &Span) -> Option<String> {
-    let mut carrier = HashMap::new();
-    global::get_text_map_propagator(|propagator| propagator.inject_context(&span.context(), &mut carrier));
-    carrier.remove(TRACEPARENT)
+    let context = span.context();
+    let span = context.span();
+    let own = span.span_context();
+    let sampled = u8::from(own.is_sampled());
+    own.is_valid().then(|| format!("00-{}-{}-{sampled:02x}", own.trace_id(), own.span_id()))
 }
 
 /// Makes `span` a child of `traceparent`, if there is one.

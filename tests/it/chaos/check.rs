@@ -47,6 +47,11 @@ pub(crate) async fn everything(fleet: &mut Fleet, done: &Done, base: &BTreeMap<&
     for head in audit.months().await.unwrap() {
         assert_eq!(audit.verify(head.month, &[], |_| ()).await.unwrap(), None, "the chain of {}", head.month);
     }
+    for service in SERVICES {
+        let log = fleet.logged(service);
+        let panicked = log.find("panicked at").map(|at| log[at..].chars().take(1_000).collect::<String>());
+        assert_eq!(panicked, None, "{service} never panics");
+    }
     for (service, after) in memory(fleet) {
         assert!(after < base[service] + MEMORY_MORE, "{service} holds {after} bytes, and {} at first", base[service]);
     }

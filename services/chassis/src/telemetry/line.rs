@@ -103,15 +103,14 @@ fn json(
     event: &Event<'_>,
     now: OffsetDateTime,
     message: String,
-    fields: Map<String, Value>,
+    mut line: Map<String, Value>,
 ) -> fmt::Result {
     let metadata = event.metadata();
-    let mut line = Map::new();
     let now = now.format(&Rfc3339).map_err(|_| fmt::Error)?;
-    line.insert("timestamp".to_owned(), now.into());
-    line.insert("level".to_owned(), metadata.level().as_str().into());
-    line.insert("message".to_owned(), message.into());
-    line.extend(fields);
+    let says = [("timestamp", now), ("level", metadata.level().as_str().to_owned()), ("message", message)];
+    for (name, value) in says {
+        line.entry(name).or_insert_with(|| value.into());
+    }
     let otel = Context::current();
     let span = otel.span().span_context().clone();
     if span.is_valid() {
@@ -119,7 +118,8 @@ fn json(
         line.insert("span_id".to_owned(), span.span_id().to_string().into());
     }
     line.insert("target".to_owned(), metadata.target().into());
-    writeln!(writer, "{}", Value::Object(line))
+    let line = serde_json::to_string(&line).map_err(|_| fmt::Error)?;
+    writeln!(writer, "{line}")
 }
 
 fn for_people(

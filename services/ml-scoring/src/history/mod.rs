@@ -99,7 +99,7 @@ impl Repository {
     /// How many of them failed.
     #[must_use]
     pub fn failures(&self) -> usize {
-        self.past.failures() + self.open.failed().len()
+        self.past.failures() + self.open.failed().count()
     }
 
     /// The import that it began with, if there was one.
@@ -218,8 +218,11 @@ impl Repository {
         self.settled.push(change);
     }
 
-    /// Takes in what may still change; a commit does not.
+    /// Takes in what may still change; a commit does not. One of the same number has settled: a pull request may come again after that.
     fn open(&mut self, mut change: Change) {
+        if let Some(before) = self.open.remove(&change.key) {
+            self.settle(before);
+        }
         match change.key {
             Key::PullRequest(number) => {
                 self.past.share_names(&mut change);

@@ -31,7 +31,7 @@ impl Open {
 
     /// All, in the order of time.
     pub(super) fn changes(&self) -> impl DoubleEndedIterator<Item = &Change> {
-        self.order.iter().map(|(_, number)| &self.changes[number])
+        self.order.iter().filter_map(|(_, number)| self.changes.get(number))
     }
 
     /// All, in the order of time.
@@ -40,8 +40,8 @@ impl Open {
     }
 
     /// Those that are known to have failed.
-    pub(super) fn failed(&self) -> impl ExactSizeIterator<Item = &Change> {
-        self.failed.iter().map(|number| &self.changes[number])
+    pub(super) fn failed(&self) -> impl Iterator<Item = &Change> {
+        self.failed.iter().filter_map(|number| self.changes.get(number))
     }
 
     /// How many were made after that time.
@@ -66,7 +66,7 @@ impl Open {
 
     /// The number of the latest for which `is` holds.
     pub(super) fn find(&self, is: impl Fn(&Change) -> bool) -> Option<u32> {
-        self.order.iter().rev().map(|(_, number)| *number).find(|number| is(&self.changes[number]))
+        self.order.iter().rev().map(|(_, number)| *number).find(|number| self.changes.get(number).is_some_and(&is))
     }
 
     /// It is known to have failed since that time, or not any more.
@@ -112,7 +112,7 @@ impl Open {
     /// Takes out the first for as long as `settles` says so of it and of how many there are.
     pub(super) fn take_first(&mut self, settles: impl Fn(&Change, usize) -> bool) -> Option<Change> {
         let (_, number) = self.order.first()?;
-        let first = &self.changes[number];
+        let first = self.changes.get(number)?;
         let key = settles(first, self.len()).then(|| first.key.clone())?;
         self.remove(&key)
     }

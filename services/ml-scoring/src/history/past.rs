@@ -215,7 +215,7 @@ impl Past {
         let own = open.get(own);
         let count = |open: usize, is: fn(&Change) -> bool| open - usize::from(own.is_some_and(is));
         let also = count(open.len(), |_| true);
-        let also_failed = count(open.failed().len(), |own| own.failed_at.is_some());
+        let also_failed = count(open.failed().count(), |own| own.failed_at.is_some());
         // Where pull requests are the custom, a commit without one is no deployment.
         let (deployments, failures) = match self.pull_requests + also {
             0 => (self.changes, self.failures),

@@ -207,6 +207,23 @@ fn what_is_saved_is_read_back() {
 }
 
 #[test]
+fn a_pull_request_that_comes_again_after_it_settled_is_read_back_beside_what_it_was() {
+    let mut repository = whole();
+    let of = |number, revision| submitted(number, revision, 30, "ann", "More", modified("api/order.rs"));
+    (0..=OPEN_MAX as u32).for_each(|more| repository.record(of(10 + more, "abcdef1")));
+    assert_eq!((repository.settled(), repository.len()), (4, OPEN_MAX + 4), "the first of them has settled");
+    repository.record(of(10, "abcdef2"));
+    let mut read = Repository::load(&repository.save()).unwrap();
+    for more in 1..=3 * OPEN_MAX as u32 {
+        let asked = |repository: &Repository| asked_of(repository, 31, "ann", &modified("api/order.rs"));
+        assert_eq!((read.len(), asked(&read)), (repository.len(), asked(&repository)), "{more}");
+        repository.record(of(1_000 + more, "abcdef1"));
+        read.record(of(1_000 + more, "abcdef1"));
+    }
+    assert!(read.knows(id(10, "abcdef1")) && read.knows(id(10, "abcdef2")));
+}
+
+#[test]
 fn an_import_is_joined_with_what_was_submitted() {
     let mut own = Repository::default();
     own.record(submitted(2, "abcdef1", 9, "bob", "Speed up orders", modified("api/order.rs")));
