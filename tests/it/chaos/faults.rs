@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use async_nats::jetstream::stream::{Config, DiscardPolicy};
 use fastrand::Rng;
 use harness::{Fleet, SERVICES};
 use proto::event::STREAM;
@@ -38,9 +37,8 @@ pub(super) enum Fault {
     Stall { server: Server, for_: Duration },
     /// The network is slow for this long.
     Slow { server: Server, each: Duration, for_: Duration },
-    /// The stream takes no more, as when the disk is full, for this long.
-    Full { for_: Duration },
-    /// All streams together have used up what NATS may take of the disk, for this long.
+    /// All streams together have used up what NATS may take of the disk, for this long. (The limit of one stream cannot be lowered to
+    /// what it holds: what comes meanwhile makes the server forget what is oldest, handled or not.)
     Quota { for_: Duration },
     /// Events that were there come again, in reverse order, beyond what the server recognises as the same.
     Again { from: u64 },
@@ -63,7 +61,7 @@ impl Fault {
         let server = if rng.bool() { Server::Nats } else { Server::Postgres };
         let mut upto = |ms: u64| Duration::from_millis(rng.u64(..ms));
         let (short, long) = (upto(400), upto(3_000));
-        match rng.u8(..17) {
+        match rng.u8(..16) {
             0..4 => Self::Kill { service, away: short },
             4 => Self::Terminate { service },
             5 | 6 => Self::Freeze { service, for_: long },
@@ -72,10 +70,9 @@ impl Fault {
             9 => Self::Cut { server },
             10 => Self::Stall { server, for_: long },
             11 => Self::Slow { server, each: short / 20, for_: long },
-            12 => Self::Full { for_: short },
+            12 => Self::Quota { for_: short },
             13 => Self::Again { from: rng.u64(..) },
             14 => Self::Poison { kind: rng.usize(..POISON_KINDS.len()) },
-            15 => Self::Quota { for_: short },
             _ => Self::Deadline { ms: DEADLINES_MS[rng.usize(..DEADLINES_MS.len())] },
         }
     }
@@ -124,7 +121,6 @@ impl Fault {
                 tokio::time::sleep(for_).await;
                 world.proxy(server).delay(Duration::ZERO);
             }
-            Self::Full { for_ } => full(driver, for_).await,
             Self::Quota { for_ } => {
                 world.fleet.nats.restart_with_room(NO_ROOM).await.unwrap();
                 tokio::time::sleep(for_).await;
@@ -168,19 +164,6 @@ pub(super) fn told(happened: &[Fault]) -> String {
     }
     let each: Vec<String> = counts.iter().map(|(name, count)| format!("{count} {name}")).collect();
     format!("{} faults: {}", happened.len(), each.join(", "))
-}
-
-/// The limit of the stream falls to what it holds, then goes: until then it refuses what is new, as one on a full disk does.
-async fn full(driver: &Driver, for_: Duration) {
-    let mut stream = driver.jetstream.get_stream(STREAM).await.unwrap();
-    let info = stream.info().await.unwrap();
-    let config = info.config.clone();
-    let max_bytes = i64::try_from(info.state.bytes).unwrap() + 1;
-    // Or it would make room by forgetting what is old, handled or not.
-    let limited = Config { max_bytes, discard: DiscardPolicy::New, ..config.clone() };
-    driver.jetstream.update_stream(limited).await.unwrap();
-    tokio::time::sleep(for_).await;
-    driver.jetstream.update_stream(config).await.unwrap();
 }
 
 /// Tells some of the stream's events again without their ids, the latest first.
