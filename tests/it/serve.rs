@@ -4,10 +4,12 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use async_nats::jetstream::stream::Config;
 use chassis::{Bus, ConsumerSpec, Failure, Handler, Outgoing, Settings, Shutdown};
-use domain::{Deployment, DeploymentId};
+use domain::{Deployment, DeploymentId, Said, Signal, Source};
 use futures::{FutureExt, StreamExt, stream};
 use harness::{Fleet, eventually};
+use proto::Event;
 
 use crate::cases::deployment;
 
@@ -70,4 +72,63 @@ async fn a_crowd_is_fetched_together_and_who_comes_alone_afterwards_is_seen_too(
         *(if String::from_utf8_lossy(&message.payload).contains("no_wait") { &mut fetches } else { &mut waits }) += 1;
     }
     assert!(fetches > 0 && waits > 0, "{fetches} fetches, {waits} that waited");
+}
+
+/// Answers each deployment with a signal.
+struct Answering;
+
+impl Handler for Answering {
+    type In = Deployment;
+
+    async fn handle(&self, deployment: Deployment) -> Result<Vec<Outgoing>, Failure> {
+        Ok(vec![Outgoing::new(&signal(deployment.id))])
+    }
+}
+
+fn signal(deployment_id: DeploymentId) -> Signal {
+    Signal {
+        deployment_id,
+        source: Source::MlScoring,
+        basis: "test-1".to_owned(),
+        producer: "test".to_owned(),
+        raised_at: time::OffsetDateTime::UNIX_EPOCH,
+        took: Duration::ZERO,
+        said: Said::Unavailable { reason: "there is nothing to say".to_owned() },
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_stream_refuses_for_a_moment_is_published_again_without_another_delivery() {
+    let fleet = Fleet::servers(&[]).await;
+    let settings = Settings::load(None).unwrap().with("nats.url", fleet.nats.url()).table("nats").unwrap();
+    let shutdown = Shutdown::default();
+    let bus = Bus::connect(&settings, "ml-scoring", &shutdown).await.unwrap();
+    let jetstream = fleet.jetstream().await;
+    let asked = deployment(1);
+    bus.publish(&Outgoing::new(&asked)).await.unwrap();
+    let open = jetstream.get_stream("FAILSAFE").await.unwrap().cached_info().config.clone();
+    let shut = Config { max_message_size: 1, ..open.clone() };
+    jetstream.update_stream(shut).await.unwrap();
+    let mut tried = jetstream.client().subscribe(signal(asked.id).subject()).await.unwrap();
+    jetstream.client().flush().await.unwrap();
+    let spec =
+        ConsumerSpec { name: CONSUMER, backoff: vec![Duration::from_secs(30)], deliveries_max: 5, in_flight_max: 64 };
+    let serving = tokio::spawn({
+        let (bus, shutdown) = (bus.clone(), shutdown.clone());
+        async move { bus.serve(spec, Answering, &shutdown).await }
+    });
+    tried.next().await.unwrap();
+    jetstream.update_stream(open).await.unwrap();
+    let stored = eventually("the signal is stored", async || bus.last::<Signal>(asked.id).await.ok().flatten()).await;
+    assert_eq!(stored, signal(asked.id));
+    tried.next().await.expect("it was tried twice at least");
+    let info = eventually("the deployment is acknowledged", async || {
+        let consumer: async_nats::jetstream::consumer::PullConsumer =
+            jetstream.get_stream("FAILSAFE").await.ok()?.get_consumer(CONSUMER).await.ok()?;
+        Some(consumer.cached_info().clone()).filter(|info| info.num_ack_pending == 0)
+    })
+    .await;
+    assert_eq!(info.delivered.consumer_sequence, 1, "it was delivered once");
+    shutdown.call();
+    serving.await.unwrap().unwrap();
 }

@@ -10,7 +10,7 @@ use futures::stream::{self, Stream, StreamExt};
 use proto::Event;
 use tracing::{Instrument, Span};
 
-use crate::gather::{Arrival, Patience, gather};
+use crate::gather::{Arrival, gather};
 use crate::incoming::{Content, Incoming};
 use crate::relay::Fresh;
 use crate::store::{Store, is_passing};
@@ -66,7 +66,7 @@ pub(crate) async fn run(process: &Process, store: &Store, config: &Config, fresh
             first = arrivals.next() => first,
         };
         let Some(first) = first else { anyhow::bail!("the bus has no more events") };
-        let batch = gather(first, &mut arrivals, most, Patience::default()).await;
+        let batch = gather(first, &mut arrivals, most, true).await;
         join(process, store, read(bus, batch).await, &fresh).await;
     }
     // What has been delivered here is joined before the end, or it would only come again after a while.
@@ -74,7 +74,7 @@ pub(crate) async fn run(process: &Process, store: &Store, config: &Config, fresh
         // After an answer, all that the server sent before it is here.
         let _ = bus.stream_now().await;
         while let Some(Some(first)) = arrivals.next().now_or_never() {
-            let batch = gather(first, &mut arrivals, most, Patience::none()).await;
+            let batch = gather(first, &mut arrivals, most, false).await;
             join(process, store, read(bus, batch).await, &fresh).await;
         }
     };

@@ -24,33 +24,13 @@ pub(crate) trait Arrival {
     fn subject(&self) -> &str;
 }
 
-/// How long a batch waits for more.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Patience {
-    gather: Duration,
-    unhurried: Duration,
-}
-
-impl Default for Patience {
-    fn default() -> Self {
-        Self { gather: GATHER, unhurried: UNHURRIED }
-    }
-}
-
-impl Patience {
-    /// Not at all.
-    pub(crate) const fn none() -> Self {
-        Self { gather: Duration::ZERO, unhurried: Duration::ZERO }
-    }
-}
-
 /// `first` and what else is there, at most `most` in all; what arrives within a moment, when there is much: fewer and larger transactions
-/// do more of it; and what arrives a little later, as long as no verdict can follow from what has come.
+/// do more of it; and what arrives a little later, as long as no verdict can follow from what has come. Unless it `waits` for nothing.
 pub(crate) async fn gather<T: Arrival>(
     first: T,
     arrivals: &mut (impl Stream<Item = T> + Unpin),
     most: usize,
-    patience: Patience,
+    waits: bool,
 ) -> Vec<T> {
     let (mut batch, mut seen, began) = (vec![first], 0, Instant::now());
     let mut hurry = Hurry::default();
@@ -63,10 +43,10 @@ pub(crate) async fn gather<T: Arrival>(
         batch[seen..].iter().for_each(|one| hurry.note(one.subject()));
         seen = batch.len();
         let wait = match seen {
-            _ if seen >= most => return batch,
-            MANY.. => patience.gather,
+            _ if !waits || seen >= most => return batch,
+            MANY.. => GATHER,
             _ if hurry.is_on() => return batch,
-            _ => patience.unhurried,
+            _ => UNHURRIED,
         };
         match tokio::time::timeout_at(began + wait, arrivals.next()).await {
             Ok(Some(one)) => batch.push(one),
@@ -130,7 +110,7 @@ mod tests {
     async fn a_batch_holds_what_is_there_and_never_more_than_it_may() {
         let of = async |there: usize| {
             let mut arrivals = stream::iter(1..there).map(signal).chain(stream::pending());
-            gather(signal(0), &mut arrivals, 100, Patience::default()).await.len()
+            gather(signal(0), &mut arrivals, 100, true).await.len()
         };
         assert_eq!((of(1).await, of(3).await), (1, 3));
         assert_eq!((of(MANY + 1).await, of(100).await, of(1_000).await), (MANY + 1, 100, 100));
@@ -141,7 +121,7 @@ mod tests {
         let last = there.pop().unwrap();
         let later = stream::once(tokio::time::sleep(after)).map(move |()| last.clone());
         let mut arrivals = Box::pin(stream::iter(there.split_off(1)).chain(later).chain(stream::pending()));
-        gather(there.remove(0), &mut arrivals, 100, Patience::default()).await.len()
+        gather(there.remove(0), &mut arrivals, 100, true).await.len()
     }
 
     #[tokio::test(start_paused = true)]
@@ -175,6 +155,6 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn while_everything_ends_nothing_is_waited_for() {
         let mut arrivals = Box::pin(stream::once(tokio::time::sleep(Duration::from_millis(1))).map(|()| signal(1)));
-        assert_eq!(gather(accepted(1), &mut arrivals, 100, Patience::none()).await.len(), 1);
+        assert_eq!(gather(accepted(1), &mut arrivals, 100, false).await.len(), 1);
     }
 }

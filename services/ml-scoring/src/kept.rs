@@ -43,8 +43,8 @@ const POSITION: &str = "position";
 pub(crate) struct Histories {
     /// The services' own clock.
     utc_offset: UtcOffset,
-    /// How many settled changes are remembered; when a quarter more are, those beyond are forgotten: what is left is counted anew then,
-    /// which takes seconds.
+    /// How many settled changes are remembered; when a quarter more are, those beyond are forgotten: what is left is counted anew
+    /// then.
     changes_max: usize,
     repositories: Arc<RwLock<HashMap<String, Arc<Entry>>>>,
     /// Which repository a deployment belongs to: an outcome does not say.
@@ -183,7 +183,7 @@ impl Histories {
                     let seen = seen?;
                     changed.extend(self.accept(&seen, through));
                     if seen.stream_sequence / FORGET_EVERY != through.accepted / FORGET_EVERY {
-                        self.forget();
+                        self.forget_aside().await?;
                     }
                     through.accepted = seen.stream_sequence;
                     held = held.saturating_sub(1);
@@ -194,7 +194,10 @@ impl Histories {
                     through.outcomes = seen.stream_sequence;
                     held = held.saturating_sub(1);
                 }
-                stored = next(&mut put) => changed.extend(self.import(&objects, &stored?).await),
+                stored = next(&mut put) => {
+                    changed.extend(self.import(&objects, &stored?).await);
+                    self.forget_aside().await?;
+                }
                 _ = saving.tick() => self.save(&objects, through, &mut changed).await?,
             }
         }
@@ -224,6 +227,7 @@ impl Histories {
         for object in &stored {
             self.import(objects, object).await;
         }
+        self.forget_aside().await?;
         Ok(through)
     }
 
@@ -251,6 +255,12 @@ impl Histories {
         lock(&entry.standings).note(&change);
         repository.record(change);
         Some(name)
+    }
+
+    /// Forgets, on a thread of its own: what is left is counted anew.
+    async fn forget_aside(&self) -> anyhow::Result<()> {
+        let histories = self.clone();
+        tokio::task::spawn_blocking(move || histories.forget()).await.context("forgetting")
     }
 
     /// Forgets the oldest changes of the repositories that have most, when too many are remembered.
@@ -308,8 +318,6 @@ impl Histories {
                 *repository = std::mem::take(&mut *repository).with_import(imported);
                 *lock(&entry.standings) = Standings::default();
                 tracing::info!("{name} has {} changes since its import", repository.len());
-                drop(repository);
-                self.forget();
                 Some(name.to_owned())
             }
             Err(error) => {

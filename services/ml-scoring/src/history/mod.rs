@@ -42,9 +42,9 @@ pub struct Repository {
     imported: Option<Import>,
 }
 
-/// Where a change stands.
+/// Where a change was found.
 #[derive(Clone, Copy, Debug)]
-enum Place {
+enum Found {
     /// At that place among the settled ones.
     Settled(usize),
     /// Open, with that number.
@@ -234,15 +234,15 @@ impl Repository {
     }
 
     /// The place of the latest change for which `is` holds, among the open ones first.
-    fn find(&self, is: impl Fn(&Change) -> bool) -> Option<Place> {
-        let open = self.open.find(&is).map(Place::Open);
-        open.or_else(|| self.settled.iter().rposition(is).map(Place::Settled))
+    fn find(&self, is: impl Fn(&Change) -> bool) -> Option<Found> {
+        let open = self.open.find(&is).map(Found::Open);
+        open.or_else(|| self.settled.iter().rposition(is).map(Found::Settled))
     }
 
-    fn set_failed(&mut self, place: Place, failed_at: Option<i64>) {
+    fn set_failed(&mut self, place: Found, failed_at: Option<i64>) {
         let change = match place {
-            Place::Open(number) => return self.open.set_failed(number, failed_at),
-            Place::Settled(place) => &mut self.settled[place],
+            Found::Open(number) => return self.open.set_failed(number, failed_at),
+            Found::Settled(place) => &mut self.settled[place],
         };
         if let Some(before) = change.failed_at {
             self.past.forgive(change, before);
@@ -265,8 +265,8 @@ impl Repository {
             .find(|change| other(change) && named(change))
             .or_else(|| self.find(|change| other(change) && titled(change)));
         let change = match found {
-            Some(Place::Open(number)) => self.open.get(&Key::PullRequest(number)),
-            Some(Place::Settled(place)) => self.settled.get(place),
+            Some(Found::Open(number)) => self.open.get(&Key::PullRequest(number)),
+            Some(Found::Settled(place)) => self.settled.get(place),
             None => None,
         };
         if let (Some(place), Some(change)) = (found, change)
