@@ -12,7 +12,7 @@ use super::contents::rank;
 use super::join::Fresh;
 use super::statement::Statement;
 use crate::chain::Month;
-use crate::incoming::Content;
+use crate::incoming::{Content, Incoming};
 use crate::policy::{Given, Inputs};
 
 /// What the tables hold of one deployment when it may be decided.
@@ -49,11 +49,6 @@ impl Case {
         }
     }
 
-    /// Whether everything is in.
-    pub(super) fn is_complete(&self) -> bool {
-        Inputs::are_complete(self.accepted.is_some(), self.signals.keys().copied())
-    }
-
     /// The events that a verdict reached now would rest on, sorted.
     pub(super) fn inputs(&self) -> Vec<Uuid> {
         let mut inputs: Vec<Uuid> = self.evidence().chain(self.reviews.iter().map(|(id, _)| *id)).collect();
@@ -79,29 +74,60 @@ impl Case {
     }
 }
 
-/// The cases of deployments that were `made` with this batch, all of which is in it: their acceptances and signals, and nothing that
-/// refers to what was before.
-pub(super) fn cases_in_hand(fresh: &[Fresh<'_>], made: &BTreeSet<Uuid>) -> BTreeMap<DeploymentId, Case> {
-    let mut cases: BTreeMap<DeploymentId, Case> = BTreeMap::new();
-    let mut others: BTreeSet<DeploymentId> = BTreeSet::new();
-    for Fresh { month, event } in fresh.iter().filter(|one| made.contains(&one.event.deployment_id.uuid())) {
-        let (id, event_id) = (event.deployment_id, event.event_id.uuid());
-        let case = cases.entry(id).or_insert_with(|| Case::begun(*month, event.traceparent.clone()));
-        match &event.content {
-            Content::Accepted(deployment) if case.accepted.is_none() => {
-                case.accepted = Some((event_id, (**deployment).clone().without_diff()));
-            }
-            Content::Signal(signal) => {
-                let known = case.signals.get(&signal.source);
-                if known.is_none_or(|(id, known, _)| rank(signal, event_id) > rank(known, *id)) {
-                    case.signals.insert(signal.source, (event_id, signal.clone(), event.traceparent.clone()));
-                }
-            }
-            _ => drop(others.insert(id)),
+/// A deployment whose row was made with this batch: all that there is of it, borrowed until it is known to be complete.
+#[derive(Debug)]
+pub(super) struct InHand<'a> {
+    month: Month,
+    traceparent: Option<&'a str>,
+    accepted: Option<(Uuid, &'a Deployment)>,
+    /// The signals that count.
+    signals: BTreeMap<Source, (&'a Signal, &'a Incoming)>,
+}
+
+impl InHand<'_> {
+    pub(super) fn is_complete(&self) -> bool {
+        Inputs::are_complete(self.accepted.is_some(), self.signals.keys().copied())
+    }
+
+    pub(super) fn case(&self) -> Case {
+        let signals = self.signals.iter().map(|(source, (signal, event))| {
+            (*source, (event.event_id.uuid(), (*signal).clone(), event.traceparent.clone()))
+        });
+        Case {
+            accepted: self.accepted.map(|(event, deployment)| (event, deployment.clone().without_diff())),
+            signals: signals.collect(),
+            ..Case::begun(self.month, self.traceparent.map(str::to_owned))
         }
     }
-    cases.retain(|id, _| !others.contains(id));
-    cases
+}
+
+/// The deployments that were `made` with this batch and of which it holds acceptance and signals alone: nothing that refers to what was
+/// before.
+pub(super) fn in_hand<'a>(fresh: &[Fresh<'a>], made: &BTreeSet<Uuid>) -> BTreeMap<DeploymentId, InHand<'a>> {
+    let mut in_hand: BTreeMap<DeploymentId, InHand<'a>> = BTreeMap::new();
+    let mut others: BTreeSet<DeploymentId> = BTreeSet::new();
+    for Fresh { month, event } in fresh.iter().filter(|one| made.contains(&one.event.deployment_id.uuid())) {
+        let one = in_hand.entry(event.deployment_id).or_insert_with(|| InHand {
+            month: *month,
+            traceparent: event.traceparent.as_deref(),
+            accepted: None,
+            signals: BTreeMap::new(),
+        });
+        match &event.content {
+            Content::Accepted(deployment) if one.accepted.is_none() => {
+                one.accepted = Some((event.event_id.uuid(), deployment));
+            }
+            Content::Signal(signal) => {
+                let of = |signal: &Signal, event: &Incoming| rank(signal, event.event_id.uuid());
+                if one.signals.get(&signal.source).is_none_or(|(known, by)| of(signal, event) > of(known, by)) {
+                    one.signals.insert(signal.source, (signal, event));
+                }
+            }
+            _ => drop(others.insert(event.deployment_id)),
+        }
+    }
+    in_hand.retain(|id, _| !others.contains(id));
+    in_hand
 }
 
 /// Those of `ids`, whose rows are locked, for which everything is in, or that were decided before. Few words to PostgreSQL: it is asked
@@ -130,13 +156,12 @@ pub(super) async fn decidable(connection: &mut PgConnection, ids: &[Uuid]) -> Re
     Ok(decidable)
 }
 
-/// The cases of `ids`, whose rows are locked, besides those that are in hand; and of all of them what the trail knows around them.
+/// The cases of `ids`, whose rows are locked, besides those `cases` that are in hand; and of all of them what the trail knows around them.
 pub(super) async fn load_cases(
     connection: &mut PgConnection,
     ids: &[Uuid],
-    in_hand: BTreeMap<DeploymentId, Case>,
+    mut cases: BTreeMap<DeploymentId, Case>,
 ) -> Result<BTreeMap<DeploymentId, Case>, sqlx::Error> {
-    let mut cases = in_hand;
     if !ids.is_empty() {
         load_stored(connection, ids, &mut cases).await?;
     }

@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 use tracing::Span;
 use uuid::Uuid;
 
-use super::case::{Case, decidable, load_cases};
+use super::case::{Case, InHand, decidable, load_cases};
 use super::ledger::Ledger;
 use super::statement::Statement;
 use super::told::{span, tell, write_into};
@@ -58,11 +58,12 @@ impl Store {
         ledger: &mut Ledger,
         now: OffsetDateTime,
         ids: &[Uuid],
-        mut in_hand: BTreeMap<DeploymentId, Case>,
+        in_hand: &BTreeMap<DeploymentId, InHand<'_>>,
     ) -> Result<Vec<Decided>, sqlx::Error> {
-        in_hand.retain(|_, case| case.is_complete());
+        let complete = in_hand.iter().filter(|(_, one)| one.is_complete());
+        let complete = complete.map(|(id, one)| (*id, one.case())).collect();
         let ids = decidable(connection, ids).await?;
-        let cases = load_cases(connection, &ids, in_hand).await?;
+        let cases = load_cases(connection, &ids, complete).await?;
         let ready = cases.into_iter().filter_map(|(id, case)| {
             let cause = match case.verdict_number {
                 0 => Cause::Complete,

@@ -13,7 +13,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::Store;
-use super::case::cases_in_hand;
+use super::case::in_hand;
 use super::contents::{Filed, facts, insert_contents, lines_done, lines_undone};
 use super::decide::Decided;
 use super::ledger::Ledger;
@@ -106,12 +106,12 @@ impl Store {
         let entries: Vec<_> = fresh.iter().map(|one| (one.month, entry(one.event, locked.now))).collect();
         ledger.append(&mut transaction, &entries).await?;
         let filed = insert_contents(&mut transaction, &fresh, &locked.made).await?;
-        let in_hand = cases_in_hand(&fresh, &locked.made);
+        let in_hand = in_hand(&fresh, &locked.made);
         let touched: BTreeSet<DeploymentId> =
             fresh.iter().filter(|one| may_decide(one.event)).map(|one| one.event.deployment_id).collect();
         let touched: Vec<Uuid> =
             touched.into_iter().filter(|id| !in_hand.contains_key(id)).map(DeploymentId::uuid).collect();
-        let decided = self.decide_complete(&mut transaction, &mut ledger, locked.now, &touched, in_hand).await?;
+        let decided = self.decide_complete(&mut transaction, &mut ledger, locked.now, &touched, &in_hand).await?;
         transaction.commit().named("COMMIT").await?;
         self.writing.give_back(connection);
         tell(&decided, batch);
