@@ -129,6 +129,39 @@ async fn what_is_taken_from_the_outbox_and_not_marked_is_there_again() {
     assert!(again.outgoing.iter().all(|(id, _)| !published.contains(id)));
 }
 
+/// What came whole is decided before its row is made, which takes nothing for granted that was there before.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deployment_that_came_whole_is_stored_as_any_other() {
+    let database = Database::start().await;
+    let (store, pool) = (database.store(Duration::from_secs(600)).await, database.pool().await);
+    let (whole, in_two, known) = (6, 12, 18);
+    let halves = events(in_two);
+    let first = outcome_at(known, OffsetDateTime::UNIX_EPOCH);
+    for batch in [&events(whole)[..], &halves[..2], &halves[2..], &[first], &events(known)[..], &events(whole)[..]] {
+        store.join(batch).await.unwrap();
+    }
+    // Two that are known already, in one way and the other, among one that is not.
+    let again = [events(whole), events(24), events(known)].concat();
+    assert_eq!(store.join(&again).await.unwrap().verdicts.len(), 1);
+    let mut rows = Vec::new();
+    for number in [whole, in_two, known, 24] {
+        let row: (Option<String>, i32, Option<f64>, bool, i64) = sqlx::query_as(
+            "SELECT verdict, verdict_number, risk, accepted_event_id IS NOT NULL AND deadline_at IS NOT NULL,
+                 (SELECT count(*) FROM outbox JOIN verdicts USING (event_id) WHERE deployment_id = deployments.deployment_id)
+             FROM deployments WHERE deployment_id = $1",
+        )
+        .bind(deployment(number).id.uuid())
+        .fetch_one(&pool)
+        .await
+        .unwrap();
+        rows.push(row);
+    }
+    let expected = (Some(expected(whole).to_owned()), 1, Some(0.2), true, 1);
+    assert_eq!(rows, vec![expected; 4]);
+    check(&pool, &store, [whole, in_two, known, 24].into_iter()).await;
+    database.verify().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_deployed_against_its_verdict_is_recorded_as_such() {
     let database = Database::start().await;

@@ -2,6 +2,7 @@
 //! told while they last.
 
 use std::collections::HashMap;
+use std::sync::OnceLock;
 
 use domain::Deployment;
 use opentelemetry::trace::{SpanContext, TraceContextExt};
@@ -11,6 +12,42 @@ use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 /// The header that carries a trace context.
 pub const TRACEPARENT: &str = "traceparent";
+
+/// Which spans of this process are exported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exported {
+    /// None: there is no collector.
+    None,
+    /// Those of traces that whoever began them had recorded, and those that begin here.
+    AsBegun,
+    /// Any may be, whatever came before.
+    Any,
+}
+
+static EXPORTED: OnceLock<Exported> = OnceLock::new();
+
+/// Says it once, when telemetry starts; until then it is none.
+pub(crate) fn export(exported: Exported) {
+    // Telemetry starts once in a process.
+    let _ = EXPORTED.set(exported);
+}
+
+/// Whether anybody may ever see a span that continues `traceparent`, or begins a trace. If nobody does it is not worth its attributes: they
+/// cost more than much of what they tell of.
+#[must_use]
+pub fn may_be_seen(traceparent: Option<&str>) -> bool {
+    match EXPORTED.get() {
+        None | Some(Exported::None) => false,
+        Some(Exported::AsBegun) => traceparent.is_none_or(is_recorded),
+        Some(Exported::Any) => true,
+    }
+}
+
+/// Whether the flags of a `traceparent`, its last two digits, say that it is recorded (section 3.2.2.5.1).
+fn is_recorded(traceparent: &str) -> bool {
+    let last = traceparent.chars().last().and_then(|digit| digit.to_digit(16));
+    last.is_none_or(|digit| digit % 2 == 1)
+}
 
 /// The `traceparent` of `span`; `None` without a trace.
 #[must_use]
@@ -62,6 +99,9 @@ pub fn set(span: &Span, key: &'static str, value: &str) {
 /// Writes into `span` which deployment it is about, and which change of which repository that is.
 pub fn describe(span: &Span, deployment: &Deployment) {
     span.record("deployment.id", tracing::field::display(deployment.id));
+    if !is_sampled(span) {
+        return;
+    }
     set(span, "vcs.repository.name", deployment.repository.as_str());
     set(span, "vcs.change.id", &deployment.pull_request.to_string());
     set(span, "vcs.ref.head.revision", deployment.revision.as_str());
@@ -82,4 +122,15 @@ pub fn id_of(span: &Span) -> Option<String> {
 #[must_use]
 pub fn id_in(traceparent: &str) -> Option<&str> {
     traceparent.split('-').nth(1).filter(|id| id.len() == 32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_recorded;
+
+    #[test]
+    fn the_last_bit_of_the_flags_says_whether_a_trace_is_recorded() {
+        let with = |flags: &str| is_recorded(&format!("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-{flags}"));
+        assert_eq!(["00", "01", "02", "03", "fe", "ff"].map(with), [false, true, false, true, false, true]);
+    }
 }

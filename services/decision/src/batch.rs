@@ -4,13 +4,15 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use chassis::{Bus, ConsumerSpec, Delivery, Process, State, trace};
-use domain::{Deployment, Explanation, Outcome, Review, Signal};
+use domain::{Deployment, DeploymentId, Explanation, Outcome, Review, Signal};
 use futures::FutureExt;
 use futures::stream::{self, Stream, StreamExt};
 use proto::Event;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
 use tracing::{Instrument, Span};
 
-use crate::gather::{Arrival, gather};
+use crate::gather::{Arrival, Gathering, Part};
 use crate::incoming::{Content, Incoming};
 use crate::relay::Fresh;
 use crate::store::{Store, is_passing};
@@ -25,26 +27,34 @@ const DRAIN_MAX: Duration = Duration::from_secs(20);
 /// How long what is in flight is put off while PostgreSQL is away.
 const PUT_OFF: Duration = Duration::from_secs(5);
 
-/// An event that was delivered, and the span in which it is handled.
+/// An event that was delivered, what it says, and the span in which it is handled.
 struct Arrived {
     delivery: Delivery,
+    event: Incoming,
     span: Span,
 }
 
-/// What arrived, and the events in it, in the same order.
-struct Batch {
-    arrived: Vec<Arrived>,
-    events: Vec<Incoming>,
+impl Arrival for Arrived {
+    fn deployment(&self) -> DeploymentId {
+        self.event.deployment_id
+    }
+
+    fn part(&self) -> Part {
+        match self.event.content {
+            Content::Accepted(_) => Part::Acceptance,
+            Content::Signal(_) => Part::Signal,
+            Content::Explanation(_) => Part::Afterword,
+            Content::Review(_) | Content::Outcome(_) => Part::Asked,
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        self.event.body.len()
+    }
 }
 
 type Read = fn(&Delivery) -> Result<Incoming, proto::Malformed>;
-type Arrivals = Pin<Box<dyn Stream<Item = (Delivery, Read)> + Send>>;
-
-impl Arrival for (Delivery, Read) {
-    fn subject(&self) -> &str {
-        self.0.subject()
-    }
-}
+type Arrivals = Pin<Box<dyn Stream<Item = Arrived> + Send>>;
 
 pub(crate) async fn run(process: &Process, store: &Store, config: &Config, fresh: Fresh) -> anyhow::Result<()> {
     let (bus, most) = (&process.bus, config.batch_max);
@@ -59,23 +69,35 @@ pub(crate) async fn run(process: &Process, store: &Store, config: &Config, fresh
         arrivals::<Outcome>(bus, most, "decision-outcome", |d| Incoming::read(d, Content::Outcome)).await?,
     ];
     let mut arrivals = stream::select_all(sources);
-    loop {
-        let first = tokio::select! {
-            biased;
-            () = process.shutdown.called() => break,
-            first = arrivals.next() => first,
+    let mut gathering = Gathering::new(most);
+    let mut batch = Vec::new();
+    while !process.shutdown.is_called() {
+        // While one batch is joined the next one comes together.
+        let (joined, is_joined) = oneshot::channel();
+        let joining = async {
+            join(process, store, std::mem::take(&mut batch), &fresh).await;
+            // Nobody waits for it at the end.
+            let _ = joined.send(());
         };
-        let Some(first) = first else { anyhow::bail!("the bus has no more events") };
-        let batch = gather(first, &mut arrivals, most, true).await;
-        join(process, store, read(bus, batch).await, &fresh).await;
+        let collecting = collect(process, &mut arrivals, &mut gathering, is_joined);
+        let ((), next) = tokio::join!(joining, collecting);
+        batch = next?;
     }
     // What has been delivered here is joined before the end, or it would only come again after a while.
     let drain = async {
+        batch.extend(gathering.into_rest());
         // After an answer, all that the server sent before it is here.
         let _ = bus.stream_now().await;
-        while let Some(Some(first)) = arrivals.next().now_or_never() {
-            let batch = gather(first, &mut arrivals, most, false).await;
-            join(process, store, read(bus, batch).await, &fresh).await;
+        loop {
+            while batch.len() < most
+                && let Some(Some(one)) = arrivals.next().now_or_never()
+            {
+                batch.push(one);
+            }
+            if batch.is_empty() {
+                break;
+            }
+            join(process, store, std::mem::take(&mut batch), &fresh).await;
         }
     };
     if tokio::time::timeout(DRAIN_MAX, drain).await.is_err() {
@@ -84,42 +106,71 @@ pub(crate) async fn run(process: &Process, store: &Store, config: &Config, fresh
     Ok(())
 }
 
+/// The next batch, once the one before is joined; an empty one when everything ends.
+async fn collect(
+    process: &Process,
+    arrivals: &mut (impl Stream<Item = Arrived> + Unpin),
+    gathering: &mut Gathering<Arrived>,
+    mut is_joined: oneshot::Receiver<()>,
+) -> anyhow::Result<Vec<Arrived>> {
+    let mut waits = false;
+    loop {
+        while gathering.has_room()
+            && let Some(Some(one)) = arrivals.next().now_or_never()
+        {
+            gathering.push(one);
+        }
+        let due_at = gathering.due_at();
+        if waits && due_at.is_some_and(|at| at <= Instant::now()) {
+            return Ok(gathering.take());
+        }
+        tokio::select! {
+            biased;
+            () = process.shutdown.called() => return Ok(Vec::new()),
+            _ = &mut is_joined, if !waits => waits = true,
+            one = arrivals.next(), if gathering.has_room() => match one {
+                Some(one) => gathering.push(one),
+                None => anyhow::bail!("the bus has no more events"),
+            },
+            () = tokio::time::sleep_until(due_at.unwrap_or_else(Instant::now)), if waits && due_at.is_some() => {}
+        }
+    }
+}
+
+/// The events of one kind as they come; those that cannot be read go to the dead letters.
 async fn arrivals<E: Event>(bus: &Bus, most: usize, name: &'static str, read: Read) -> anyhow::Result<Arrivals> {
     let backoff = vec![ACK_WAIT];
     let spec = ConsumerSpec { name, backoff, deliveries_max: DELIVERIES_MAX, in_flight_max: most };
     let deliveries = bus.deliveries::<E>(&spec).await?;
-    Ok(Box::pin(deliveries.map(move |delivery| (delivery, read))))
+    let bus = bus.clone();
+    Ok(Box::pin(deliveries.filter_map(move |delivery| {
+        let bus = bus.clone();
+        async move { arrived(&bus, delivery, read).await }
+    })))
 }
 
-/// Reads the events; what cannot be read goes to the dead letters.
-async fn read(bus: &Bus, batch: Vec<(Delivery, Read)>) -> Batch {
-    let mut readable = Batch { arrived: Vec::with_capacity(batch.len()), events: Vec::with_capacity(batch.len()) };
-    for (delivery, read) in batch {
-        match read(&delivery) {
-            Ok(mut incoming) => {
-                let span = delivery.span(SERVICE);
-                span.record("deployment.id", tracing::field::display(incoming.deployment_id));
-                incoming.traceparent = trace::parent_of(&span);
-                readable.arrived.push(Arrived { delivery, span });
-                readable.events.push(incoming);
-            }
-            Err(malformed) => {
-                let span = delivery.span(SERVICE);
-                span.record("otel.status_code", "ERROR").record("error.type", "reject");
-                delivery.reject(bus, &malformed.to_string()).instrument(span).await;
-            }
+async fn arrived(bus: &Bus, delivery: Delivery, read: Read) -> Option<Arrived> {
+    let span = delivery.span(SERVICE);
+    match read(&delivery) {
+        Ok(mut event) => {
+            span.record("deployment.id", tracing::field::display(event.deployment_id));
+            event.traceparent = trace::parent_of(&span);
+            Some(Arrived { delivery, event, span })
+        }
+        Err(malformed) => {
+            span.record("otel.status_code", "ERROR").record("error.type", "reject");
+            delivery.reject(bus, &malformed.to_string()).instrument(span).await;
+            None
         }
     }
-    readable
 }
 
 /// Joins a batch. When PostgreSQL refuses it, each event is tried by itself, so that one cannot hold up the others.
-async fn join(process: &Process, store: &Store, batch: Batch, fresh: &Fresh) {
-    let Batch { arrived, events } = batch;
+async fn join(process: &Process, store: &Store, arrived: Vec<Arrived>, fresh: &Fresh) {
     if arrived.is_empty() {
         return;
     }
-    match store.join(&events).instrument(span_of(&arrived)).await {
+    match store.join(arrived.iter().map(|one| &one.event)).instrument(span_of(&arrived)).await {
         Ok(joined) => {
             if !joined.verdicts.is_empty() {
                 fresh.call(joined.verdicts);
@@ -132,8 +183,8 @@ async fn join(process: &Process, store: &Store, batch: Batch, fresh: &Fresh) {
         Err(error) if arrived.len() == 1 => refuse(&process.bus, &arrived, &error).await,
         Err(error) => {
             tracing::warn!(service = SERVICE, "a batch of {} is refused, trying each: {error:#}", arrived.len());
-            for (one, event) in arrived.into_iter().zip(events) {
-                Box::pin(join(process, store, Batch { arrived: vec![one], events: vec![event] }, fresh)).await;
+            for one in arrived {
+                Box::pin(join(process, store, vec![one], fresh)).await;
             }
         }
     }

@@ -38,7 +38,7 @@ impl Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Self { deadline_ms: 60_000, sweep_ms: 1_000, batch_max: 256, policy_path: None, signing_key_path: None }
+        Self { deadline_ms: 60_000, sweep_ms: 1_000, batch_max: 1_024, policy_path: None, signing_key_path: None }
     }
 }
 

@@ -1,160 +1,299 @@
-//! How many events are joined in one transaction: those that are there, and those that it is worth to wait for.
+//! Which events are joined in one transaction: those that are there, and those that it is worth to wait for.
 //!
-//! A transaction costs much the same for one event as for ten. Most deployments come as an acceptance and, some milliseconds later, a
-//! signal from each analyser: joined together they need one transaction and not three, and the verdict is there sooner.
+//! A transaction costs much the same for one event as for ten, and a deployment whose acceptance and signals come in the same one costs half of
+//! one that is taken up twice. Most come as an acceptance and, some milliseconds later, a signal from each analyser; when there is
+//! much to do it is longer, because each of them waits in a queue of its own. So what no verdict can follow from yet is held back for a while.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
-use domain::{Deployment, Explanation, Signal, Source};
-use futures::FutureExt;
-use futures::stream::{Stream, StreamExt};
+use domain::{DeploymentId, Source};
 use tokio::time::Instant;
 
-/// With so many events at once there is much to do.
-const MANY: usize = 64;
-/// How long is waited for more of them then.
-const GATHER: Duration = Duration::from_millis(10);
 /// How long what no verdict can follow from waits for what it can.
 const UNHURRIED: Duration = Duration::from_millis(20);
+/// With so many events held back there is much to do,
+const MANY: usize = 64;
+/// and then an acceptance waits so long for its signals: nobody could decide it sooner.
+const PATIENT: Duration = Duration::from_secs(2);
+/// As many batches, or bodies of so many bytes, are held at most.
+const BATCHES_MAX: usize = 4;
+const BYTES_MAX: usize = 32 << 20;
+
+/// What an event is to the verdict.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// The acceptance.
+    Acceptance,
+    /// A signal.
+    Signal,
+    /// An explanation: nothing follows from it.
+    Afterword,
+    /// Somebody waits for what comes of it.
+    Asked,
+}
 
 /// What arrives.
 pub(crate) trait Arrival {
-    /// The subject it came on, which ends with the deployment's id.
-    fn subject(&self) -> &str;
+    /// The deployment that it is about.
+    fn deployment(&self) -> DeploymentId;
+    /// What it is to its verdict.
+    fn part(&self) -> Part;
+    /// How long its body is.
+    fn bytes(&self) -> usize;
 }
 
-/// `first` and what else is there, at most `most` in all; what arrives within a moment, when there is much: fewer and larger transactions
-/// do more of it; and what arrives a little later, as long as no verdict can follow from what has come. Unless it `waits` for nothing.
-pub(crate) async fn gather<T: Arrival>(
-    first: T,
-    arrivals: &mut (impl Stream<Item = T> + Unpin),
+/// What has arrived and is not joined yet.
+#[derive(Debug)]
+pub(crate) struct Gathering<T> {
+    held: HashMap<DeploymentId, Held<T>>,
+    /// Those that go with the next batch: somebody waits for what comes of them, or they gain nothing by waiting on.
+    ready: VecDeque<DeploymentId>,
+    /// Whether somebody waits for one of those.
+    hurries: bool,
+    /// When the first of those that nobody waits for came.
+    afterword: Option<Instant>,
+    /// Acceptances that lack signals, since then. Some may have become ready, or be gone.
+    partial: VecDeque<(Instant, DeploymentId)>,
+    events: usize,
+    bytes: usize,
+    /// How many events go into one batch.
     most: usize,
-    waits: bool,
-) -> Vec<T> {
-    let (mut batch, mut seen, began) = (vec![first], 0, Instant::now());
-    let mut hurry = Hurry::default();
-    loop {
-        while batch.len() < most
-            && let Some(Some(one)) = arrivals.next().now_or_never()
+}
+
+/// What is held of one deployment.
+#[derive(Debug)]
+struct Held<T> {
+    events: Vec<T>,
+    since: Instant,
+    is_ready: bool,
+}
+
+impl<T: Arrival> Held<T> {
+    fn count(&self, part: Part) -> usize {
+        self.events.iter().filter(|one| one.part() == part).count()
+    }
+
+    /// Somebody waits. A signal may complete a deployment whose acceptance came before; one whose acceptance is here is complete with
+    /// all signals.
+    fn hurries(&self) -> bool {
+        let enough = if self.is_accepted() { Source::ALL.len() } else { 1 };
+        self.count(Part::Asked) > 0 || self.count(Part::Signal) >= enough
+    }
+
+    fn is_accepted(&self) -> bool {
+        self.count(Part::Acceptance) > 0
+    }
+}
+
+impl<T: Arrival> Gathering<T> {
+    /// Nothing yet, for batches of at most so many events.
+    pub(crate) fn new(most: usize) -> Self {
+        Self {
+            held: HashMap::new(),
+            ready: VecDeque::new(),
+            hurries: false,
+            afterword: None,
+            partial: VecDeque::new(),
+            events: 0,
+            bytes: 0,
+            most,
+        }
+    }
+
+    /// Whether more can be held.
+    pub(crate) const fn has_room(&self) -> bool {
+        self.events < BATCHES_MAX * self.most && self.bytes < BYTES_MAX
+    }
+
+    /// Holds one more.
+    pub(crate) fn push(&mut self, one: T) {
+        let (id, now) = (one.deployment(), Instant::now());
+        self.events += 1;
+        self.bytes += one.bytes();
+        let held =
+            self.held.entry(id).or_insert_with(|| Held { events: Vec::with_capacity(3), since: now, is_ready: false });
+        held.events.push(one);
+        let hurries = held.hurries();
+        if !hurries && held.is_accepted() {
+            if !held.is_ready && held.events.len() == 1 {
+                self.partial.push_back((now, id));
+            }
+            return;
+        }
+        self.hurries |= hurries;
+        if !hurries {
+            self.afterword.get_or_insert(now);
+        }
+        if !std::mem::replace(&mut held.is_ready, true) {
+            self.ready.push_back(id);
+        }
+    }
+
+    /// When there will be a batch to join, if nothing more comes; `None` with nothing held.
+    pub(crate) fn due_at(&self) -> Option<Instant> {
+        if self.events > 0 && (self.hurries || !self.has_room()) {
+            return Some(Instant::now());
+        }
+        let patient = self.partial.front().map(|(since, _)| *since + self.patience());
+        let along = self.afterword.map(|since| since + UNHURRIED);
+        patient.into_iter().chain(along).min()
+    }
+
+    const fn patience(&self) -> Duration {
+        if self.events < MANY { UNHURRIED } else { PATIENT }
+    }
+
+    /// The next batch: what is ready, and what has waited long enough, or, when no more can be held, whatever came first.
+    pub(crate) fn take(&mut self) -> Vec<T> {
+        let (patience, has_room) = (self.patience(), self.has_room());
+        let mut batch = Vec::new();
+        while batch.len() < self.most
+            && let Some(id) = self.ready.pop_front()
         {
+            self.give(id, &mut batch);
+        }
+        if self.ready.is_empty() {
+            (self.hurries, self.afterword) = (false, None);
+        }
+        let now = Instant::now();
+        while batch.len() < self.most
+            && let Some((since, id)) = self.partial.front().copied()
+            && (now >= since + patience || !has_room || !self.waits(id, since))
+        {
+            self.partial.pop_front();
+            if self.waits(id, since) {
+                self.give(id, &mut batch);
+            }
+        }
+        batch
+    }
+
+    /// Whether it is still there that has waited since then.
+    fn waits(&self, id: DeploymentId, since: Instant) -> bool {
+        self.held.get(&id).is_some_and(|held| !held.is_ready && held.since == since)
+    }
+
+    fn give(&mut self, id: DeploymentId, batch: &mut Vec<T>) {
+        for one in self.held.remove(&id).into_iter().flat_map(|held| held.events) {
+            self.events -= 1;
+            self.bytes -= one.bytes();
             batch.push(one);
         }
-        batch[seen..].iter().for_each(|one| hurry.note(one.subject()));
-        seen = batch.len();
-        let wait = match seen {
-            _ if !waits || seen >= most => return batch,
-            MANY.. => GATHER,
-            _ if hurry.is_on() => return batch,
-            _ => UNHURRIED,
-        };
-        match tokio::time::timeout_at(began + wait, arrivals.next()).await {
-            Ok(Some(one)) => batch.push(one),
-            _ => return batch,
-        }
-    }
-}
-
-/// Whether somebody waits for what has come.
-#[derive(Debug, Default)]
-struct Hurry {
-    /// Somebody asked for something, or something came of a kind that is not known here.
-    is_asked_for: bool,
-    /// Of each deployment, whether its acceptance is here, and how many signals are.
-    deployments: HashMap<String, (bool, usize)>,
-}
-
-impl Hurry {
-    fn note(&mut self, subject: &str) {
-        let (kind, id) = subject.rsplit_once('.').unwrap_or((subject, ""));
-        if kind.ends_with(Deployment::KIND) {
-            self.deployments.entry(id.to_owned()).or_default().0 = true;
-        } else if kind.ends_with(Signal::KIND) {
-            self.deployments.entry(id.to_owned()).or_default().1 += 1;
-        } else if !kind.ends_with(Explanation::KIND) {
-            self.is_asked_for = true;
-        }
     }
 
-    /// A signal may complete a deployment whose acceptance came before; one whose acceptance is here is complete with all signals.
-    fn is_on(&self) -> bool {
-        let completes = |(accepted, signals): &(bool, usize)| match accepted {
-            true => *signals >= Source::ALL.len(),
-            false => *signals > 0,
-        };
-        self.is_asked_for || self.deployments.values().any(completes)
+    /// All that is held.
+    pub(crate) fn into_rest(self) -> impl Iterator<Item = T> {
+        self.held.into_values().flat_map(|held| held.events)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use futures::stream;
+    use std::ops::Range;
+
+    use domain::{PullRequest, Repository, Revision};
 
     use super::*;
 
-    impl Arrival for String {
-        fn subject(&self) -> &str {
-            self
+    type Event = (u32, Part);
+
+    impl Arrival for Event {
+        fn deployment(&self) -> DeploymentId {
+            let repository = Repository::parse("failsafe-test").unwrap();
+            let revision = Revision::parse(&format!("{:040x}", self.0)).unwrap();
+            DeploymentId::derive(&repository, PullRequest::new(1).unwrap(), &revision)
+        }
+
+        fn part(&self) -> Part {
+            self.1
+        }
+
+        fn bytes(&self) -> usize {
+            1_000
         }
     }
 
-    fn accepted(id: usize) -> String {
-        format!("failsafe.v1.deployment.accepted.{id}")
+    fn holding(events: impl IntoIterator<Item = Event>) -> Gathering<Event> {
+        let mut gathering = Gathering::new(100);
+        events.into_iter().for_each(|event| gathering.push(event));
+        gathering
     }
 
-    fn signal(id: usize) -> String {
-        format!("failsafe.v1.signal.raised.{id}")
+    fn accepted(of: Range<u32>) -> impl Iterator<Item = Event> {
+        of.map(|number| (number, Part::Acceptance))
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_batch_holds_what_is_there_and_never_more_than_it_may() {
-        let of = async |there: usize| {
-            let mut arrivals = stream::iter(1..there).map(signal).chain(stream::pending());
-            gather(signal(0), &mut arrivals, 100, true).await.len()
-        };
-        assert_eq!((of(1).await, of(3).await), (1, 3));
-        assert_eq!((of(MANY + 1).await, of(100).await, of(1_000).await), (MANY + 1, 100, 100));
-    }
-
-    /// How many of these there are in a batch when the last of them comes after so long.
-    async fn with_one_later(mut there: Vec<String>, after: Duration) -> usize {
-        let last = there.pop().unwrap();
-        let later = stream::once(tokio::time::sleep(after)).map(move |()| last.clone());
-        let mut arrivals = Box::pin(stream::iter(there.split_off(1)).chain(later).chain(stream::pending()));
-        gather(there.remove(0), &mut arrivals, 100, true).await.len()
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn when_there_is_much_more_is_waited_for_a_moment() {
-        let many = |count: usize| (0..count).map(signal).collect::<Vec<_>>();
-        assert_eq!(with_one_later(many(3), GATHER / 2).await, 2);
-        assert_eq!(with_one_later(many(MANY + 1), GATHER / 2).await, MANY + 1);
-        assert_eq!(with_one_later(many(MANY + 1), GATHER * 2).await, MANY);
+    /// How long the first batch waits, and what is in it then.
+    async fn first_batch(gathering: &mut Gathering<Event>) -> (Duration, Vec<Event>) {
+        let began = Instant::now();
+        tokio::time::sleep_until(gathering.due_at().unwrap()).await;
+        (began.elapsed(), gathering.take())
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_no_verdict_follows_from_waits_for_what_it_does() {
-        let explanation = || "failsafe.v1.explanation.written.1".to_owned();
-        let review = || "failsafe.v1.review.recorded.1".to_owned();
-        for (there, waits) in [
-            (vec![accepted(1)], true),
-            (vec![accepted(1), signal(1)], true),
-            (vec![signal(1), accepted(1)], true),
-            (vec![accepted(1), signal(1), signal(1)], false),
-            (vec![accepted(1), signal(2)], false),
-            (vec![explanation()], true),
-            (vec![explanation(), review()], false),
+        use Part::{Acceptance, Afterword, Asked, Signal};
+        for (held, waits) in [
+            (vec![(1, Acceptance)], true),
+            (vec![(1, Acceptance), (1, Signal)], true),
+            (vec![(1, Acceptance), (1, Signal), (1, Signal)], false),
+            (vec![(1, Signal)], false),
+            (vec![(1, Afterword)], true),
+            (vec![(1, Afterword), (1, Asked)], false),
+            (vec![(1, Acceptance), (1, Asked)], false),
         ] {
-            let all = [there.clone(), vec![signal(1)]].concat();
-            let expected = all.len() - usize::from(!waits);
-            assert_eq!(with_one_later(all.clone(), UNHURRIED / 2).await, expected, "{there:?}");
-            assert_eq!(with_one_later(all, UNHURRIED * 2).await, there.len(), "{there:?}");
+            let (waited, batch) = first_batch(&mut holding(held.clone())).await;
+            assert_eq!((waited, batch), (if waits { UNHURRIED } else { Duration::ZERO }, held));
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn while_everything_ends_nothing_is_waited_for() {
-        let mut arrivals = Box::pin(stream::once(tokio::time::sleep(Duration::from_millis(1))).map(|()| signal(1)));
-        assert_eq!(gather(accepted(1), &mut arrivals, 100, false).await.len(), 1);
+    async fn an_acceptance_is_held_back_while_others_are_decided_and_an_afterword_goes_along() {
+        use Part::{Acceptance, Afterword, Signal};
+        let mut gathering =
+            holding([(1, Acceptance), (2, Acceptance), (3, Afterword), (2, Signal), (1, Signal), (2, Signal)]);
+        let (waited, batch) = first_batch(&mut gathering).await;
+        assert_eq!(waited, Duration::ZERO);
+        assert_eq!(batch, [(3, Afterword), (2, Acceptance), (2, Signal), (2, Signal)]);
+        gathering.push((1, Signal));
+        let (waited, batch) = first_batch(&mut gathering).await;
+        assert_eq!((waited, batch), (Duration::ZERO, vec![(1, Acceptance), (1, Signal), (1, Signal)]));
+        assert_eq!(gathering.due_at(), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn with_much_to_do_an_acceptance_waits_longer_and_an_afterword_does_not() {
+        let many = 0..u32::try_from(MANY).unwrap();
+        let (waited, batch) = first_batch(&mut holding(accepted(many.clone()))).await;
+        assert_eq!((waited, batch.len()), (PATIENT, MANY));
+        let mut gathering = holding(accepted(many).chain([(1_000, Part::Afterword)]));
+        assert_eq!(first_batch(&mut gathering).await, (UNHURRIED, vec![(1_000, Part::Afterword)]));
+        let (waited, batch) = first_batch(&mut gathering).await;
+        assert_eq!((waited, batch.len()), (PATIENT - UNHURRIED, MANY));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_batch_has_an_end_and_when_there_is_no_room_nothing_waits() {
+        let mut gathering = holding(accepted(0..400));
+        assert!(!gathering.has_room());
+        let (waited, batch) = first_batch(&mut gathering).await;
+        assert_eq!((waited, batch), (Duration::ZERO, Vec::from_iter(accepted(0..100))));
+        assert!(gathering.has_room());
+        assert_eq!(gathering.into_rest().count(), 300);
+        let mut gathering = holding((0..150).map(|number| (number, Part::Signal)));
+        assert_eq!((gathering.take().len(), gathering.take().len(), gathering.take().len()), (100, 50, 0));
+        assert_eq!(gathering.due_at(), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn bodies_have_room_for_so_many_bytes_alone() {
+        let mut gathering = Gathering::new(usize::MAX / BATCHES_MAX);
+        accepted(0..u32::try_from(BYTES_MAX / 1_000).unwrap()).for_each(|event| gathering.push(event));
+        assert!(gathering.has_room());
+        gathering.push((u32::MAX, Part::Acceptance));
+        assert!(!gathering.has_room());
+        assert_eq!(first_batch(&mut gathering).await.0, Duration::ZERO);
+        assert_eq!(gathering.due_at(), None);
     }
 }

@@ -74,12 +74,17 @@ impl Bus {
         outgoing: &Outgoing,
         submitted_at: Option<OffsetDateTime>,
     ) -> anyhow::Result<()> {
+        let known = outgoing.traceparent.clone().or_else(|| trace::parent_of(&Span::current()));
+        if known.is_some() && !trace::may_be_seen(known.as_deref()) {
+            return self.publish_within(outgoing, submitted_at, known).await;
+        }
         let span = self.producing(&outgoing.subject, &outgoing.message_id, outgoing.body.len());
         if let Some(id) = outgoing.deployment_id {
             span.record("deployment.id", tracing::field::display(id));
         }
         trace::continue_from(&span, outgoing.traceparent.as_deref());
-        self.publish_within(outgoing, submitted_at).instrument(span).await
+        let parent = trace::parent_of(&span);
+        self.publish_within(outgoing, submitted_at, parent).instrument(span).await
     }
 
     /// The span of a publish, as OpenTelemetry's messaging conventions describe it.
@@ -103,14 +108,19 @@ impl Bus {
         )
     }
 
-    async fn publish_within(&self, outgoing: &Outgoing, submitted_at: Option<OffsetDateTime>) -> anyhow::Result<()> {
+    async fn publish_within(
+        &self,
+        outgoing: &Outgoing,
+        submitted_at: Option<OffsetDateTime>,
+        parent: Option<String>,
+    ) -> anyhow::Result<()> {
         let mut headers = HeaderMap::new();
         if let Some(at) = submitted_at {
             headers.insert(SUBMITTED_AT, at.unix_timestamp_nanos().to_string());
         }
         headers.insert(NATS_MESSAGE_ID, outgoing.message_id.as_str());
         headers.insert(CONTENT_TYPE, "application/x-protobuf");
-        if let Some(parent) = trace::parent_of(&Span::current()) {
+        if let Some(parent) = parent {
             headers.insert(trace::TRACEPARENT, parent);
         }
         self.send(outgoing.subject.clone(), headers, outgoing.body.clone())

@@ -142,15 +142,7 @@ async fn pull_round<H: Handler>(
     busy: bool,
 ) -> anyhow::Result<bool> {
     let mut since = Instant::now();
-    let mut free: Vec<OwnedSemaphorePermit> = vec![Arc::clone(permits).acquire_owned().await?];
-    if busy {
-        tokio::time::sleep(FETCH_EVERY).await;
-    } else if permits.available_permits() + 1 < worker.spec.in_flight_max {
-        tokio::time::sleep(GATHER).await;
-    }
-    while let Ok(permit) = Arc::clone(permits).try_acquire_owned() {
-        free.push(permit);
-    }
+    let mut free = free_hands(permits, worker.spec.in_flight_max, busy).await?;
     let mut messages = if busy {
         consumer.fetch().max_messages(free.len()).messages().await?
     } else {
@@ -174,6 +166,20 @@ async fn pull_round<H: Handler>(
         });
     }
     Ok(taken > FEW && taken as f64 >= BUSY_PER_SECOND * since.elapsed().as_secs_f64())
+}
+
+/// All hands that are free, of `most` in all: at least one.
+async fn free_hands(permits: &Arc<Semaphore>, most: usize, busy: bool) -> anyhow::Result<Vec<OwnedSemaphorePermit>> {
+    let mut free = vec![Arc::clone(permits).acquire_owned().await?];
+    if busy {
+        tokio::time::sleep(FETCH_EVERY).await;
+    } else if permits.available_permits() + 1 < most {
+        tokio::time::sleep(GATHER).await;
+    }
+    while let Ok(permit) = Arc::clone(permits).try_acquire_owned() {
+        free.push(permit);
+    }
+    Ok(free)
 }
 
 struct Worker<H> {

@@ -5,6 +5,7 @@ use std::fmt::{self, Write};
 
 use opentelemetry::Context;
 use opentelemetry::trace::TraceContextExt;
+use serde::Serialize;
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -68,58 +69,120 @@ where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
     fn format_event(&self, context: &FmtContext<'_, S, OfSpans>, writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
-        let mut fields = Fields::default();
-        event.record(&mut fields);
-        let mut fields = fields.0;
-        let message = fields.remove("message").map(|message| text(&message)).unwrap_or_default();
-        add_spans(&mut fields, context);
         let now = OffsetDateTime::now_utc();
         match self {
-            Self::ForPeople => for_people(writer, event, now, &message, fields),
-            Self::Json => json(writer, event, now, message, fields),
+            Self::ForPeople => {
+                let mut fields = Fields::default();
+                event.record(&mut fields);
+                let mut fields = fields.0;
+                let message = fields.remove("message").map(|message| text(&message)).unwrap_or_default();
+                of_spans(context, |name, value| {
+                    fields.entry(name).or_insert_with(|| value.into());
+                });
+                for_people(writer, event, now, &message, fields)
+            }
+            Self::Json => json(writer, context, event, now),
         }
     }
 }
 
-/// Adds what the spans around the event say, where it does not say so itself.
-fn add_spans<S>(fields: &mut Map<String, Value>, context: &FmtContext<'_, S, OfSpans>)
+/// Tells what the spans around the event say, the innermost first; of one that was recorded again the latest word first.
+fn of_spans<S>(context: &FmtContext<'_, S, OfSpans>, mut tell: impl FnMut(&'static str, &str))
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
     for span in context.event_scope().into_iter().flatten() {
         let extensions = span.extensions();
         let Some(told) = extensions.get::<FormattedFields<OfSpans>>() else { continue };
-        // Of one that was recorded again the latest counts.
         for (name, value) in told.fields.rsplit(END).filter_map(|field| field.split_once('=')) {
-            if !fields.contains_key(name) {
-                fields.insert(name.to_owned(), value.into());
-            }
+            OF_SPANS.iter().filter(|(_, known)| *known == name).for_each(|(_, name)| tell(name, value));
         }
     }
 }
 
-fn json(
+fn json<S>(
     mut writer: Writer<'_>,
+    context: &FmtContext<'_, S, OfSpans>,
     event: &Event<'_>,
     now: OffsetDateTime,
-    message: String,
-    mut line: Map<String, Value>,
-) -> fmt::Result {
+) -> fmt::Result
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
     let metadata = event.metadata();
-    let now = now.format(&Rfc3339).map_err(|_| fmt::Error)?;
-    let says = [("timestamp", now), ("level", metadata.level().as_str().to_owned()), ("message", message)];
-    for (name, value) in says {
-        line.entry(name).or_insert_with(|| value.into());
-    }
+    let mut object = Object::begun();
+    object.add("timestamp", &now.format(&Rfc3339).map_err(|_| fmt::Error)?);
+    object.add("level", metadata.level().as_str());
+    event.record(&mut object);
+    of_spans(context, |name, value| object.add(name, value));
     let otel = Context::current();
-    let span = otel.span().span_context().clone();
+    let span = otel.span();
+    let span = span.span_context();
     if span.is_valid() {
-        line.insert("trace_id".to_owned(), span.trace_id().to_string().into());
-        line.insert("span_id".to_owned(), span.span_id().to_string().into());
+        object.add("trace_id", &span.trace_id().to_string());
+        object.add("span_id", &span.span_id().to_string());
     }
-    line.insert("target".to_owned(), metadata.target().into());
-    let line = serde_json::to_string(&line).map_err(|_| fmt::Error)?;
-    writeln!(writer, "{line}")
+    object.add("target", metadata.target());
+    writeln!(writer, "{}", object.ended())
+}
+
+/// A JSON object that is written as its members come. The first of a name counts.
+struct Object {
+    text: Vec<u8>,
+    names: Vec<&'static str>,
+}
+
+impl Object {
+    fn begun() -> Self {
+        let mut text = Vec::with_capacity(512);
+        text.push(b'{');
+        Self { text, names: Vec::with_capacity(16) }
+    }
+
+    fn add<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) {
+        if self.names.contains(&name) {
+            return;
+        }
+        if !self.names.is_empty() {
+            self.text.push(b',');
+        }
+        self.names.push(name);
+        // Neither memory nor a text or a number refuses.
+        let _ = serde_json::to_writer(&mut self.text, name);
+        self.text.push(b':');
+        let _ = serde_json::to_writer(&mut self.text, value);
+    }
+
+    fn ended(mut self) -> String {
+        self.text.push(b'}');
+        String::from_utf8(self.text).unwrap_or_default()
+    }
+}
+
+impl Visit for Object {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.add(field.name(), &format!("{value:?}"));
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.add(field.name(), value);
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.add(field.name(), &value);
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.add(field.name(), &value);
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.add(field.name(), &value);
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.add(field.name(), &value);
+    }
 }
 
 fn for_people(

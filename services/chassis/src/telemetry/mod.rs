@@ -30,6 +30,7 @@ use line::Line;
 use willing::Willing;
 
 use crate::metrics::page;
+use crate::trace::{self, Exported};
 
 /// Libraries whose spans and events would be noise in a trace.
 const LIBRARIES: [&str; 9] =
@@ -112,8 +113,15 @@ fn tracer_provider(wanted: &Wanted<'_>, disabled: bool) -> anyhow::Result<SdkTra
     let refused = disabled || is(&["OTEL_TRACES_EXPORTER"], "none");
     if refused || !is_named(wanted, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") {
         // Nobody would see them. Trace ids are made and passed on all the same.
+        trace::export(Exported::None);
         return Ok(builder.with_sampler(Sampler::AlwaysOff).build());
     }
+    let sampler = env::var("OTEL_TRACES_SAMPLER").unwrap_or_default();
+    trace::export(if sampler.is_empty() || sampler.starts_with("parentbased") {
+        Exported::AsBegun
+    } else {
+        Exported::Any
+    });
     let mut exporter = SpanExporter::builder().with_tonic();
     if let Some(address) = wanted.otlp {
         exporter = exporter.with_endpoint(address);

@@ -38,7 +38,8 @@ impl Store {
     /// When PostgreSQL is away.
     pub async fn dossier(&self, id: DeploymentId) -> Result<Option<Dossier>, sqlx::Error> {
         let mut query = QueryBuilder::new(
-            "SELECT d.month, d.against_verdict, d.facts, d.deadline_at, d.verdict_number, d.traceparent, ",
+            "SELECT d.month, d.against_verdict, d.facts, d.deadline_at, d.verdict_number, d.traceparent,
+                 ARRAY(SELECT s.event_id FROM signals s WHERE s.deployment_id = d.deployment_id) AS counting, ",
         );
         query.push(EXPLAINED).push(", ").push(SUPERSEDED_BY);
         query.push(" FROM deployments d WHERE d.deployment_id = ").push_bind(id.uuid());
@@ -63,10 +64,7 @@ impl Store {
         };
         // A signal that another of its source has replaced is left out; so are acceptances, whose facts are above. They are put in order
         // and told apart here: for an order by link, or for that question beside each row, PostgreSQL may read the whole month.
-        let counting: Vec<Uuid> = sqlx::query_scalar("SELECT event_id FROM signals WHERE deployment_id = $1")
-            .bind(id.uuid())
-            .fetch_all(&mut *connection)
-            .await?;
+        let counting: Vec<Uuid> = row.try_get("counting")?;
         let mut events = sqlx::query(
             "SELECT link, event_id, kind, body FROM events WHERE month = $3 AND deployment_id = $1 AND kind <> $2",
         )

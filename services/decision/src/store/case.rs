@@ -1,6 +1,6 @@
 //! A case: all that the tables hold of one deployment when it may be decided, and what the trail knows around it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use domain::identity::sha256_hex;
 use domain::{Circumstances, Deployment, DeploymentId, Review, RiskScore, Said, Signal, Source};
@@ -9,16 +9,13 @@ use sqlx::{PgConnection, Row};
 use uuid::Uuid;
 
 use super::contents::rank;
-use super::join::Fresh;
 use super::statement::Statement;
-use crate::chain::Month;
 use crate::incoming::{Content, Incoming};
 use crate::policy::{Given, Inputs};
 
 /// What the tables hold of one deployment when it may be decided.
 #[derive(Debug)]
 pub(super) struct Case {
-    pub(super) month: Month,
     pub(super) verdict_number: u32,
     pub(super) traceparent: Option<String>,
     /// The acceptance: its event, and the deployment without its diff.
@@ -35,9 +32,8 @@ pub(super) struct Case {
 
 impl Case {
     /// One of which nothing is known.
-    const fn begun(month: Month, traceparent: Option<String>) -> Self {
+    const fn begun(traceparent: Option<String>) -> Self {
         Self {
-            month,
             verdict_number: 0,
             traceparent,
             accepted: None,
@@ -74,48 +70,45 @@ impl Case {
     }
 }
 
-/// A deployment whose row was made with this batch: all that there is of it, borrowed until it is known to be complete.
-#[derive(Debug)]
-pub(super) struct InHand<'a> {
-    month: Month,
+/// What a batch says of a deployment, borrowed until it is known to be all that a verdict takes.
+#[derive(Debug, Default)]
+struct Heard<'a> {
     traceparent: Option<&'a str>,
     accepted: Option<(Uuid, &'a Deployment)>,
     /// The signals that count.
     signals: BTreeMap<Source, (&'a Signal, &'a Incoming)>,
+    /// Something refers to what was before.
+    has_past: bool,
 }
 
-impl InHand<'_> {
-    pub(super) fn is_complete(&self) -> bool {
-        Inputs::are_complete(self.accepted.is_some(), self.signals.keys().copied())
+impl Heard<'_> {
+    fn is_whole(&self) -> bool {
+        !self.has_past && Inputs::are_complete(self.accepted.is_some(), self.signals.keys().copied())
     }
 
-    pub(super) fn case(&self) -> Case {
+    fn case(&self) -> Case {
         let signals = self.signals.iter().map(|(source, (signal, event))| {
             (*source, (event.event_id.uuid(), (*signal).clone(), event.traceparent.clone()))
         });
         Case {
             accepted: self.accepted.map(|(event, deployment)| (event, deployment.clone().without_diff())),
             signals: signals.collect(),
-            ..Case::begun(self.month, self.traceparent.map(str::to_owned))
+            ..Case::begun(self.traceparent.map(str::to_owned))
         }
     }
 }
 
-/// The deployments that were `made` with this batch and of which it holds acceptance and signals alone: nothing that refers to what was
-/// before.
-pub(super) fn in_hand<'a>(fresh: &[Fresh<'a>], made: &BTreeSet<Uuid>) -> BTreeMap<DeploymentId, InHand<'a>> {
-    let mut in_hand: BTreeMap<DeploymentId, InHand<'a>> = BTreeMap::new();
-    let mut others: BTreeSet<DeploymentId> = BTreeSet::new();
-    for Fresh { month, event } in fresh.iter().filter(|one| made.contains(&one.event.deployment_id.uuid())) {
-        let one = in_hand.entry(event.deployment_id).or_insert_with(|| InHand {
-            month: *month,
-            traceparent: event.traceparent.as_deref(),
-            accepted: None,
-            signals: BTreeMap::new(),
-        });
+/// The deployments that came whole: of which `batch` holds the acceptance and all signals, and nothing else, as far as nothing was known
+/// of them before. None when it tells an outcome, on which the verdict about another may rest.
+pub(super) fn whole(batch: &[&Incoming]) -> BTreeMap<DeploymentId, Case> {
+    let mut heard: BTreeMap<DeploymentId, Heard<'_>> = BTreeMap::new();
+    for event in batch {
+        let one = heard
+            .entry(event.deployment_id)
+            .or_insert_with(|| Heard { traceparent: event.traceparent.as_deref(), ..Heard::default() });
         match &event.content {
-            Content::Accepted(deployment) if one.accepted.is_none() => {
-                one.accepted = Some((event.event_id.uuid(), deployment));
+            Content::Accepted(deployment) => {
+                one.accepted.get_or_insert((event.event_id.uuid(), deployment));
             }
             Content::Signal(signal) => {
                 let of = |signal: &Signal, event: &Incoming| rank(signal, event.event_id.uuid());
@@ -123,11 +116,11 @@ pub(super) fn in_hand<'a>(fresh: &[Fresh<'a>], made: &BTreeSet<Uuid>) -> BTreeMa
                     one.signals.insert(signal.source, (signal, event));
                 }
             }
-            _ => drop(others.insert(event.deployment_id)),
+            Content::Explanation(_) | Content::Review(_) => one.has_past = true,
+            Content::Outcome(_) => return BTreeMap::new(),
         }
     }
-    in_hand.retain(|id, _| !others.contains(id));
-    in_hand
+    heard.into_iter().filter(|(_, one)| one.is_whole()).map(|(id, one)| (id, one.case())).collect()
 }
 
 /// Those of `ids`, whose rows are locked, for which everything is in, or that were decided before. Few words to PostgreSQL: it is asked
@@ -156,18 +149,26 @@ pub(super) async fn decidable(connection: &mut PgConnection, ids: &[Uuid]) -> Re
     Ok(decidable)
 }
 
-/// The cases of `ids`, whose rows are locked, besides those `cases` that are in hand; and of all of them what the trail knows around them.
+/// The cases of `ids`, whose rows are locked, and what the trail knows around them.
 pub(super) async fn load_cases(
     connection: &mut PgConnection,
     ids: &[Uuid],
-    mut cases: BTreeMap<DeploymentId, Case>,
 ) -> Result<BTreeMap<DeploymentId, Case>, sqlx::Error> {
+    let mut cases = BTreeMap::new();
     if !ids.is_empty() {
         load_stored(connection, ids, &mut cases).await?;
+        load_circumstances(connection, &mut cases).await?;
     }
-    load_known_findings(connection, &mut cases).await?;
-    load_reverts(connection, &mut cases).await?;
     Ok(cases)
+}
+
+/// What the trail knows around `cases`.
+pub(super) async fn load_circumstances(
+    connection: &mut PgConnection,
+    cases: &mut BTreeMap<DeploymentId, Case>,
+) -> Result<(), sqlx::Error> {
+    load_known_findings(connection, cases).await?;
+    load_reverts(connection, cases).await
 }
 
 async fn load_stored(
@@ -176,7 +177,7 @@ async fn load_stored(
     cases: &mut BTreeMap<DeploymentId, Case>,
 ) -> Result<(), sqlx::Error> {
     let rows = sqlx::query(
-        "SELECT d.deployment_id, d.month, d.verdict_number, d.traceparent, d.accepted_event_id, d.facts, v.inputs,
+        "SELECT d.deployment_id, d.verdict_number, d.traceparent, d.accepted_event_id, d.facts, v.inputs,
              v.evidence_digest
          FROM deployments d
          LEFT JOIN verdicts v ON v.month = d.month AND v.deployment_id = d.deployment_id AND v.number = d.verdict_number
@@ -196,7 +197,7 @@ async fn load_stored(
             accepted,
             decided_on_evidence: row.try_get::<Option<String>, _>("evidence_digest")?.unwrap_or_default(),
             decided_on: row.try_get::<Option<Vec<Uuid>>, _>("inputs")?.unwrap_or_default(),
-            ..Case::begun(Month::of(row.try_get("month")?), row.try_get("traceparent")?)
+            ..Case::begun(row.try_get("traceparent")?)
         };
         cases.insert(DeploymentId::from_uuid(row.try_get("deployment_id")?), case);
     }

@@ -1,7 +1,5 @@
 //! Reaching verdicts within a transaction that holds the rows of the deployments.
 
-use std::collections::BTreeMap;
-
 use chassis::{Outgoing, trace};
 use domain::{Cause, DeploymentId, Judgement, Reached, Signal};
 use proto::judgement_bytes;
@@ -10,24 +8,25 @@ use time::OffsetDateTime;
 use tracing::Span;
 use uuid::Uuid;
 
-use super::case::{Case, InHand, decidable, load_cases};
+use super::case::{Case, decidable, load_cases, load_circumstances, whole};
+use super::join::Locked;
 use super::ledger::Ledger;
 use super::statement::Statement;
 use super::told::{span, tell, write_into};
 use super::{Policies, Store};
 use crate::chain::{Entry, Month};
+use crate::incoming::Incoming;
 use crate::policy::{Given, Inputs};
 
 /// A verdict ready to be stored.
 pub(super) struct Decided {
-    month: Month,
     /// How it is told.
     pub(super) outgoing: Outgoing,
     pub(super) reached: Reached,
     /// In which it was reached, until it is stored.
     pub(super) span: Span,
     inputs: Vec<Uuid>,
-    risk: Option<f64>,
+    pub(super) risk: Option<f64>,
     /// What the candidate policy says, and its digest.
     shadow: Option<(String, Judgement)>,
 }
@@ -36,6 +35,21 @@ impl Decided {
     /// What a person decided instead of the policy.
     fn overruled_by(&self) -> Option<&'static str> {
         self.reached.judgement.overruled.as_ref().map(|overruled| overruled.decision.name())
+    }
+
+    /// What is stored of its event.
+    pub(super) fn entry(&self, stored_at: OffsetDateTime) -> Entry<'_> {
+        Entry {
+            event_id: self.reached.event_id().uuid(),
+            deployment_id: self.reached.deployment_id.uuid(),
+            kind: Reached::KIND,
+            subject: &self.outgoing.subject,
+            stream_sequence: None,
+            message_id: Some(&self.outgoing.message_id),
+            traceparent: self.outgoing.traceparent.as_deref(),
+            received_at: stored_at,
+            body: &self.outgoing.body,
+        }
     }
 
     /// Its event.
@@ -50,20 +64,29 @@ impl Decided {
 }
 
 impl Store {
-    /// Decides those of `ids`, whose rows are locked, and of those in hand, for which everything is in, or for which something has come in
-    /// after a verdict. Gives the verdicts that this made.
+    /// Judges those deployments of `batch` that came whole, as if nothing was known of them before. Whoever stores the verdicts makes sure of
+    /// that.
+    pub(super) async fn judge_whole(
+        &self,
+        connection: &mut PgConnection,
+        batch: &[&Incoming],
+    ) -> Result<Vec<Decided>, sqlx::Error> {
+        let mut cases = whole(batch);
+        load_circumstances(connection, &mut cases).await?;
+        Ok(self.judge_all(cases.into_iter().map(|(id, case)| (id, case, Cause::Complete)).collect()))
+    }
+
+    /// Decides those of `ids`, whose rows are locked, for which everything is in, or for which something has come in after a verdict. Gives
+    /// the verdicts that this made.
     pub(super) async fn decide_complete(
         &self,
         connection: &mut PgConnection,
         ledger: &mut Ledger,
-        now: OffsetDateTime,
+        locked: &Locked,
         ids: &[Uuid],
-        in_hand: &BTreeMap<DeploymentId, InHand<'_>>,
     ) -> Result<Vec<Decided>, sqlx::Error> {
-        let complete = in_hand.iter().filter(|(_, one)| one.is_complete());
-        let complete = complete.map(|(id, one)| (*id, one.case())).collect();
         let ids = decidable(connection, ids).await?;
-        let cases = load_cases(connection, &ids, complete).await?;
+        let cases = load_cases(connection, &ids).await?;
         let ready = cases.into_iter().filter_map(|(id, case)| {
             let cause = match case.verdict_number {
                 0 => Cause::Complete,
@@ -73,7 +96,9 @@ impl Store {
             };
             Some((id, case, cause))
         });
-        self.reach(connection, ledger, now, ready.collect()).await
+        let decided = self.judge_all(ready.collect());
+        store_decided(connection, ledger, locked, &decided).await?;
+        Ok(decided)
     }
 
     /// Decides at most `limit` deployments whose deadline has passed without a verdict. Gives the events of the verdicts, which are in the
@@ -97,41 +122,33 @@ impl Store {
             self.writing.give_back(connection);
             return Ok(Vec::new());
         };
-        let now = first.try_get("now")?;
-        let ids: Vec<Uuid> = rows.iter().map(|row| row.try_get("deployment_id")).collect::<Result<_, _>>()?;
-        let months = rows.iter().map(|row| row.try_get("month").map(Month::of)).collect::<Result<Vec<_>, _>>()?;
-        let locked = Ledger::lock(&mut transaction, months, &[]).await?;
+        let mut all = Locked::at(first.try_get("now")?);
+        for row in &rows {
+            all.months.insert(row.try_get("deployment_id")?, Month::of(row.try_get("month")?));
+        }
+        let ids: Vec<Uuid> = all.months.keys().copied().collect();
+        let locked = Ledger::lock(&mut transaction, all.months.values().copied(), &[]).await?;
         let (mut ledger, _) = locked.ok_or(sqlx::Error::RowNotFound)?;
-        let cases = load_cases(&mut transaction, &ids, BTreeMap::new()).await?;
-        let overdue = cases.into_iter().map(|(id, case)| (id, case, Cause::Deadline)).collect();
-        let decided = self.reach(&mut transaction, &mut ledger, now, overdue).await?;
+        let cases = load_cases(&mut transaction, &ids).await?;
+        let decided = self.judge_all(cases.into_iter().map(|(id, case)| (id, case, Cause::Deadline)).collect());
+        store_decided(&mut transaction, &mut ledger, &all, &decided).await?;
         transaction.commit().named("COMMIT").await?;
         self.writing.give_back(connection);
         tell(&decided, &[]);
         Ok(decided.into_iter().map(Decided::into_event).collect())
     }
 
-    async fn reach(
-        &self,
-        connection: &mut PgConnection,
-        ledger: &mut Ledger,
-        stored_at: OffsetDateTime,
-        cases: Vec<(DeploymentId, Case, Cause)>,
-    ) -> Result<Vec<Decided>, sqlx::Error> {
+    fn judge_all(&self, cases: Vec<(DeploymentId, Case, Cause)>) -> Vec<Decided> {
         if cases.is_empty() {
-            return Ok(Vec::new());
+            return Vec::new();
         }
-        let now = OffsetDateTime::now_utc();
-        let policies = self.policies();
-        let decided: Vec<Decided> =
-            cases.into_iter().map(|(id, case, cause)| judge(&policies, id, case, cause, now)).collect();
-        insert_verdicts(connection, ledger, stored_at, &decided).await?;
-        Ok(decided)
+        let (now, policies) = (OffsetDateTime::now_utc(), self.policies());
+        cases.into_iter().map(|(id, case, cause)| judge(&policies, id, case, cause, now)).collect()
     }
 }
 
 fn judge(policies: &Policies, deployment_id: DeploymentId, case: Case, cause: Cause, now: OffsetDateTime) -> Decided {
-    let (month, inputs, evidence_digest, risk) = (case.month, case.inputs(), case.evidence_digest(), case.risk());
+    let (inputs, evidence_digest, risk) = (case.inputs(), case.evidence_digest(), case.risk());
     // The verdict continues the trace of what came last, or of the deployment's first word.
     let latest = case.signals.values().max_by_key(|(_, signal, _)| signal.raised_at);
     let parent = latest.and_then(|(_, _, parent)| parent.clone()).or_else(|| case.traceparent.clone());
@@ -165,66 +182,71 @@ fn judge(policies: &Policies, deployment_id: DeploymentId, case: Case, cause: Ca
     };
     write_into(&span, &reached);
     let outgoing = Outgoing { traceparent, ..Outgoing::new(&reached) };
-    Decided { month, outgoing, reached, span, inputs, risk, shadow }
+    Decided { outgoing, reached, span, inputs, risk, shadow }
 }
 
-async fn insert_verdicts(
+/// Stores verdicts on deployments whose rows were there before: their events too, and what is listed of them.
+async fn store_decided(
     connection: &mut PgConnection,
     ledger: &mut Ledger,
-    stored_at: OffsetDateTime,
+    locked: &Locked,
     decided: &[Decided],
 ) -> Result<(), sqlx::Error> {
-    let ids: Vec<Uuid> = decided.iter().map(|one| one.reached.event_id().uuid()).collect();
-    let entries: Vec<(Month, Entry<'_>)> = decided
-        .iter()
-        .zip(&ids)
-        .map(|(one, id)| {
-            let entry = Entry {
-                event_id: *id,
-                deployment_id: one.reached.deployment_id.uuid(),
-                kind: Reached::KIND,
-                subject: &one.outgoing.subject,
-                stream_sequence: None,
-                message_id: Some(&one.outgoing.message_id),
-                traceparent: one.outgoing.traceparent.as_deref(),
-                received_at: stored_at,
-                body: &one.outgoing.body,
-            };
-            (one.month, entry)
-        })
-        .collect();
+    if decided.is_empty() {
+        return Ok(());
+    }
+    let entries: Vec<_> = decided.iter().map(|one| (locked.month(one), one.entry(locked.now))).collect();
     ledger.append(connection, &entries).await?;
-    insert_rows(connection, decided, &ids).await?;
-    insert_shadows(connection, decided).await
+    insert_verdicts(connection, locked, decided).await?;
+    sqlx::query(
+        "UPDATE deployments SET verdict = new.verdict, verdict_number = new.number, risk = new.risk,
+             overruled_by = new.overruled_by, review_due_at = new.review_due_at
+         FROM unnest($1::uuid[], $2::text[], $3::int[], $4::float8[], $5::text[], $6::timestamptz[])
+             AS new (deployment_id, verdict, number, risk, overruled_by, review_due_at)
+         WHERE deployments.deployment_id = new.deployment_id",
+    )
+    .bind(decided.iter().map(|one| one.reached.deployment_id.uuid()).collect::<Vec<_>>())
+    .bind(decided.iter().map(|one| one.reached.judgement.verdict.name()).collect::<Vec<_>>())
+    .bind(decided.iter().map(|one| one.reached.number.cast_signed()).collect::<Vec<_>>())
+    .bind(decided.iter().map(|one| one.risk).collect::<Vec<_>>())
+    .bind(decided.iter().map(Decided::overruled_by).collect::<Vec<_>>())
+    .bind(decided.iter().map(Decided::review_due).collect::<Vec<_>>())
+    .execute(connection)
+    .named("UPDATE deployments")
+    .await
+    .map(|_| ())
 }
 
-/// Into the verdicts and the outbox, and into the deployments what is listed of them, by one statement. Columns that are arrays go as
-/// text: PostgreSQL cannot unnest arrays of arrays of different lengths.
-async fn insert_rows(connection: &mut PgConnection, decided: &[Decided], ids: &[Uuid]) -> Result<(), sqlx::Error> {
+/// Into the verdicts and the outbox, by one statement, after their events. Columns that are arrays go as text: PostgreSQL cannot unnest
+/// arrays of arrays of different lengths.
+pub(super) async fn insert_verdicts(
+    connection: &mut PgConnection,
+    locked: &Locked,
+    decided: &[Decided],
+) -> Result<(), sqlx::Error> {
+    if decided.is_empty() {
+        return Ok(());
+    }
     let missing = |one: &Decided| array(one.reached.judgement.missing.iter().map(|missing| missing.input.name()));
     sqlx::query(
         "WITH new AS MATERIALIZED (
              SELECT * FROM unnest($1::date[], $2::uuid[], $3::int[], $4::uuid[], $5::text[], $6::text[], $7::text[], $8::text[],
-                 $9::bytea[], $10::text[], $11::timestamptz[], $12::text[], $13::text[], $14::timestamptz[], $15::float8[])
+                 $9::bytea[], $10::text[], $11::timestamptz[], $12::text[], $13::text[], $14::timestamptz[])
                  AS new (month, deployment_id, number, event_id, verdict, cause, policy_digest, inputs, judgement, missing,
-                     reached_at, evidence_digest, overruled_by, review_due_at, risk)
-         ), stored AS (
-             INSERT INTO verdicts (month, deployment_id, number, event_id, verdict, cause, policy_digest, inputs, judgement, missing,
-                 reached_at, evidence_digest, overruled_by, review_due_at)
-             SELECT month, deployment_id, number, event_id, verdict, cause, policy_digest, inputs::uuid[], judgement,
-                 missing::text[], reached_at, evidence_digest, overruled_by, review_due_at
-             FROM new
+                     reached_at, evidence_digest, overruled_by, review_due_at)
          ), waiting AS (
              INSERT INTO outbox (month, event_id) SELECT month, event_id FROM new
          )
-         UPDATE deployments SET verdict = new.verdict, verdict_number = new.number, risk = new.risk,
-             overruled_by = new.overruled_by, review_due_at = new.review_due_at
-         FROM new WHERE deployments.deployment_id = new.deployment_id",
+         INSERT INTO verdicts (month, deployment_id, number, event_id, verdict, cause, policy_digest, inputs, judgement, missing,
+             reached_at, evidence_digest, overruled_by, review_due_at)
+         SELECT month, deployment_id, number, event_id, verdict, cause, policy_digest, inputs::uuid[], judgement,
+             missing::text[], reached_at, evidence_digest, overruled_by, review_due_at
+         FROM new",
     )
-    .bind(decided.iter().map(|one| one.month.first_day()).collect::<Vec<_>>())
+    .bind(decided.iter().map(|one| locked.month(one).first_day()).collect::<Vec<_>>())
     .bind(decided.iter().map(|one| one.reached.deployment_id.uuid()).collect::<Vec<_>>())
     .bind(decided.iter().map(|one| one.reached.number.cast_signed()).collect::<Vec<_>>())
-    .bind(ids)
+    .bind(decided.iter().map(|one| one.reached.event_id().uuid()).collect::<Vec<_>>())
     .bind(decided.iter().map(|one| one.reached.judgement.verdict.name()).collect::<Vec<_>>())
     .bind(decided.iter().map(|one| one.reached.cause.name()).collect::<Vec<_>>())
     .bind(decided.iter().map(|one| one.reached.policy.digest.as_str()).collect::<Vec<_>>())
@@ -235,14 +257,17 @@ async fn insert_rows(connection: &mut PgConnection, decided: &[Decided], ids: &[
     .bind(decided.iter().map(|one| one.reached.evidence_digest.as_str()).collect::<Vec<_>>())
     .bind(decided.iter().map(Decided::overruled_by).collect::<Vec<_>>())
     .bind(decided.iter().map(Decided::review_due).collect::<Vec<_>>())
-    .bind(decided.iter().map(|one| one.risk).collect::<Vec<_>>())
-    .execute(connection)
+    .execute(&mut *connection)
     .named("INSERT verdicts")
-    .await
-    .map(|_| ())
+    .await?;
+    insert_shadows(connection, locked, decided).await
 }
 
-async fn insert_shadows(connection: &mut PgConnection, decided: &[Decided]) -> Result<(), sqlx::Error> {
+async fn insert_shadows(
+    connection: &mut PgConnection,
+    locked: &Locked,
+    decided: &[Decided],
+) -> Result<(), sqlx::Error> {
     let rows: Vec<(&Decided, &str, &Judgement)> = decided
         .iter()
         .filter_map(|one| one.shadow.as_ref().map(|(digest, said)| (one, digest.as_str(), said)))
@@ -254,7 +279,7 @@ async fn insert_shadows(connection: &mut PgConnection, decided: &[Decided]) -> R
         "INSERT INTO shadow_verdicts (month, deployment_id, number, policy_digest, verdict, judgement, reached_at)
          SELECT * FROM unnest($1::date[], $2::uuid[], $3::int[], $4::text[], $5::text[], $6::bytea[], $7::timestamptz[])",
     )
-    .bind(rows.iter().map(|(one, ..)| one.month.first_day()).collect::<Vec<_>>())
+    .bind(rows.iter().map(|(one, ..)| locked.month(one).first_day()).collect::<Vec<_>>())
     .bind(rows.iter().map(|(one, ..)| one.reached.deployment_id.uuid()).collect::<Vec<_>>())
     .bind(rows.iter().map(|(one, ..)| one.reached.number.cast_signed()).collect::<Vec<_>>())
     .bind(rows.iter().map(|(_, digest, _)| *digest).collect::<Vec<_>>())

@@ -13,9 +13,8 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::Store;
-use super::case::in_hand;
 use super::contents::{Filed, facts, insert_contents, lines_done, lines_undone};
-use super::decide::Decided;
+use super::decide::{Decided, insert_verdicts};
 use super::ledger::Ledger;
 use super::statement::Statement;
 use super::told::tell;
@@ -32,11 +31,19 @@ pub struct Joined {
 }
 
 /// What keeps a batch from being joined as it was tried.
-enum Missing {
+enum Hindrance {
     /// A month that nobody has made yet.
     Month,
-    /// The row of a deployment.
+    /// There is no row of a deployment.
     Row,
+    /// PostgreSQL.
+    Sql(sqlx::Error),
+}
+
+impl From<sqlx::Error> for Hindrance {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Sql(error)
+    }
 }
 
 /// An event that was not known, and the month that it belongs to.
@@ -46,12 +53,31 @@ pub(super) struct Fresh<'a> {
     pub(super) event: &'a Incoming,
 }
 
-/// The deployments of a batch, locked.
-struct Locked {
-    months: BTreeMap<Uuid, Month>,
+/// Deployments whose rows a transaction has locked.
+#[derive(Debug)]
+pub(super) struct Locked {
+    /// The month that each belongs to.
+    pub(super) months: BTreeMap<Uuid, Month>,
     /// Those of which nothing was known before.
     made: BTreeSet<Uuid>,
-    now: OffsetDateTime,
+    /// When the transaction began.
+    pub(super) now: OffsetDateTime,
+}
+
+impl Locked {
+    /// None yet.
+    pub(super) const fn at(now: OffsetDateTime) -> Self {
+        Self { months: BTreeMap::new(), made: BTreeSet::new(), now }
+    }
+
+    /// The month of the deployment that a verdict is about.
+    pub(super) fn month(&self, decided: &Decided) -> Month {
+        self.months[&decided.reached.deployment_id.uuid()]
+    }
+
+    fn has_made(&self, deployment: DeploymentId) -> bool {
+        self.made.contains(&deployment.uuid())
+    }
 }
 
 impl Store {
@@ -59,65 +85,61 @@ impl Store {
     ///
     /// # Errors
     /// When PostgreSQL is away (see [`super::is_passing`]) or refuses an event.
-    pub async fn join(&self, batch: &[Incoming]) -> Result<Joined, sqlx::Error> {
-        let unique: BTreeMap<_, _> = batch.iter().map(|one| (one.event_id, one)).collect();
+    pub async fn join<'a>(&self, batch: impl IntoIterator<Item = &'a Incoming>) -> Result<Joined, sqlx::Error> {
+        let unique: BTreeMap<_, _> = batch.into_iter().map(|one| (one.event_id, one)).collect();
         let mut batch: Vec<&Incoming> = unique.into_values().collect();
         batch.sort_by_key(|one| (one.stream_sequence, one.event_id));
         // Of what is accepted there is no row yet, of all else there is one by then.
         let mut make_rows = batch.iter().any(|one| matches!(one.content, Content::Accepted(_)));
         let mut made_months = false;
         loop {
-            match self.try_join(&batch, make_rows).await? {
+            match self.try_join(&batch, make_rows).await {
                 Ok(joined) => return Ok(joined),
-                Err(Missing::Row) => make_rows = true,
-                Err(Missing::Month) if made_months => return Err(sqlx::Error::RowNotFound),
-                Err(Missing::Month) => {
+                Err(Hindrance::Row) => make_rows = true,
+                Err(Hindrance::Month) if made_months => return Err(sqlx::Error::RowNotFound),
+                Err(Hindrance::Month) => {
                     self.make_months().await?;
                     made_months = true;
                 }
+                Err(Hindrance::Sql(error)) => return Err(error),
             }
         }
     }
 
-    async fn try_join(&self, batch: &[&Incoming], make_rows: bool) -> Result<Result<Joined, Missing>, sqlx::Error> {
+    async fn try_join(&self, batch: &[&Incoming], make_rows: bool) -> Result<Joined, Hindrance> {
         let mut connection = self.writing.take(&self.pool).await?;
         let mut transaction = connection.begin().await?;
-        let Some(locked) = self.lock_deployments(&mut transaction, batch, make_rows).await? else {
-            transaction.rollback().await?;
-            self.writing.give_back(connection);
-            return Ok(Err(Missing::Row));
-        };
+        let mut decided = self.judge_whole(&mut transaction, batch).await?;
+        let locked = self.lock_deployments(&mut transaction, batch, make_rows, &decided).await?;
+        let locked = locked.ok_or(Hindrance::Row)?;
+        // Something was known of the others.
+        decided.retain(|one| locked.has_made(one.reached.deployment_id));
         let months = batch.iter().map(|one| locked.months[&one.deployment_id.uuid()]);
-        let Some((mut ledger, known)) = Ledger::lock(&mut transaction, months, &old_events(batch, &locked)).await?
-        else {
-            return Ok(Err(Missing::Month));
-        };
+        let held = Ledger::lock(&mut transaction, months, &old_events(batch, &locked)).await?;
+        let (mut ledger, known) = held.ok_or(Hindrance::Month)?;
         let fresh: Vec<Fresh<'_>> = batch
             .iter()
             .filter(|one| !known.contains(&one.event_id.uuid()))
             .map(|one| Fresh { month: locked.months[&one.deployment_id.uuid()], event: one })
             .collect();
-        let mut joined = Joined { fresh: fresh.len(), verdicts: Vec::new() };
         if fresh.is_empty() {
-            transaction.rollback().await?;
-            self.writing.give_back(connection);
-            return Ok(Ok(joined));
+            return Ok(Joined::default());
         }
-        let entries: Vec<_> = fresh.iter().map(|one| (one.month, entry(one.event, locked.now))).collect();
-        ledger.append(&mut transaction, &entries).await?;
+        let came = fresh.iter().map(|one| (one.month, entry(one.event, locked.now)));
+        let reached = decided.iter().map(|one| (locked.month(one), one.entry(locked.now)));
+        ledger.append(&mut transaction, &came.chain(reached).collect::<Vec<_>>()).await?;
         let filed = insert_contents(&mut transaction, &fresh, &locked.made).await?;
-        let in_hand = in_hand(&fresh, &locked.made);
-        let touched: BTreeSet<DeploymentId> =
-            fresh.iter().filter(|one| may_decide(one.event)).map(|one| one.event.deployment_id).collect();
-        let touched: Vec<Uuid> =
-            touched.into_iter().filter(|id| !in_hand.contains_key(id)).map(DeploymentId::uuid).collect();
-        let decided = self.decide_complete(&mut transaction, &mut ledger, locked.now, &touched, &in_hand).await?;
+        insert_verdicts(&mut transaction, &locked, &decided).await?;
+        let is_decided: BTreeSet<DeploymentId> = decided.iter().map(|one| one.reached.deployment_id).collect();
+        let touched = fresh.iter().filter(|one| may_decide(one.event)).map(|one| one.event.deployment_id);
+        let undecided: BTreeSet<Uuid> = touched.filter(|id| !is_decided.contains(id)).map(DeploymentId::uuid).collect();
+        let undecided = Vec::from_iter(undecided);
+        decided.extend(self.decide_complete(&mut transaction, &mut ledger, &locked, &undecided).await?);
         transaction.commit().named("COMMIT").await?;
         self.writing.give_back(connection);
         tell(&decided, batch);
         filed.iter().for_each(Filed::tell);
-        joined.verdicts = decided.into_iter().map(Decided::into_event).collect();
-        Ok(Ok(joined))
+        Ok(Joined { fresh: fresh.len(), verdicts: decided.into_iter().map(Decided::into_event).collect() })
     }
 
     /// Locks the rows of the deployments of `batch`; `None` when one is not there, unless it is to `make_rows`. The first word of a
@@ -130,6 +152,7 @@ impl Store {
         connection: &mut PgConnection,
         batch: &[&Incoming],
         make_rows: bool,
+        decided: &[Decided],
     ) -> Result<Option<Locked>, sqlx::Error> {
         let mut first: BTreeMap<DeploymentId, First<'_>> = BTreeMap::new();
         for one in batch {
@@ -140,8 +163,11 @@ impl Store {
             }
         }
         let deadline = i64::try_from(self.deadline.as_millis()).unwrap_or(i64::MAX);
+        for one in decided {
+            first.entry(one.reached.deployment_id).and_modify(|first| first.decided = Some(one));
+        }
         let made = if make_rows { make_deployments(connection, &first, deadline).await? } else { Vec::new() };
-        let mut locked = Locked { months: BTreeMap::new(), made: BTreeSet::new(), now: OffsetDateTime::UNIX_EPOCH };
+        let mut locked = Locked::at(OffsetDateTime::UNIX_EPOCH);
         for row in made {
             let id: Uuid = row.try_get("deployment_id")?;
             locked.months.insert(id, Month::of(row.try_get("month")?));
@@ -191,16 +217,18 @@ struct First<'a> {
     traceparent: Option<&'a str>,
     is_awaited: bool,
     accepted: Option<(Uuid, &'a Deployment)>,
+    /// The verdict, where it follows from this batch alone.
+    decided: Option<&'a Decided>,
 }
 
 impl<'a> First<'a> {
     fn of(event: &'a Incoming) -> Self {
-        Self { traceparent: event.traceparent.as_deref(), is_awaited: false, accepted: None }
+        Self { traceparent: event.traceparent.as_deref(), is_awaited: false, accepted: None, decided: None }
     }
 }
 
-/// Makes the rows that are not there, accepted at once where the batch says so: a row that were written twice would be put twice into
-/// every index. Gives those that it made.
+/// Makes the rows that are not there, accepted and decided at once where the batch says so: a row that were written twice would be put
+/// twice into every index. Gives those that it made. Nobody has reviewed, and so overruled, what comes with its first word.
 async fn make_deployments(
     connection: &mut PgConnection,
     first: &BTreeMap<DeploymentId, First<'_>>,
@@ -208,16 +236,18 @@ async fn make_deployments(
 ) -> Result<Vec<PgRow>, sqlx::Error> {
     let accepted = || first.values().map(|one| one.accepted);
     let deployments = || accepted().map(|one| one.map(|(_, deployment)| deployment));
+    let verdicts = || first.values().map(|one| one.decided.map(|one| &one.reached));
     let texts = |of: fn(&Deployment) -> &str| deployments().map(|one| one.map(of)).collect::<Vec<_>>();
     sqlx::query(
         "INSERT INTO deployments (deployment_id, traceparent, deadline_at, accepted_event_id, accepted_at, repository,
-             pull_request, revision, title, author, environment, facts, lines_done, lines_undone)
+             pull_request, revision, title, author, environment, facts, lines_done, lines_undone, verdict, verdict_number, risk)
          SELECT id, traceparent, CASE WHEN awaited THEN now() + $4 * interval '1 millisecond' END, accepted_event_id, accepted_at,
-             repository, pull_request, revision, title, author, environment, facts, lines_done, lines_undone
+             repository, pull_request, revision, title, author, environment, facts, lines_done, lines_undone, verdict,
+             verdict_number, risk
          FROM unnest($1::uuid[], $2::text[], $3::bool[], $5::uuid[], $6::timestamptz[], $7::text[], $8::int[], $9::text[],
-             $10::text[], $11::text[], $12::text[], $13::bytea[], $14::text[], $15::text[])
+             $10::text[], $11::text[], $12::text[], $13::bytea[], $14::text[], $15::text[], $16::text[], $17::int[], $18::float8[])
              AS new (id, traceparent, awaited, accepted_event_id, accepted_at, repository, pull_request, revision, title, author,
-                 environment, facts, lines_done, lines_undone)
+                 environment, facts, lines_done, lines_undone, verdict, verdict_number, risk)
          ON CONFLICT DO NOTHING RETURNING deployment_id, month, now()",
     )
     .bind(first.keys().map(|id| id.uuid()).collect::<Vec<_>>())
@@ -235,6 +265,9 @@ async fn make_deployments(
     .bind(deployments().map(|one| one.map(facts)).collect::<Vec<_>>())
     .bind(deployments().map(|one| one.and_then(lines_done)).collect::<Vec<_>>())
     .bind(deployments().map(|one| one.and_then(lines_undone)).collect::<Vec<_>>())
+    .bind(verdicts().map(|one| one.map(|one| one.judgement.verdict.name())).collect::<Vec<_>>())
+    .bind(verdicts().map(|one| one.map_or(0, |one| one.number.cast_signed())).collect::<Vec<_>>())
+    .bind(first.values().map(|one| one.decided.and_then(|one| one.risk)).collect::<Vec<_>>())
     .fetch_all(connection)
     .named("INSERT deployments")
     .await

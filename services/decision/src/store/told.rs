@@ -26,8 +26,14 @@ pub(crate) fn begin_to_count() {
     ReviewDecision::ALL.iter().for_each(|decision| REVIEWS.add(0, [decision.name()]));
 }
 
-/// The span of a verdict: the child of what came last, linked to all the signals that it joins.
+/// The span of a verdict: the child of what came last, linked to all the signals that it joins. Of one that nobody will see only the
+/// trace.
 pub(super) fn span<'a>(parent: Option<&str>, joined: impl Iterator<Item = &'a str>) -> Span {
+    if !trace::may_be_seen(parent) {
+        let span = tracing::info_span!(parent: None, "decide", failsafe.service = SERVICE);
+        trace::continue_from(&span, parent);
+        return span;
+    }
     let span = tracing::info_span!(
         parent: None,
         "decide",
@@ -47,6 +53,9 @@ pub(super) fn span<'a>(parent: Option<&str>, joined: impl Iterator<Item = &'a st
 
 /// Writes the verdict into its span: as attributes to search for, and as events at the moment when it was reached.
 pub(super) fn write_into(span: &Span, reached: &Reached) {
+    if !trace::is_sampled(span) {
+        return;
+    }
     let judgement = &reached.judgement;
     span.record("failsafe.verdict", judgement.verdict.name());
     span.record("failsafe.verdict.number", reached.number);

@@ -88,7 +88,7 @@ pub(crate) fn plot(path: &Path, runs: &[Run]) {
     area.fill(&WHITE).expect("a page");
     let (left, right) = area.split_horizontally(500);
     let points: Vec<(f64, f64)> = runs.iter().map(|run| (f64::from(run.count), run.driven.decided_s)).collect();
-    draw(&left, "Seconds until all are decided, by deployments", &points, true);
+    draw(&left, "Seconds until all are decided, by deployments (grey: in proportion)", &points, true);
     let longest = runs.iter().max_by_key(|run| run.count).expect("at least one run");
     let points: Vec<(f64, f64)> =
         longest.driven.course.iter().map(|(_, decided, memory)| (f64::from(*decided), *memory)).collect();
@@ -107,7 +107,9 @@ fn draw(area: &DrawingArea<SVGBackend<'_>, plotters::coord::Shift>, title: &str,
         .y_label_area_size(56)
         .build_cartesian_2d(0.0..x_most, 0.0..y_most)
         .expect("a chart");
-    chart.configure_mesh().x_labels(5).light_line_style(WHITE).draw().expect("a grid");
+    let mut mesh = chart.configure_mesh();
+    mesh.x_labels(5).light_line_style(WHITE).x_label_formatter(&thousands).y_label_formatter(&thousands);
+    mesh.draw().expect("a grid");
     if dots {
         let (last_x, last_y) = points.last().copied().unwrap_or((1.0, 1.0));
         // What twice the deployments in twice the time would be.
@@ -117,4 +119,17 @@ fn draw(area: &DrawingArea<SVGBackend<'_>, plotters::coord::Shift>, title: &str,
     } else {
         chart.draw_series(LineSeries::new(points.iter().copied(), BLUE)).expect("a line");
     }
+}
+
+/// A whole number with a comma before each three digits: `1,000,000`.
+fn thousands(number: &f64) -> String {
+    let digits = format!("{number:.0}");
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
 }
