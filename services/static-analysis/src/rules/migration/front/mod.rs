@@ -6,7 +6,7 @@ use std::ops::Range;
 use domain::diff::{FileDiff, LineKind};
 use domain::{Confidence, FileChange, FileChangeKind};
 
-use super::operation::{Dialect, Language, Note, Script, Wrapped};
+use super::operation::{Deed, Dialect, Language, Note, Operation, Script, Wrapped};
 use super::{Part, is_down, is_forward_sql, is_migration, part_at, parts};
 use crate::engine::is_whole;
 use crate::new_side::NewSide;
@@ -30,11 +30,13 @@ pub(crate) struct Sheet {
     script: Script,
     /// The steps that the file had before the change too, whatever they looked like.
     kept: Vec<bool>,
+    /// It lies where no migration is known to.
+    guessed: bool,
 }
 
 /// What the migration in `file` does, hunk by hunk; nothing when it is none, or only goes down.
 pub(crate) fn read(file: &FileDiff<'_>) -> Vec<Sheet> {
-    let Some(reader) = reader(file) else { return Vec::new() };
+    let Some((reader, guessed)) = reader(file) else { return Vec::new() };
     let path = &file.change.path;
     let mut sheets = Vec::new();
     let before = before(file, reader);
@@ -42,9 +44,10 @@ pub(crate) fn read(file: &FileDiff<'_>) -> Vec<Sheet> {
         let side = NewSide::of(lines);
         let mut script = if is_whole(file) { Script::of_whole_file() } else { Script::default() };
         reader(path, &side.text, &mut script);
-        if !script.steps.is_empty() {
+        let is_migration = if guessed { alters_what_was_there(&script) } else { !script.steps.is_empty() };
+        if is_migration {
             let kept = script.steps.iter().map(|step| before.contains(&format!("{:?}", step.what))).collect();
-            sheets.push(Sheet { hunk, side, script, kept });
+            sheets.push(Sheet { hunk, side, script, kept, guessed });
         }
     }
     sheets
@@ -78,7 +81,8 @@ pub(crate) fn hits(file: &FileDiff<'_>, sheets: &[Sheet], check: fn(&Script) -> 
                 hit = hit.severity(severity);
             }
             // Of a file that is not all there, the part that goes down may be out of sight.
-            let confidence = if sheet.script.whole { note.confidence } else { Some(Confidence::Low) };
+            let is_sure = sheet.script.whole && !sheet.guessed;
+            let confidence = if is_sure { note.confidence } else { Some(Confidence::Low) };
             hits.push(confidence.into_iter().fold(hit, FileHit::confidence));
         }
     }
@@ -93,15 +97,21 @@ pub(super) fn is_read(change: &FileChange) -> bool {
 
 type Reader = fn(&str, &str, &mut Script);
 
-/// Who reads the file. Asked of every file of a diff, so that it looks at the path first and copies nothing.
-fn reader(file: &FileDiff<'_>) -> Option<Reader> {
+/// Who reads the file, and whether what it does has to tell if it is a migration. Asked of every file of a diff, so that it looks at the path
+/// first and copies nothing.
+fn reader(file: &FileDiff<'_>) -> Option<(Reader, bool)> {
     let change = &file.change;
     let path = &change.path;
     if change.kind == FileChangeKind::Deleted {
         return None;
     }
+    let mut guessed = false;
     let reader: Option<Reader> = match &*paths::lower(paths::extension(path)) {
         "sql" if is_forward_sql(change) => Some(plain_sql),
+        "sql" if is_whole(file) && !paths::is_test(path) && !is_no_migration(path) => {
+            guessed = true;
+            Some(plain_sql)
+        }
         "rb" if is_migration(path) || says(file, "Migration") => Some(|_, text, script| rails::read(text, script)),
         "py" if is_migration(path) || paths::has_folder(path, "versions") => {
             Some(|_, text, script| python::read(text, script))
@@ -112,7 +122,81 @@ fn reader(file: &FileDiff<'_>) -> Option<Reader> {
         "xml" | "yaml" | "yml" if is_migration(path) => Some(|_, text, script| liquibase::read(text, script)),
         _ => None,
     };
-    reader.filter(|_| !is_down(path) && !paths::is_archive(path))
+    reader.filter(|_| !is_down(path) && !paths::is_archive(path)).map(|reader| (reader, guessed))
+}
+
+/// True for what is a migration wherever it lies: it changes the schema of tables that it does not make, and asks no questions.
+fn alters_what_was_there(script: &Script) -> bool {
+    use Operation::{
+        AddColumn, AddConstraint, ChangeType, CreateIndex, DropColumn, DropConstraint, DropDefault, DropNotNull,
+        DropTable, RenameColumn, RenameTable, SetDefault, SetNotNull, ValidateConstraint,
+    };
+    let is_made_here = |table: &str| script.is_new(table, usize::MAX);
+    let alters = |what: &Operation| match what {
+        AddColumn { table, .. }
+        | AddConstraint { table, .. }
+        | ChangeType { table, .. }
+        | CreateIndex { table, .. }
+        | DropColumn { table, .. }
+        | DropConstraint { table, .. }
+        | DropDefault { table, .. }
+        | DropNotNull { table, .. }
+        | DropTable { table }
+        | RenameColumn { table, .. }
+        | RenameTable { table, .. }
+        | SetDefault { table, .. }
+        | SetNotNull { table, .. }
+        | ValidateConstraint { table, .. } => !is_made_here(table),
+        Operation::Other { deed, table } => {
+            let is_schema = matches!(
+                deed,
+                Deed::AddEnumValue
+                    | Deed::AddEnumValueLast
+                    | Deed::AlterIdentity
+                    | Deed::AttachPartition
+                    | Deed::Cluster
+                    | Deed::DetachPartition
+                    | Deed::MoveSchema
+                    | Deed::MoveTablespace
+                    | Deed::Reindex
+                    | Deed::RenameObject
+                    | Deed::ReplicaIdentity
+                    | Deed::RewriteLogged
+                    | Deed::VacuumFull
+            );
+            is_schema && !is_made_here(table)
+        }
+        _ => false,
+    };
+    let asks = |what: &Operation| matches!(what, Operation::Other { deed: Deed::Query, .. });
+    script.steps.iter().any(|step| alters(&step.what)) && !script.steps.iter().any(|step| asks(&step.what))
+}
+
+/// True for SQL that says by its name that it makes a database, or fills or asks one.
+fn is_no_migration(path: &str) -> bool {
+    const NAMES: [&str; 20] = [
+        "bootstrap",
+        "cleanup",
+        "constraints",
+        "create",
+        "demo",
+        "dump",
+        "functions",
+        "indexes",
+        "init",
+        "procedures",
+        "queries",
+        "query",
+        "report",
+        "reset",
+        "sample",
+        "schema",
+        "seed",
+        "seeds",
+        "setup",
+        "structure",
+    ];
+    paths::lower(paths::name(path)).split(|c: char| !c.is_ascii_alphabetic()).any(|word| NAMES.contains(&word))
 }
 
 fn says(file: &FileDiff<'_>, word: &str) -> bool {
@@ -180,5 +264,45 @@ fn wrapped(path: &str, text: &str) -> Wrapped {
         Wrapped::Yes
     } else {
         Wrapped::Unknown
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample;
+
+    #[test]
+    fn sql_that_changes_tables_which_it_does_not_make_is_a_migration_wherever_it_lies() {
+        let is_one = |path: &str, text: &str| !read(&sample::added(path, text)).is_empty();
+        let drops = "ALTER TABLE orders DROP COLUMN note;\n";
+        for path in ["sql/2026-11.sql", "db/upgrade/3.1-3.2.sql", "migration.sql", "changes/42.sql"] {
+            assert!(is_one(path, drops), "{path}");
+        }
+        for path in [
+            "db/schema.sql",
+            "tests/setup.sql",
+            "db/seeds.sql",
+            "db/42_rollback.sql",
+            "examples/a.sql",
+            "db/create_tables.sql",
+        ] {
+            assert!(!is_one(path, drops), "{path}");
+        }
+        for (text, expected) in [
+            ("CREATE INDEX a_b ON a (b);\n", true),
+            ("DROP TABLE a;\n", true),
+            ("REINDEX TABLE a;\n", true),
+            // A dump, a question, rows alone, and a table made anew.
+            ("CREATE TABLE a (b int);\nALTER TABLE a ADD PRIMARY KEY (b);\n", false),
+            ("SELECT 1;\nDROP TABLE a;\n", false),
+            ("INSERT INTO a VALUES (1);\nDELETE FROM b;\n", false),
+            ("DROP TABLE IF EXISTS a;\nCREATE TABLE a (b int);\n", false),
+        ] {
+            assert_eq!(is_one("sql/42.sql", text), expected, "{text}");
+            assert!(is_one("migrations/42.sql", text), "{text}");
+        }
+        let old = sample::modified("sql/42.sql", " SELECT 1;\n+ALTER TABLE orders DROP COLUMN note;\n");
+        assert!(read(&old).is_empty(), "an edit shows too little of a file that may be anything");
     }
 }
