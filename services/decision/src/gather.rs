@@ -1,6 +1,6 @@
 //! Which events are joined in one transaction: those that are there, and those that it is worth to wait for.
 //!
-//! A transaction costs much the same for one event as for ten, and a deployment whose acceptance and signals come in the same one costs half of
+//! A transaction costs much the same for one event as for ten, and a deployment whose acceptance and signals come in the same one costs much less than
 //! one that is taken up twice. Most come as an acceptance and, some milliseconds later, a signal from each analyser; when there is
 //! much to do it is longer, because each of them waits in a queue of its own. So what no verdict can follow from yet is held back for a while.
 
