@@ -23,6 +23,9 @@ mod tables;
 mod tree;
 mod values;
 
+/// A file of SQL in no folder of migrations that has more lines is none.
+const GUESSED_LINES_MAX: usize = 2_000;
+
 /// What a hunk shows of a migration.
 pub(crate) struct Sheet {
     hunk: usize,
@@ -108,7 +111,7 @@ fn reader(file: &FileDiff<'_>) -> Option<(Reader, bool)> {
     let mut guessed = false;
     let reader: Option<Reader> = match &*paths::lower(paths::extension(path)) {
         "sql" if is_forward_sql(change) => Some(plain_sql),
-        "sql" if is_whole(file) && !paths::is_test(path) && !is_no_migration(path) => {
+        "sql" if is_short(file) && !paths::is_test(path) && !is_no_migration(path) => {
             guessed = true;
             Some(plain_sql)
         }
@@ -127,49 +130,33 @@ fn reader(file: &FileDiff<'_>) -> Option<(Reader, bool)> {
 
 /// True for what is a migration wherever it lies: it changes the schema of tables that it does not make, and asks no questions.
 fn alters_what_was_there(script: &Script) -> bool {
-    use Operation::{
-        AddColumn, AddConstraint, ChangeType, CreateIndex, DropColumn, DropConstraint, DropDefault, DropNotNull,
-        DropTable, RenameColumn, RenameTable, SetDefault, SetNotNull, ValidateConstraint,
+    let is_of_schema = |what: &Operation| match what.deed() {
+        None => !matches!(what, Operation::FillTable { .. }),
+        Some(deed) => matches!(
+            deed,
+            Deed::AddEnumValue
+                | Deed::AddEnumValueLast
+                | Deed::AlterIdentity
+                | Deed::AttachPartition
+                | Deed::Cluster
+                | Deed::DetachPartition
+                | Deed::MoveSchema
+                | Deed::MoveTablespace
+                | Deed::Reindex
+                | Deed::RenameObject
+                | Deed::ReplicaIdentity
+                | Deed::RewriteLogged
+                | Deed::VacuumFull
+        ),
     };
-    let is_made_here = |table: &str| script.is_new(table, usize::MAX);
-    let alters = |what: &Operation| match what {
-        AddColumn { table, .. }
-        | AddConstraint { table, .. }
-        | ChangeType { table, .. }
-        | CreateIndex { table, .. }
-        | DropColumn { table, .. }
-        | DropConstraint { table, .. }
-        | DropDefault { table, .. }
-        | DropNotNull { table, .. }
-        | DropTable { table }
-        | RenameColumn { table, .. }
-        | RenameTable { table, .. }
-        | SetDefault { table, .. }
-        | SetNotNull { table, .. }
-        | ValidateConstraint { table, .. } => !is_made_here(table),
-        Operation::Other { deed, table } => {
-            let is_schema = matches!(
-                deed,
-                Deed::AddEnumValue
-                    | Deed::AddEnumValueLast
-                    | Deed::AlterIdentity
-                    | Deed::AttachPartition
-                    | Deed::Cluster
-                    | Deed::DetachPartition
-                    | Deed::MoveSchema
-                    | Deed::MoveTablespace
-                    | Deed::Reindex
-                    | Deed::RenameObject
-                    | Deed::ReplicaIdentity
-                    | Deed::RewriteLogged
-                    | Deed::VacuumFull
-            );
-            is_schema && !is_made_here(table)
-        }
-        _ => false,
-    };
-    let asks = |what: &Operation| matches!(what, Operation::Other { deed: Deed::Query, .. });
-    script.steps.iter().any(|step| alters(&step.what)) && !script.steps.iter().any(|step| asks(&step.what))
+    let is_of_others = |what: &Operation| what.table().is_some_and(|table| !script.is_new(table, usize::MAX));
+    let alters = script.steps.iter().any(|step| is_of_schema(&step.what) && is_of_others(&step.what));
+    alters && !script.steps.iter().any(|step| step.what.deed() == Some(Deed::Query))
+}
+
+/// True for a file that is all there and no longer than people write a migration by hand: a dump may be very long, and all of it be parsed.
+fn is_short(file: &FileDiff<'_>) -> bool {
+    is_whole(file) && file.hunks.iter().map(|hunk| hunk.lines.len()).sum::<usize>() <= GUESSED_LINES_MAX
 }
 
 /// True for SQL that says by its name that it makes a database, or fills or asks one.
@@ -302,6 +289,8 @@ mod tests {
             assert_eq!(is_one("sql/42.sql", text), expected, "{text}");
             assert!(is_one("migrations/42.sql", text), "{text}");
         }
+        let long = format!("{drops}{}", "\n".repeat(GUESSED_LINES_MAX));
+        assert!(!is_one("sql/42.sql", &long) && is_one("migrations/42.sql", &long));
         let old = sample::modified("sql/42.sql", " SELECT 1;\n+ALTER TABLE orders DROP COLUMN note;\n");
         assert!(read(&old).is_empty(), "an edit shows too little of a file that may be anything");
     }
