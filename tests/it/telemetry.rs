@@ -347,6 +347,7 @@ async fn each_service_says_of_a_deployment_one_line_that_reads_alone_and_nothing
         "--- a/settings.py\n+++ b/settings.py\n@@ -1 +1,2 @@\n import os\n+aws_access_key_id = \"{key}\"  # Zaubertrank\n"
     );
     let id = explained(&fleet, submission(3, diff)).await;
+    let mut traces = BTreeSet::new();
     for service in SERVICES {
         let log = fleet.logged(service);
         for word in [&key, "Zaubertrank", "A title that nobody logs", "import os"] {
@@ -357,7 +358,9 @@ async fn each_service_says_of_a_deployment_one_line_that_reads_alone_and_nothing
             lines.iter().filter(|line| line["deployment.id"] == id && line["level"] == "INFO").collect();
         assert_eq!(about.len(), 1, "{service}: {about:#?}");
         assert_eq!(about[0]["trace_id"].as_str().map(str::len), Some(32), "{service}: {about:#?}");
+        traces.insert(text(&about[0]["trace_id"]));
         assert_eq!(about[0]["service"], service, "{about:#?}");
         assert!(!text(&about[0]["message"]).is_empty(), "{about:#?}");
     }
+    assert_eq!(traces.len(), 1, "nobody exports the trace, and it is passed on all the same");
 }

@@ -54,7 +54,7 @@ impl Arrival for Arrived {
 }
 
 type Read = fn(&Delivery) -> Result<Incoming, proto::Malformed>;
-type Arrivals = Pin<Box<dyn Stream<Item = Arrived> + Send>>;
+type Arrivals<'a> = Pin<Box<dyn Stream<Item = Arrived> + Send + 'a>>;
 
 pub(crate) async fn run(process: &Process, store: &Store, config: &Config, fresh: Fresh) -> anyhow::Result<()> {
     let (bus, most) = (&process.bus, config.batch_max);
@@ -138,15 +138,16 @@ async fn collect(
 }
 
 /// The events of one kind as they come; those that cannot be read go to the dead letters.
-async fn arrivals<E: Event>(bus: &Bus, most: usize, name: &'static str, read: Read) -> anyhow::Result<Arrivals> {
+async fn arrivals<'a, E: Event>(
+    bus: &'a Bus,
+    most: usize,
+    name: &'static str,
+    read: Read,
+) -> anyhow::Result<Arrivals<'a>> {
     let backoff = vec![ACK_WAIT];
     let spec = ConsumerSpec { name, backoff, deliveries_max: DELIVERIES_MAX, in_flight_max: most };
     let deliveries = bus.deliveries::<E>(&spec).await?;
-    let bus = bus.clone();
-    Ok(Box::pin(deliveries.filter_map(move |delivery| {
-        let bus = bus.clone();
-        async move { arrived(&bus, delivery, read).await }
-    })))
+    Ok(Box::pin(deliveries.filter_map(move |delivery| arrived(bus, delivery, read))))
 }
 
 async fn arrived(bus: &Bus, delivery: Delivery, read: Read) -> Option<Arrived> {
