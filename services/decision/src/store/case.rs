@@ -266,11 +266,13 @@ async fn load_known_findings(
     }
     let rows = sqlx::query(
         "SELECT DISTINCT mine.deployment_id, mine.fingerprint
-         FROM unnest($1::uuid[], $2::text[], $3::text[]) AS mine (deployment_id, repository, fingerprint)
-         JOIN findings f ON f.fingerprint = mine.fingerprint AND f.deployment_id <> mine.deployment_id
-         JOIN deployments d ON d.deployment_id = f.deployment_id AND d.repository = mine.repository
-         WHERE (SELECT bool_and(o.kind = 'succeeded') FROM outcomes o
-             WHERE o.month = f.month AND o.deployment_id = f.deployment_id)
+         FROM unnest($1::uuid[], $2::text[], $3::text[]) AS mine (deployment_id, repository, fingerprint),
+             LATERAL (SELECT FROM findings f
+                 JOIN deployments d ON d.deployment_id = f.deployment_id AND d.repository = mine.repository
+                 WHERE f.fingerprint = mine.fingerprint AND f.deployment_id <> mine.deployment_id
+                     AND (SELECT bool_and(o.kind = 'succeeded') FROM outcomes o
+                         WHERE o.month = f.month AND o.deployment_id = f.deployment_id)
+                 LIMIT 1) AS one
          ORDER BY mine.deployment_id, mine.fingerprint",
     )
     .bind(wanted.iter().map(|one| one.0).collect::<Vec<_>>())
