@@ -47,7 +47,7 @@ pub(crate) fn read(file: &FileDiff<'_>) -> Vec<Sheet> {
         let side = NewSide::of(lines);
         let mut script = if is_whole(file) { Script::of_whole_file() } else { Script::default() };
         reader(path, &side.text, &mut script);
-        let is_migration = if guessed { alters_what_was_there(&script) } else { !script.steps.is_empty() };
+        let is_migration = if guessed { changes_a_schema(&script) } else { !script.steps.is_empty() };
         if is_migration {
             let kept = script.steps.iter().map(|step| before.contains(&format!("{:?}", step.what))).collect();
             sheets.push(Sheet { hunk, side, script, kept, guessed });
@@ -128,8 +128,9 @@ fn reader(file: &FileDiff<'_>) -> Option<(Reader, bool)> {
     reader.filter(|_| !is_down(path) && !paths::is_archive(path)).map(|reader| (reader, guessed))
 }
 
-/// True for what is a migration wherever it lies: it changes the schema of tables that it does not make, and asks no questions.
-fn alters_what_was_there(script: &Script) -> bool {
+/// True for what is a migration wherever it lies: it changes the schema of tables that it does not make, or begins a transaction around a
+/// table and never ends it, which makes nothing; and it asks no questions.
+fn changes_a_schema(script: &Script) -> bool {
     let is_of_schema = |what: &Operation| match what.deed() {
         None => !matches!(what, Operation::FillTable { .. }),
         Some(deed) => matches!(
@@ -151,7 +152,11 @@ fn alters_what_was_there(script: &Script) -> bool {
     };
     let is_of_others = |what: &Operation| what.table().is_some_and(|table| !script.is_new(table, usize::MAX));
     let alters = script.steps.iter().any(|step| is_of_schema(&step.what) && is_of_others(&step.what));
-    alters && !script.steps.iter().any(|step| step.what.deed() == Some(Deed::Query))
+    let mut ends = script.steps.iter().rev().map(|step| &step.what);
+    let is_left_open =
+        ends.find(|what| matches!(what, Operation::Begin | Operation::Commit)) == Some(&Operation::Begin);
+    let makes = script.steps.iter().any(|step| matches!(step.what, Operation::CreateTable { .. }));
+    (alters || is_left_open && makes) && !script.steps.iter().any(|step| step.what.deed() == Some(Deed::Query))
 }
 
 /// True for a file that is all there and no longer than people write a migration by hand: a dump may be very long, and all of it be parsed.
@@ -280,8 +285,10 @@ mod tests {
             ("CREATE INDEX a_b ON a (b);\n", true),
             ("DROP TABLE a;\n", true),
             ("REINDEX TABLE a;\n", true),
+            ("BEGIN;\nCREATE TABLE a (b int);\n", true),
             // A dump, a question, rows alone, and a table made anew.
             ("CREATE TABLE a (b int);\nALTER TABLE a ADD PRIMARY KEY (b);\n", false),
+            ("BEGIN;\nCREATE TABLE a (b int);\nCOMMIT;\n", false),
             ("SELECT 1;\nDROP TABLE a;\n", false),
             ("INSERT INTO a VALUES (1);\nDELETE FROM b;\n", false),
             ("DROP TABLE IF EXISTS a;\nCREATE TABLE a (b int);\n", false),
