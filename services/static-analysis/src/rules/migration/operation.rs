@@ -50,8 +50,8 @@ pub(crate) enum Operation {
     LockTimeout(bool),
     /// Limits how long a statement runs; false when it takes the limit away.
     StatementTimeout(bool),
-    /// Copies rows into a table: the columns that are not just taken over.
-    FillTable { table: String, made_up: Vec<String>, taken: Vec<String> },
+    /// Copies rows into a table: the columns that are not just taken over, and the table of which it takes every row.
+    FillTable { table: String, made_up: Vec<String>, taken: Vec<String>, all_of: Option<String> },
     /// Anything else that has a rule of its own, and the table it is done to where there is one.
     Other { deed: Deed, table: String },
     /// A statement that no rule asks about, and whether it alters what is there.
@@ -249,6 +249,8 @@ pub struct Script {
     moved: HashMap<String, String>,
     /// What they were called.
     left_over: HashMap<String, String>,
+    /// What tables were filled from, every row of it.
+    copies: HashSet<(String, String)>,
 }
 
 /// What a rule has to say about a step.
@@ -304,6 +306,9 @@ impl Script {
             Operation::RenameTable { table, to } => {
                 self.moved.insert(table.clone(), to.clone());
                 self.left_over.insert(to.clone(), table.clone());
+            }
+            Operation::FillTable { table, all_of: Some(from), .. } => {
+                self.copies.insert((table.clone(), from.clone()));
             }
             Operation::AddConstraint { table, constraint } => {
                 self.proofs.entry((table.clone(), constraint.name.clone())).or_insert(number);
@@ -367,9 +372,13 @@ impl Script {
     }
 
     /// True for a table that another takes the place of: SQLite cannot alter much, so that a table is made anew, filled, and
-    /// renamed to the old name, or the old one is renamed out of the way first.
+    /// renamed to the old name, or the old one is renamed out of the way first, or the rows go to another table and come back.
     pub(crate) fn is_rebuilt(&self, table: &str) -> bool {
-        self.replaced.contains(table)
+        let is_kept = |(aside, from): &(String, String)| {
+            from == table && self.created.contains_key(aside) && self.copies.contains(&(from.clone(), aside.clone()))
+        };
+        self.created.contains_key(table) && self.copies.iter().any(is_kept)
+            || self.replaced.contains(table)
             || self.passing.contains(table)
             || self.moved.contains_key(table) && self.created.contains_key(table)
     }

@@ -228,7 +228,9 @@ fn filled(read: &Reader<'_, '_>) -> Option<Operation> {
         if same { &mut taken } else { &mut made_up }.push(column);
         read.skip_part();
     }
-    Some(Operation::FillTable { table, made_up, taken })
+    let from = read.take(&["from"]).then(|| read.name()).flatten();
+    let all_of = from.filter(|_| !["join", "limit", "where"].iter().any(|word| read.holds_anywhere(word)));
+    Some(Operation::FillTable { table, made_up, taken, all_of })
 }
 
 /// True when a WHERE leaves rows out: `WHERE true` does not.

@@ -149,7 +149,7 @@ fn rebuilt_with_required(script: &Script) -> Vec<Note> {
             Operation::RenameTable { table, .. } => {
                 renamed.insert(table);
             }
-            Operation::FillTable { table, made_up, taken } => {
+            Operation::FillTable { table, made_up, taken, .. } => {
                 fills.insert(table, (made_up, taken));
             }
             _ => {}

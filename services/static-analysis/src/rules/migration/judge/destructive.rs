@@ -162,6 +162,12 @@ mod tests {
             "DROP TABLE IF EXISTS t_temp;\nCREATE TABLE t_temp (a int);\nINSERT INTO t_temp SELECT a FROM t;\nDROP TABLE t;\nALTER TABLE t_temp RENAME TO t;\n",
             &[],
         );
+        let aside =
+            "CREATE TABLE tmp (a int);\nINSERT INTO tmp (a) SELECT a FROM t;\nDROP TABLE t;\nCREATE TABLE t (a int);\n";
+        let back = "INSERT INTO t (a) SELECT a FROM tmp;\nDROP TABLE tmp;\n";
+        sql(&DROP_TABLE, &format!("{aside}{back}"), &[]);
+        sql(&DROP_TABLE, aside, &[3]);
+        sql(&DROP_TABLE, &format!("{}{back}", aside.replace("FROM t;", "FROM t WHERE a > 1;")), &[3]);
         file(&DROP_TABLE, "migrations/2_a.down.sql", "DROP TABLE users;\n", &[]);
         file(&DROP_TABLE, "migrations/2_a.sql", "-- +goose Up\nSELECT 1;\n-- +goose Down\nDROP TABLE a;\n", &[]);
         file(&DROP_TABLE, "src/queries.sql", "DROP TABLE users;\n", &[]);
