@@ -249,8 +249,8 @@ pub struct Script {
     moved: HashMap<String, String>,
     /// What they were called.
     left_over: HashMap<String, String>,
-    /// What tables were filled from, every row of it.
-    copies: HashSet<(String, String)>,
+    /// New tables that hold every row of an old one: the old one by the new.
+    aside: HashMap<String, String>,
 }
 
 /// What a rule has to say about a step.
@@ -307,8 +307,12 @@ impl Script {
                 self.moved.insert(table.clone(), to.clone());
                 self.left_over.insert(to.clone(), table.clone());
             }
-            Operation::FillTable { table, all_of: Some(from), .. } => {
-                self.copies.insert((table.clone(), from.clone()));
+            Operation::FillTable { table, all_of: Some(from), .. } if self.created.contains_key(table) => {
+                if !self.created.contains_key(from) {
+                    self.aside.insert(table.clone(), from.clone());
+                } else if self.aside.get(from) == Some(table) {
+                    self.replaced.insert(table.clone());
+                }
             }
             Operation::AddConstraint { table, constraint } => {
                 self.proofs.entry((table.clone(), constraint.name.clone())).or_insert(number);
@@ -374,11 +378,7 @@ impl Script {
     /// True for a table that another takes the place of: SQLite cannot alter much, so that a table is made anew, filled, and
     /// renamed to the old name, or the old one is renamed out of the way first, or the rows go to another table and come back.
     pub(crate) fn is_rebuilt(&self, table: &str) -> bool {
-        let is_kept = |(aside, from): &(String, String)| {
-            from == table && self.created.contains_key(aside) && self.copies.contains(&(from.clone(), aside.clone()))
-        };
-        self.created.contains_key(table) && self.copies.iter().any(is_kept)
-            || self.replaced.contains(table)
+        self.replaced.contains(table)
             || self.passing.contains(table)
             || self.moved.contains_key(table) && self.created.contains_key(table)
     }

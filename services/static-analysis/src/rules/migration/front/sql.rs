@@ -229,7 +229,8 @@ fn filled(read: &Reader<'_, '_>) -> Option<Operation> {
         read.skip_part();
     }
     let from = read.take(&["from"]).then(|| read.name()).flatten();
-    let all_of = from.filter(|_| !["join", "limit", "where"].iter().any(|word| read.holds_anywhere(word)));
+    // Whatever follows may leave rows out, and so may DISTINCT or an aggregate in the place of a column.
+    let all_of = from.filter(|_| made_up.is_empty() && read.tokens.is_empty());
     Some(Operation::FillTable { table, made_up, taken, all_of })
 }
 

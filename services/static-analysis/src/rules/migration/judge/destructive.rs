@@ -167,7 +167,18 @@ mod tests {
         let back = "INSERT INTO t (a) SELECT a FROM tmp;\nDROP TABLE tmp;\n";
         sql(&DROP_TABLE, &format!("{aside}{back}"), &[]);
         sql(&DROP_TABLE, aside, &[3]);
-        sql(&DROP_TABLE, &format!("{}{back}", aside.replace("FROM t;", "FROM t WHERE a > 1;")), &[3]);
+        for (all, some) in [
+            ("FROM t;", "FROM t WHERE a > 1;"),
+            ("FROM t;", "FROM t, u;"),
+            ("FROM t;", "FROM t EXCEPT SELECT 1;"),
+            ("SELECT a", "SELECT DISTINCT a"),
+            ("SELECT a", "SELECT max(a)"),
+        ] {
+            sql(&DROP_TABLE, &format!("{}{back}", aside.replace(all, some)), &[3]);
+        }
+        let too_late =
+            "CREATE TABLE tmp (a int);\nDROP TABLE t;\nCREATE TABLE t (a int);\nINSERT INTO tmp (a) SELECT a FROM t;\n";
+        sql(&DROP_TABLE, &format!("{too_late}{back}"), &[2]);
         file(&DROP_TABLE, "migrations/2_a.down.sql", "DROP TABLE users;\n", &[]);
         file(&DROP_TABLE, "migrations/2_a.sql", "-- +goose Up\nSELECT 1;\n-- +goose Down\nDROP TABLE a;\n", &[]);
         file(&DROP_TABLE, "src/queries.sql", "DROP TABLE users;\n", &[]);
