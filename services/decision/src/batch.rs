@@ -60,7 +60,7 @@ pub(crate) async fn run(process: &Process, store: &Store, config: &Config, fresh
     let (bus, most) = (&process.bus, config.batch_max);
     let sources = [
         arrivals::<Deployment>(bus, most, "decision-accepted", |d| {
-            Incoming::read(d, |e| Content::Accepted(Box::new(e)))
+            Incoming::read(d, |e: Deployment| Content::Accepted(Box::new(e.without_diff())))
         })
         .await?,
         arrivals::<Signal>(bus, most, "decision-signal", |d| Incoming::read(d, Content::Signal)).await?,
@@ -151,11 +151,13 @@ async fn arrivals<'a, E: Event>(
 }
 
 async fn arrived(bus: &Bus, delivery: Delivery, read: Read) -> Option<Arrived> {
-    let span = delivery.span(SERVICE);
+    // A trace that nobody sees is passed on as it came: a span for each event would cost more than joining it.
+    let unseen = delivery.header(trace::TRACEPARENT).filter(|parent| !trace::may_be_seen(Some(parent)));
+    let span = if unseen.is_some() { Span::none() } else { delivery.span(SERVICE) };
     match read(&delivery) {
         Ok(mut event) => {
             span.record("deployment.id", tracing::field::display(event.deployment_id));
-            event.traceparent = trace::parent_of(&span);
+            event.traceparent = unseen.map(str::to_owned).or_else(|| trace::parent_of(&span));
             Some(Arrived { delivery, event, span })
         }
         Err(malformed) => {

@@ -35,7 +35,7 @@ pub struct Incoming {
 /// What an event says.
 #[derive(Clone, Debug)]
 pub enum Content {
-    /// A deployment was accepted.
+    /// A deployment was accepted. Its diff is in the body of the event alone.
     Accepted(Box<Deployment>),
     /// An analyser spoke.
     Signal(Signal),

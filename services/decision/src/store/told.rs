@@ -83,19 +83,20 @@ pub(super) fn write_into(span: &Span, reached: &Reached) {
 /// Tells of verdicts that are stored now, reached because of `batch`.
 pub(super) fn tell(decided: &[Decided], batch: &[&Incoming]) {
     let mut submitted: BTreeMap<DeploymentId, OffsetDateTime> = BTreeMap::new();
+    let mut reviews: Vec<&Review> = Vec::new();
     for one in batch {
         if let Some(at) = one.submitted_at {
             submitted.entry(one.deployment_id).and_modify(|first| *first = at.min(*first)).or_insert(at);
+        }
+        if let Content::Review(review) = &one.content {
+            reviews.push(review);
         }
     }
     for one in decided {
         one.span.in_scope(|| {
             measure(&one.reached, submitted.get(&one.reached.deployment_id).copied());
-            let its_own = batch.iter().filter(|event| event.deployment_id == one.reached.deployment_id);
-            for event in its_own {
-                if let Content::Review(review) = &event.content
-                    && stands(&one.reached.judgement, review)
-                {
+            for review in reviews.iter().filter(|review| review.deployment_id == one.reached.deployment_id) {
+                if stands(&one.reached.judgement, review) {
                     REVIEWS.add(1, [review.decision.name()]);
                 }
             }
