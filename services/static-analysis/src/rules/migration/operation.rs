@@ -12,6 +12,8 @@ use domain::{Confidence, Severity};
 pub(crate) enum Operation {
     /// Makes a table. `references` are the other tables it points at.
     CreateTable { table: String, columns: Vec<Column>, references: Vec<String>, replaces: bool },
+    /// Makes a view.
+    CreateView { view: String },
     /// Takes a table away.
     DropTable { table: String },
     /// Gives a table another name.
@@ -79,6 +81,8 @@ pub(crate) enum Deed {
     DropObject,
     DropSchema,
     DropTrigger,
+    /// Of what columns or tables hang on, with them.
+    DropWithColumns,
     EnableRowSecurity,
     LockTable,
     LongName,
@@ -249,6 +253,8 @@ pub struct Script {
     moved: HashMap<String, String>,
     /// What they were called.
     left_over: HashMap<String, String>,
+    /// Views that were made.
+    views: HashSet<String>,
     /// New tables that hold every row of an old one: the old one by the new.
     aside: HashMap<String, String>,
 }
@@ -296,6 +302,9 @@ impl Script {
             Operation::Begin => self.open(),
             Operation::CreateTable { table, .. } => {
                 self.created.entry(table.clone()).or_insert(number);
+            }
+            Operation::CreateView { view } => {
+                self.views.insert(view.clone());
             }
             // What a table is called from now on was never there before.
             Operation::RenameTable { table, to } if self.created.contains_key(table) => {
@@ -383,6 +392,11 @@ impl Script {
             || self.moved.contains_key(table) && self.created.contains_key(table)
     }
 
+    /// True for a table whose old name a view or another table has in the end, or that takes the name of one that was renamed.
+    pub(crate) fn is_stood_in_for(&self, table: &str, to: &str) -> bool {
+        self.views.contains(table) || self.left_over.contains_key(table) || self.moved.contains_key(to)
+    }
+
     /// True for a table that was renamed out of the way of the one made in its place.
     pub(crate) fn is_left_over(&self, table: &str) -> bool {
         self.left_over.get(table).is_some_and(|from| self.created.contains_key(from))
@@ -439,6 +453,7 @@ impl Operation {
             | Self::Other { table, .. } => Some(table),
             Self::DropIndex { table, .. } => table.as_deref(),
             Self::CreateTable { .. }
+            | Self::CreateView { .. }
             | Self::Begin
             | Self::Commit
             | Self::LockTimeout(_)

@@ -173,6 +173,112 @@ pub(super) fn strings(program: &Program<'_>, range: Range<usize>) -> Vec<Range<u
     found
 }
 
+/// A longer expression without a string is not looked through for names,
+pub(super) const NAMES_BYTES_MAX: usize = 200;
+/// nor are more mentions of a name: each would be looked at for every use.
+const MENTIONS_MAX: usize = 64;
+
+/// The SQL that an expression holds, each piece with the place it begins at: what the program puts together of strings is one piece. An
+/// expression of names alone has the strings that they stand for.
+pub(super) fn sql_in(program: &Program<'_>, range: Range<usize>) -> Vec<(usize, String)> {
+    let written = joined(program, range.clone());
+    if !written.is_empty() || range.len() > NAMES_BYTES_MAX {
+        return written;
+    }
+    let names = program.code[range.clone()].split(|c: char| !is_of_name(c)).filter(|name| !name.is_empty());
+    let values = names.filter_map(|name| definition(program, name, range.start));
+    values.flat_map(|value| value_at(program, value)).collect()
+}
+
+/// Where the value begins that a name is given: the last time before that place, or the first behind it.
+pub(super) fn definition(program: &Program<'_>, name: &str, before: usize) -> Option<usize> {
+    let code = &program.code;
+    let mut last = None;
+    for (at, _) in code.match_indices(name).take(MENTIONS_MAX) {
+        if code[..at].ends_with(|c: char| is_of_name(c) || c == '.') {
+            continue;
+        }
+        let behind = &code[at + name.len()..];
+        // `sql: string = …` says what it is in between.
+        let line = behind.split(['\n', ';', ',', '(', '{']).next().unwrap_or("");
+        let Some(sign) = line.find('=') else { continue };
+        let between = line[..sign].trim();
+        let is_given =
+            !line[sign + 1..].starts_with(['=', '>', '~']) && (between.is_empty() || between.starts_with(':'));
+        if !is_given || behind.starts_with(is_of_name) {
+            continue;
+        }
+        let value = at + name.len() + sign + 1;
+        if at > before {
+            return last.or(Some(value));
+        }
+        last = Some(value);
+    }
+    last
+}
+
+/// The strings of the value that begins there: one, or those in its brackets.
+fn value_at(program: &Program<'_>, start: usize) -> Vec<(usize, String)> {
+    let start = start + (program.code[start..].len() - program.code[start..].trim_start().len());
+    let rest = &program.code[start..];
+    let head = rest.split(['"', '\'', '`', '\n']).next().unwrap_or("");
+    if let Some(open) = head.find(['(', '[']) {
+        let close = crate::source::closing(&program.code, start + open).unwrap_or(program.code.len());
+        return joined(program, start + open + 1..close);
+    }
+    // No more than the prefix of a string stands before its quote.
+    let is_string = head.len() <= 2 && rest[head.len()..].starts_with(['"', '\'', '`']);
+    let limit = program.code.len();
+    if is_string { joined(program, start..limit).into_iter().take(1).collect() } else { Vec::new() }
+}
+
+fn is_of_name(c: char) -> bool {
+    c.is_alphanumeric() || c == '_' || c == '$'
+}
+
+/// The strings in these bytes, those that are put together as one: `'a' 'b'`, `'a' + b + 'c'`. Each place stays where it was.
+fn joined(program: &Program<'_>, range: Range<usize>) -> Vec<(usize, String)> {
+    let mut joined: Vec<(usize, String)> = Vec::new();
+    for string in strings(program, range) {
+        let text = sql_text(&program.text[string.clone()]);
+        let last = joined.last_mut().and_then(|(start, before)| {
+            let end = *start + before.len();
+            glue(program.code.get(end..string.start)?).map(|glue| (before, glue))
+        });
+        match last {
+            Some((before, glue)) => {
+                before.push_str(&glue);
+                before.push_str(&text);
+            }
+            None => joined.push((string.start, text)),
+        }
+    }
+    joined
+}
+
+/// What stands in the place of the signs between two strings that are put together, quotes included.
+fn glue(between: &str) -> Option<String> {
+    let inner = between.trim_matches(['"', '\'', '`']);
+    let prefix = inner.len() - inner.trim_end_matches(|c: char| c.is_ascii_alphabetic()).len();
+    let inner = if prefix <= 2 { &inner[..inner.len() - prefix] } else { inner };
+    let signs = inner.trim();
+    let is_glue = signs.chars().all(|c| c == '\\' || c.is_whitespace())
+        || signs.starts_with('+') && signs.ends_with('+') && !signs.contains(['\n', ',', ';']);
+    // What is put in between is a name, as far as anybody knows.
+    let start = between.find(inner).unwrap_or(0);
+    let named = |(at, byte): (usize, u8)| {
+        let is_named = byte.is_ascii_alphanumeric() && (start..start + inner.len()).contains(&at);
+        char::from(if is_named {
+            b'x'
+        } else if byte == b'\n' {
+            b'\n'
+        } else {
+            b' '
+        })
+    };
+    is_glue.then(|| between.bytes().enumerate().map(named).collect())
+}
+
 /// SQL in a program's string, with what the program puts into it replaced by a word of the same length.
 pub(super) fn sql_text(text: &str) -> String {
     let mut sql = String::with_capacity(text.len());
@@ -228,6 +334,18 @@ mod tests {
         let program = Program::of(text, Syntax::Python);
         let found: Vec<_> = strings(&program, 0..text.len()).into_iter().map(|range| &text[range]).collect();
         assert_eq!(found, ["a 'b'", "c"]);
+        let joined = |text: &str| {
+            let text = text.to_owned();
+            let program = Program::of(&text, Syntax::Python);
+            let end = text.find('\n').unwrap_or(text.len());
+            sql_in(&program, 0..end).into_iter().map(|(_, sql)| sql).collect::<Vec<_>>()
+        };
+        assert_eq!(joined("f('ALTER TABLE a ' 'DROP b')"), ["ALTER TABLE a    DROP b"]);
+        assert_eq!(joined("f('ALTER TABLE ' + ab + f' DROP b')"), ["ALTER TABLE     xx      DROP b"]);
+        assert_eq!(joined("f('a', 'b')"), ["a", "b"]);
+        assert_eq!(joined("f(SQL)\nSQL = 'DROP TABLE a'\nSQLS = 'b'"), ["DROP TABLE a"]);
+        assert_eq!(joined("f(text(sql))\nsql: str = ['a', f'b']\nx = 'c'"), ["a", "b"]);
+        assert_eq!(joined("f(SQL)\nSQL = g\nx = 'c' if SQL == 'd' else 'e'"), [""; 0]);
         assert_eq!(sql_text("a #{b} ${c} {d} \\n$1 é\\'"), "a xxxx xxxx xxx  \n$1 é '");
     }
 }

@@ -1,5 +1,6 @@
 //! The front ends: each reads what a migration does from what it is written in.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::ops::Range;
 
@@ -46,7 +47,7 @@ pub(crate) fn read(file: &FileDiff<'_>) -> Vec<Sheet> {
     for (hunk, lines) in file.hunks.iter().enumerate() {
         let side = NewSide::of(lines);
         let mut script = if is_whole(file) { Script::of_whole_file() } else { Script::default() };
-        reader(path, &side.text, &mut script);
+        reader(path, &without_mark(&side.text), &mut script);
         let is_migration = if guessed { changes_a_schema(&script) } else { !script.steps.is_empty() };
         if is_migration {
             let kept = script.steps.iter().map(|step| before.contains(&format!("{:?}", step.what))).collect();
@@ -54,6 +55,11 @@ pub(crate) fn read(file: &FileDiff<'_>) -> Vec<Sheet> {
         }
     }
     sheets
+}
+
+/// The text with blanks for the mark that some editors put in front of UTF-8, which would hide the first statement.
+fn without_mark(text: &str) -> Cow<'_, str> {
+    text.strip_prefix('\u{feff}').map_or(Cow::Borrowed(text), |rest| format!("   {rest}").into())
 }
 
 /// What the hunks of a changed file did before the change: an edit of an old migration is to blame for what it adds alone.

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::super::operation::{Language, Script};
-use super::calls::{Arguments, Program, sql_text, strings};
+use super::calls::{Arguments, Program, sql_in};
 use super::sql;
 use crate::source::{Syntax, closing};
 
@@ -48,8 +48,8 @@ fn calls<'t>(
 }
 
 fn embedded(program: &Program<'_>, within: Range<usize>, script: &mut Script) {
-    for range in strings(program, within) {
-        sql::read(&sql_text(&program.text[range.clone()]), range.start, script);
+    for (start, sql) in sql_in(program, within) {
+        sql::read(&sql, start, script);
     }
 }
 

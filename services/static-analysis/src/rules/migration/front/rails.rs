@@ -8,11 +8,11 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::super::operation::{Deed, Dialect, Language, Operation, Script, Type};
-use super::calls::{Arguments, Program, sql_text, strings};
+use super::calls::{Arguments, NAMES_BYTES_MAX, Program, definition, sql_in, sql_text};
 use super::sql;
 use crate::source::Syntax;
 
-use methods::{column_type, in_new_table, in_table, operations};
+use methods::{column_type, in_new_table, in_table, operations, taken_back};
 
 mod methods;
 
@@ -85,6 +85,8 @@ struct Block {
 enum Meaning {
     Plain,
     Down,
+    /// What is done here is taken back.
+    Reverted,
     Assured,
     /// The block of `create_table` or `change_table`.
     Table {
@@ -127,6 +129,14 @@ impl Walk<'_, '_, '_> {
                 }
                 return self.statement(start + indentation + endless[0].len(), indentation, &mut Vec::new());
             }
+            // `def change; remove_column :a, :b; end`
+            if let (true, Some(def), Some(body)) = (closed, DEF.captures(trimmed), trimmed.find(';')) {
+                if &def[1] != "down" {
+                    let blank = trimmed[body + 1..].len() - trimmed[body + 1..].trim_start().len();
+                    self.statement(start + indentation + body + 1 + blank, indentation, &mut Vec::new());
+                }
+                return start;
+            }
             if !closed {
                 let meaning = match DEF.captures(trimmed) {
                     Some(def) if &def[1] == "down" => Meaning::Down,
@@ -148,7 +158,12 @@ impl Walk<'_, '_, '_> {
         static BLOCK: LazyLock<Regex> = LazyLock::new(|| {
             Regex::new(r"^[ \t]*(?:(do|\{)[ \t]*(?:\|([^|\n]*)\|)?)[ \t]*").expect("the pattern is tested")
         });
+        // `%i[a b].each { |column| remove_column :t, column }`
+        static EACH: LazyLock<Regex> = LazyLock::new(|| {
+            Regex::new(r"^(?:%[iw])?\[[^\n]*?\.each[ \t]*\{[ \t]*\|[^|\n]*\|[ \t]*").expect("the pattern is tested")
+        });
         let program = self.program;
+        let at = EACH.find(&program.code[at..]).map_or(at, |each| at + each.end());
         let code = &program.code[at..];
         let Some(call) = CALL.captures(code) else { return at };
         let receiver = call.get(1).map_or("", |receiver| receiver.as_str());
@@ -220,6 +235,12 @@ impl Walk<'_, '_, '_> {
             self.script.push(Operation::Other { deed, table }, at.clone(), at);
             return;
         }
+        if self.meanings(inline).any(|meaning| *meaning == Meaning::Reverted) {
+            if let Some(operation) = taken_back(method, arguments) {
+                self.script.push(operation, at.clone(), at);
+            }
+            return;
+        }
         let operations = match table {
             Some((table, true)) => {
                 self.script.refer(&table, in_new_table(method, arguments));
@@ -233,42 +254,62 @@ impl Walk<'_, '_, '_> {
         }
     }
 
-    /// The SQL of an `execute`: in its quotes, in `%q(…)`, or in the here-document that begins there.
+    /// The SQL of an `execute`: in its quotes, in `%q(…)`, in the here-document that begins there, or under the name that it is given.
     fn embedded(&mut self, at: &Range<usize>) {
-        let text = self.program.text;
-        let line_end = text[at.end..].find('\n').map_or(text.len(), |end| at.end + end);
+        let program = self.program;
+        let behind_name = program.code[at.clone()].find([' ', '(']).map_or(at.end, |end| at.start + end);
+        let mut found = self.here(at);
+        if found.is_empty() {
+            found = sql_in(program, behind_name..at.end);
+        }
+        if found.is_empty() && at.len() <= NAMES_BYTES_MAX {
+            let names = program.code[behind_name..at.end].split(|c: char| !(c.is_alphanumeric() || c == '_'));
+            let values = names.filter(|name| !name.is_empty()).filter_map(|name| definition(program, name, at.start));
+            found = values.flat_map(|value| self.here(&(value..line_end(program.text, value)))).collect();
+        }
+        for (start, text) in found {
+            sql::read(&text, start, self.script);
+        }
+    }
+
+    /// The SQL in `%q(…)`, or in the here-document that begins in these bytes.
+    fn here(&self, at: &Range<usize>) -> Vec<(usize, String)> {
         static PERCENT: LazyLock<Regex> =
             LazyLock::new(|| Regex::new(r"[ (]%[qQ]?([(\[{|])").expect("the pattern is tested"));
-        let mut found = strings(self.program, at.clone());
-        if let Some(open) = PERCENT.captures(&text[at.start..line_end]).and_then(|percent| percent.get(1)) {
-            let start = at.start + open.end();
-            let sign = match open.as_str() {
-                "(" => ')',
-                "[" => ']',
-                "{" => '}',
-                _ => '|',
-            };
-            let end = text[start..].find(sign).map_or(text.len(), |end| start + end);
-            found = std::iter::once(start..end).collect();
-        }
+        let text = self.program.text;
+        let behind = line_end(text, at.end);
+        let piece = |range: Range<usize>| vec![(range.start, sql_text(&text[range]))];
         if let Some(tag) = text[at.clone()].find("<<") {
             let sign = text[at.start + tag + 2..].trim_start_matches(['~', '-', '\'', '"']);
             let tag: String = sign.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
-            let end = text[line_end..]
+            let end = text[behind..]
                 .split_inclusive('\n')
-                .scan(line_end, |place, line| {
+                .scan(behind, |place, line| {
                     let start = *place;
                     *place += line.len();
                     Some((start, line))
                 })
                 .find(|(_, line)| line.trim() == tag)
                 .map_or(text.len(), |(start, _)| start);
-            found = std::iter::once(line_end..end).filter(|_| !tag.is_empty()).collect();
+            return if tag.is_empty() { Vec::new() } else { piece(behind..end) };
         }
-        for range in found {
-            sql::read(&sql_text(&text[range.clone()]), range.start, self.script);
-        }
+        let Some(open) = PERCENT.captures(&text[at.start..behind]).and_then(|percent| percent.get(1)) else {
+            return Vec::new();
+        };
+        let start = at.start + open.end();
+        let sign = match open.as_str() {
+            "(" => ')',
+            "[" => ']',
+            "{" => '}',
+            _ => '|',
+        };
+        piece(start..text[start..].find(sign).map_or(text.len(), |end| start + end))
     }
+}
+
+/// The end of the line that this place is on.
+fn line_end(text: &str, at: usize) -> usize {
+    text[at..].find('\n').map_or(text.len(), |end| at + end)
 }
 
 /// The table of a model as Rails names it, where the call is on the model itself: all its rows are meant.
@@ -297,8 +338,7 @@ fn meaning(receiver: &str, method: &str, arguments: &Arguments<'_>, variable: St
     match method {
         "safety_assured" => Meaning::Assured,
         "down" if !receiver.is_empty() => Meaning::Down,
-        // What is reverted here was done by another migration, or is said backwards.
-        "revert" => Meaning::Down,
+        "revert" => Meaning::Reverted,
         "create_table" | "create_join_table" => Meaning::Table { name: name(), variable, is_new: true },
         "change_table" => Meaning::Table { name: name(), variable, is_new: false },
         _ => Meaning::Plain,

@@ -5,8 +5,17 @@ use super::super::operation::{Deed, Dialect, Index, Operation, Script, Type};
 use super::super::sql::{self, Kind, Reader, Statement};
 use super::tables::read_table;
 
+mod dynamic;
+mod plain;
+mod rows;
+mod settings;
+
+use rows::rows;
+use settings::setting;
+
 /// Adds what the SQL in `text` does; `offset` is where the text begins in the file.
 pub(super) fn read(text: &str, offset: usize, script: &mut Script) {
+    let text = &*plain::plain(text);
     for statement in sql::statements(text) {
         read_statement(text, offset, &statement, script, Body::Script);
     }
@@ -33,6 +42,15 @@ fn read_statement(text: &str, offset: usize, statement: &Statement<'_>, script: 
         read_block(text, offset, statement, script);
         return;
     }
+    // In SQL Server, what follows a condition.
+    if body == Body::Script && read.take(&["if"]) {
+        read.skip_to(&["drop", "alter", "create", "truncate", "delete", "update", "exec"]);
+        if !read.tokens.is_empty() {
+            let tokens = read.tokens.to_vec();
+            read_statement(text, offset, &Statement { tokens }, script, body);
+        }
+        return;
+    }
     let is_alter = statement.read().take(&["alter", "table"]) || statement.read().take(&["alter", "foreign", "table"]);
     let is_create = {
         let mut read = statement.read();
@@ -49,7 +67,7 @@ fn read_statement(text: &str, offset: usize, statement: &Statement<'_>, script: 
         }
         return;
     }
-    let operations = simple(statement, script.is_open(), body);
+    let operations = dynamic::operations(statement).unwrap_or_else(|| simple(statement, script.is_open(), body));
     for operation in operations {
         script.push(operation, at.clone(), at.clone());
     }
@@ -68,11 +86,8 @@ fn has_long_name(statement: &Statement<'_>) -> bool {
 
 /// The statements in the body of `DO $$ … $$`, behind the words that only lead to them.
 fn read_block(text: &str, offset: usize, statement: &Statement<'_>, script: &mut Script) {
-    let literal = statement.tokens.iter().find(|token| token.kind == Kind::Literal && token.text.starts_with('$'));
-    let Some(literal) = literal else { return };
-    let Some(tag) = literal.text[1..].find('$').map(|end| end + 2) else { return };
-    let start = literal.start() + tag;
-    let Some(inner) = text.get(start..literal.end().saturating_sub(tag).max(start)) else { return };
+    let literal = statement.tokens.iter().find(|token| token.kind == Kind::Literal);
+    let Some((start, inner)) = literal.and_then(|literal| dynamic::body(text, literal)) else { return };
     for statement in sql::statements(inner) {
         let leads = |token: &sql::Token<'_>| {
             token.kind == Kind::Word
@@ -114,8 +129,12 @@ fn simple(statement: &Statement<'_>, open: bool, body: Body) -> Vec<Operation> {
         return other(if cascade { Deed::TruncateCascade } else { Deed::Truncate }, read.name());
     }
     if read.take(&["rename", "table"]) {
-        let (table, to) = (read.name().unwrap_or_default(), String::new());
-        return vec![Operation::RenameTable { table, to }];
+        return renamed_tables(read);
+    }
+    if body == Body::Script
+        && let Some(table) = selected_into(&read)
+    {
+        return vec![Operation::CreateTable { table, columns: vec![], references: vec![], replaces: false }];
     }
     if read.take(&["vacuum"]) {
         let full = is_on(statement, "full");
@@ -142,6 +161,35 @@ fn simple(statement: &Statement<'_>, open: bool, body: Body) -> Vec<Operation> {
         return other(Deed::LockTable, read.name());
     }
     rows(statement)
+}
+
+/// `RENAME TABLE a TO b, c TO d`, as MySQL says it.
+fn renamed_tables(mut read: Reader<'_, '_>) -> Vec<Operation> {
+    let mut renamed = Vec::new();
+    while let Some(table) = read.name() {
+        let to = if read.take(&["to"]) { read.name() } else { None };
+        renamed.push(Operation::RenameTable { table, to: to.unwrap_or_default() });
+        if !read.take_sign(",") {
+            break;
+        }
+    }
+    renamed
+}
+
+/// The table that `SELECT … INTO a FROM b` makes.
+fn selected_into(read: &Reader<'_, '_>) -> Option<String> {
+    let mut read = read.clone();
+    if !read.take(&["select"]) {
+        return None;
+    }
+    read.skip_to(&["into", "from"]);
+    if !read.take(&["into"]) {
+        return None;
+    }
+    for word in ["temporary", "temp", "unlogged", "table"] {
+        read.take(&[word]);
+    }
+    read.name().filter(|_| read.holds_anywhere("from"))
 }
 
 /// What begins or ends a transaction.
@@ -171,87 +219,6 @@ fn is_on(statement: &Statement<'_>, option: &str) -> bool {
         ["false", "off", "0"].iter().any(|off| value.eq_ignore_ascii_case(off))
     };
     said.is_some_and(|at| !off(at))
-}
-
-/// What is done to rows.
-fn rows(statement: &Statement<'_>) -> Vec<Operation> {
-    let mut read = statement.read();
-    if read.take(&["with"]) {
-        read.skip_to(&["select", "insert", "update", "delete", "merge"]);
-    }
-    let other = |deed, table: Option<String>| vec![Operation::Other { deed, table: table.unwrap_or_default() }];
-    let deletes = read.take(&["delete", "from"]);
-    if deletes || read.take(&["update"]) {
-        read.take(&["only"]);
-        let all = !restricts(statement);
-        let deed = match (all, deletes) {
-            (true, true) => Deed::DeleteAll,
-            (true, false) => Deed::UpdateAll,
-            (false, _) => Deed::WriteRows,
-        };
-        return other(deed, read.name());
-    }
-    if read.take(&["insert", "into"]) {
-        return filled(&read).map_or_else(|| other(Deed::WriteRows, read.clone().name()), |operation| vec![operation]);
-    }
-    if read.take(&["select"]) {
-        return other(Deed::Query, None);
-    }
-    vec![Operation::Unknown { schema: false }]
-}
-
-/// `INSERT INTO a (b, c) SELECT b, 1 FROM d`: which columns are taken over, and which are made up.
-fn filled(read: &Reader<'_, '_>) -> Option<Operation> {
-    let mut read = read.clone();
-    let table = read.name()?;
-    let mut columns = Vec::new();
-    if !read.take_sign("(") {
-        return None;
-    }
-    loop {
-        columns.push(read.name()?);
-        if !read.take_sign(",") {
-            break;
-        }
-    }
-    if !read.take_sign(")") || !read.take(&["select"]) {
-        return None;
-    }
-    let (mut made_up, mut taken) = (Vec::new(), Vec::new());
-    for (place, column) in columns.into_iter().enumerate() {
-        if place > 0 && !read.take_sign(",") {
-            return None;
-        }
-        let mut value = read.clone();
-        let same = value.name().is_some_and(|name| name == column)
-            && (value.clone().take(&["from"]) || value.clone().take_sign(","));
-        if same { &mut taken } else { &mut made_up }.push(column);
-        read.skip_part();
-    }
-    let from = read.take(&["from"]).then(|| read.name()).flatten();
-    // Whatever follows may leave rows out, and so may DISTINCT or an aggregate in the place of a column.
-    let all_of = from.filter(|_| made_up.is_empty() && read.tokens.is_empty());
-    Some(Operation::FillTable { table, made_up, taken, all_of })
-}
-
-/// True when a WHERE leaves rows out: `WHERE true` does not.
-fn restricts(statement: &Statement<'_>) -> bool {
-    let mut depth = 0_i32;
-    for (at, token) in statement.tokens.iter().enumerate() {
-        match (token.kind, token.text) {
-            (Kind::Sign, "(") => depth += 1,
-            (Kind::Sign, ")") => depth -= 1,
-            (Kind::Word, word) if depth == 0 && word.eq_ignore_ascii_case("where") => {
-                let rest = statement.tokens[at + 1..].iter().map(|token| token.text);
-                let rest: Vec<_> = rest.take_while(|text| !text.eq_ignore_ascii_case("returning")).collect();
-                return !matches!(rest.as_slice(), [word] if word.eq_ignore_ascii_case("true"))
-                    && !matches!(rest.as_slice(), [left, "=", right] if left == right);
-            }
-            (Kind::Word, word) if depth == 0 && word.eq_ignore_ascii_case("limit") => return true,
-            _ => {}
-        }
-    }
-    false
 }
 
 fn dropped(mut read: Reader<'_, '_>) -> Vec<Operation> {
@@ -305,6 +272,12 @@ fn dropped(mut read: Reader<'_, '_>) -> Vec<Operation> {
         "cast",
         "event",
     ];
+    let columns = read.clone().take(&["owned"])
+        || read.holds_anywhere("cascade")
+            && ["type", "domain", "extension"].iter().any(|object| read.clone().take(&[object]));
+    if columns {
+        return other(Deed::DropWithColumns);
+    }
     if objects.iter().any(|object| read.take(&[object])) {
         return other(Deed::DropObject);
     }
@@ -349,6 +322,9 @@ fn created(mut read: Reader<'_, '_>, statement: &Statement<'_>) -> Vec<Operation
         let create = |table| Operation::CreateTable { table, columns: vec![], references: vec![], replaces: false };
         return read.name().map(create).into_iter().collect();
     }
+    if read.take(&["view"]) || read.take(&["recursive", "view"]) {
+        return read.name().map(|view| Operation::CreateView { view }).into_iter().collect();
+    }
     read.take(&["constraint"]);
     if read.take(&["trigger"]) {
         while !read.tokens.is_empty() && !read.take(&["on"]) {
@@ -378,7 +354,10 @@ fn created_index(mut read: Reader<'_, '_>, unique: bool, blocks: bool) -> Option
             return None;
         }
     }
-    read.take(&["only"]);
+    // Of a partitioned table alone, which holds no rows: each partition's index is built and attached later.
+    if read.take(&["only"]) {
+        return Some(Operation::Unknown { schema: true });
+    }
     let table = read.name()?;
     if read.take(&["using"]) {
         read.name();
@@ -432,55 +411,6 @@ fn altered(mut read: Reader<'_, '_>, statement: &Statement<'_>) -> Vec<Operation
         return other(Deed::MoveTablespace);
     }
     vec![Operation::Unknown { schema: true }]
-}
-
-/// `SET lock_timeout = '2s'`, `SELECT set_config('lock_timeout', '2s', true)`, `RESET ALL`.
-fn setting(statement: &Statement<'_>) -> Vec<Operation> {
-    let words: Vec<_> = statement.tokens.iter().filter(|token| token.kind != Kind::Sign).collect();
-    let named = |name: &str| words.iter().position(|token| token.text.eq_ignore_ascii_case(name));
-    let first = |word: &str| words.first().is_some_and(|token| token.text.eq_ignore_ascii_case(word));
-    if (first("reset") || first("discard")) && named("all").is_some() {
-        return vec![Operation::LockTimeout(false), Operation::StatementTimeout(false)];
-    }
-    // `SET a.lock_timeout` is a setting of somebody else.
-    let dotted = statement.tokens.iter().any(|token| token.kind == Kind::Sign && token.text == ".");
-    if dotted && first("set") {
-        return vec![Operation::Unknown { schema: false }];
-    }
-    // RESET names no value, as if it were none. What is no number comes from elsewhere, and may be one.
-    let limits = |at: usize, ms_max: f64| {
-        let value = words[at + 1..].iter().find(|token| !token.text.eq_ignore_ascii_case("to"));
-        value.is_some_and(|value| match milliseconds(value.text) {
-            Some(ms) => ms > 0.0 && ms <= ms_max,
-            None => !value.text.eq_ignore_ascii_case("default"),
-        })
-    };
-    if let Some(at) = named("lock_timeout") {
-        return vec![Operation::LockTimeout(limits(at, LOCK_TIMEOUT_MS_MAX))];
-    }
-    if let Some(at) = named("statement_timeout") {
-        return vec![Operation::StatementTimeout(limits(at, f64::INFINITY))];
-    }
-    vec![Operation::Unknown { schema: false }]
-}
-
-/// A longer wait for a lock is as good as one without an end: whoever comes meanwhile waits behind it.
-const LOCK_TIMEOUT_MS_MAX: f64 = 60_000.0;
-
-/// A time as PostgreSQL's settings write it: a number, and its unit if that is not milliseconds.
-fn milliseconds(text: &str) -> Option<f64> {
-    let text = text.trim_matches('\'').trim();
-    let (number, unit) = text.split_at(text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len()));
-    let unit = match unit.trim().to_ascii_lowercase().as_str() {
-        "us" => 0.001,
-        "" | "ms" => 1.0,
-        "s" => 1_000.0,
-        "min" => 60_000.0,
-        "h" => 3_600_000.0,
-        "d" => 86_400_000.0,
-        _ => return None,
-    };
-    Some(number.trim().parse::<f64>().ok()? * unit)
 }
 
 /// Which database the SQL is written for, by what only one of them says.

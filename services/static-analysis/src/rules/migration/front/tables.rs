@@ -66,6 +66,10 @@ fn foreign_actions(statement: &Statement<'_>) -> Vec<Operation> {
             operations.push(Operation::RenameTable { table: table.clone(), to });
             continue;
         }
+        if let Some(operation) = renamed_index(action.clone()) {
+            operations.push(operation);
+            continue;
+        }
         let changes = action.take(&["change"]);
         if !changes && !action.take(&["modify"]) {
             continue;
@@ -95,6 +99,12 @@ fn new_table_name(mut action: sql::Reader<'_, '_>) -> Option<String> {
     }
     let says = action.take(&["as"]) || action.take_sign("=");
     action.name().filter(|_| says || action.tokens.is_empty())
+}
+
+/// MySQL's `RENAME INDEX a TO b`, by which nobody asks; a column may be called so, and then TO follows.
+fn renamed_index(mut action: sql::Reader<'_, '_>) -> Option<Operation> {
+    let is_index = action.take(&["rename"]) && (action.take(&["index"]) || action.take(&["key"]));
+    (is_index && !action.take(&["to"]) && action.name().is_some()).then_some(Operation::Unknown { schema: true })
 }
 
 /// What can be told of an ALTER TABLE that the grammar does not know, or that is too long for it.

@@ -36,7 +36,7 @@ static RENAME_TABLE: Rule = Rule {
     check: Check::Script(|script| {
         let message = "the release that is still running asks for the table by its old name";
         old(script, message, |_, what| match what {
-            Operation::RenameTable { table, .. } => !script.is_rebuilt(table),
+            Operation::RenameTable { table, to } => !script.is_rebuilt(table) && !script.is_stood_in_for(table, to),
             _ => false,
         })
     }),
@@ -257,7 +257,14 @@ static DROP_OBJECT: Rule = Rule {
         "ban-drop-extension",
     ],
     check: Check::Script(|script| {
-        deeds(script, &[Deed::DropObject], "the release that is still running may use what is dropped")
+        let mut notes = deeds(script, &[Deed::DropObject], "the release that is still running may use what is dropped");
+        let columns = deeds(
+            script,
+            &[Deed::DropWithColumns],
+            "what hangs on it goes too: columns or whole tables, and all their values",
+        );
+        notes.extend(columns.into_iter().map(|note| note.severity(Severity::High)));
+        notes
     }),
     ..RULE
 };
@@ -344,6 +351,9 @@ mod tests {
     fn names_stay() {
         sql(&RENAME_TABLE, "ALTER TABLE a RENAME TO b;\nRENAME TABLE `a` TO `b`;\n", &[1, 2]);
         sql(&RENAME_TABLE, "CREATE TABLE a (b int);\nALTER TABLE a RENAME TO c;\n", &[]);
+        sql(&RENAME_TABLE, "ALTER TABLE a RENAME TO b;\nCREATE VIEW a AS SELECT * FROM b;\n", &[]);
+        sql(&RENAME_TABLE, "RENAME TABLE `a` TO `b`, `c` TO `a`;\n", &[]);
+        sql(&RENAME_TABLE, "RENAME TABLE `a` TO `b`, `c` TO `d`;\n", &[1, 1]);
         sql(
             &RENAME_COLUMN,
             "ALTER TABLE a RENAME COLUMN b TO c;\nALTER TABLE a RENAME d TO e;\nALTER TABLE `a` CHANGE `b` `c` int;\n",

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use domain::{Confidence, Severity};
 
-use super::super::operation::{Constraint, ConstraintKind, Deed, Dialect, Note, Operation, Script, Step};
+use super::super::operation::{Constraint, ConstraintKind, Deed, Dialect, Note, Operation, Script, Step, Wrapped};
 use super::{ALTER_TABLE, LOCKING, MYSQL_ONLINE, RULE, deeds, locks_out, postgres_deeds, postgres_old};
 use crate::rules::{Check, Rule};
 
@@ -111,6 +111,7 @@ static VALIDATED_AT_ONCE: Rule = Rule {
             if matches!(step.what, Operation::ValidateConstraint { .. }) {
                 let held = locked.is_some_and(|earlier| {
                     earlier.statement == step.statement
+                        || script.wrapped == Wrapped::Yes
                         || step.transaction.is_some() && earlier.transaction == step.transaction
                 });
                 if held {
@@ -356,7 +357,7 @@ static BULK_UPDATE: Rule = Rule {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{alembic, rails, sql};
+    use super::super::tests::{alembic, file, rails, sql};
     use super::*;
 
     #[test]
@@ -388,6 +389,7 @@ mod tests {
         let pair = "ALTER TABLE t ADD CONSTRAINT c CHECK (a > 0) NOT VALID;\nALTER TABLE t VALIDATE CONSTRAINT c;\n";
         sql(&VALIDATED_AT_ONCE, pair, &[]);
         sql(&VALIDATED_AT_ONCE, &format!("BEGIN;\n{pair}COMMIT;\n"), &[3]);
+        file(&VALIDATED_AT_ONCE, "db/migration/V2__a.sql", pair, &[2]);
         sql(
             &VALIDATED_AT_ONCE,
             "ALTER TABLE t ADD CONSTRAINT c CHECK (a > 0) NOT VALID, VALIDATE CONSTRAINT c;\n",

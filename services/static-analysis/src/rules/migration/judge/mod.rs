@@ -59,6 +59,7 @@ fn postgres_deeds(script: &Script, wanted: &[Deed], message: &'static str) -> Ve
 fn locks_out(script: &Script, number: usize, step: &Step) -> bool {
     let locks = match &step.what {
         Operation::CreateTable { .. }
+        | Operation::CreateView { .. }
         | Operation::CreateIndex { .. }
         | Operation::DropIndex { concurrently: true, .. }
         | Operation::ValidateConstraint { .. }

@@ -13,6 +13,9 @@ use super::super::values;
 use super::{calls, embedded};
 use crate::source::closing;
 
+/// What runs the SQL it is given.
+const RUNS: &[&str] = &["execute", "exec_driver_sql"];
+
 /// Adds what `upgrade` does.
 pub(super) fn read(program: &Program<'_>, script: &mut Script) {
     static OPERATION: LazyLock<Regex> =
@@ -29,7 +32,7 @@ pub(super) fn read(program: &Program<'_>, script: &mut Script) {
         let receiver = program.code[at.clone()].split('.').next().unwrap_or("");
         let is_batch = receiver == alias;
         // SQL may be given to a connection by whatever name.
-        if receiver != "op" && !is_batch && name != "execute" {
+        if receiver != "op" && !is_batch && !RUNS.contains(&name.as_str()) {
             continue;
         }
         script.statement();
@@ -39,7 +42,7 @@ pub(super) fn read(program: &Program<'_>, script: &mut Script) {
                 let named = ALIAS.captures(&program.code[at.end..]).and_then(|named| named.get(1));
                 alias = named.map_or(alias, |named| named.as_str());
             }
-            "execute" => {
+            name if RUNS.contains(&name) => {
                 let inside = arguments.places.first().or(arguments.names.first().map(|(_, value)| value));
                 if let Some(value) = inside {
                     embedded(program, value.start..value.start + value.text.len(), script);
@@ -228,6 +231,8 @@ mod tests {
             [Operation::DropTable { table: "a".into() }]
         );
         assert_eq!(alembic("op.execute(sa.text('''DROP TABLE a'''))"), [Operation::DropTable { table: "a".into() }]);
+        assert_eq!(alembic("op.execute('DROP '\n        'TABLE a')"), [Operation::DropTable { table: "a".into() }]);
+        assert_eq!(alembic("s = 'DROP TABLE a'\n    op.execute(s)"), [Operation::DropTable { table: "a".into() }]);
         assert_eq!(alembic("op.alter_column('a', 'b', nullable=False, existing_type=sa.Integer())").len(), 1);
         let added = |column: &str| match alembic(&format!("op.add_column('a', {column})")).remove(0) {
             Operation::AddColumn { column, .. } => column,

@@ -1,12 +1,13 @@
 //! Migrations of Django in operations.
 
+use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::LazyLock;
 
 use regex::Regex;
 
 use super::super::super::operation::{
-    Column, Constraint, ConstraintKind, Generated, Index, Operation, Script, Type, Value,
+    Column, Constraint, ConstraintKind, Deed, Generated, Index, Operation, Script, Type, Value,
 };
 use super::super::calls::{Arguments, Program, literal};
 use super::{calls, embedded};
@@ -16,27 +17,38 @@ use crate::source::closing;
 pub(super) fn read(program: &Program<'_>, script: &mut Script) {
     static OPERATION: LazyLock<Regex> = LazyLock::new(|| {
         Regex::new(
-            r"\b(CreateModel|DeleteModel|RenameModel|AlterModelTable|AddField|RemoveField|RenameField|AlterField|AddIndex|AddIndexConcurrently|RemoveIndex|RemoveIndexConcurrently|AddConstraint|AddConstraintNotValid|ValidateConstraint|RemoveConstraint|AlterUniqueTogether|AlterIndexTogether|RunSQL)[ \t]*\(",
+            r"\b(CreateModel|DeleteModel|RenameModel|AlterModelTable|AddField|RemoveField|RenameField|AlterField|AddIndex|AddIndexConcurrently|RemoveIndex|RemoveIndexConcurrently|AddConstraint|AddConstraintNotValid|ValidateConstraint|RemoveConstraint|AlterUniqueTogether|AlterIndexTogether|RunSQL|RunPython)[ \t]*\(",
         )
         .expect("the pattern is tested")
     });
     static STATE: LazyLock<Regex> =
         LazyLock::new(|| Regex::new(r"\bstate_operations[ \t]*=[ \t]*\[").expect("the pattern is tested"));
+    static SEPARATE: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new(r"\b(SeparateDatabaseAndState)[ \t]*\(").expect("the pattern is tested"));
     static AUTOCOMMIT: LazyLock<Regex> =
         LazyLock::new(|| Regex::new(r"\batomic[ \t]*=[ \t]*False\b").expect("the pattern is tested"));
     let code = &program.code;
     // What only the framework's own picture of the schema is told is not done to the database.
     let mut state: Vec<Range<usize>> = Vec::new();
+    for (_, _, arguments) in calls(program, 0..code.len(), &SEPARATE) {
+        state.extend(arguments.places.get(1).map(|told| told.start..told.start + told.text.len()));
+    }
     for found in STATE.find_iter(code) {
         if state.last().is_none_or(|last| last.end <= found.start()) {
             let Some(close) = closing(code, found.end() - 1) else { break };
             state.push(found.start()..close);
         }
     }
+    state.sort_unstable_by_key(|range| range.start);
     if script.whole && !AUTOCOMMIT.is_match(code) {
         script.open();
     }
-    for (name, at, arguments) in calls(program, 0..code.len(), &OPERATION) {
+    let found = calls(program, 0..code.len(), &OPERATION);
+    let kept = tables_kept(&found);
+    for (name, at, arguments) in found {
+        if kept.contains(&at.start) {
+            continue;
+        }
         let before = state.partition_point(|range| range.start <= at.start);
         if before > 0 && state[before - 1].contains(&at.start) {
             continue;
@@ -49,10 +61,77 @@ pub(super) fn read(program: &Program<'_>, script: &mut Script) {
             }
             continue;
         }
+        if name == "RunPython" {
+            run(program, arguments.at_or_named(0, "code").unwrap_or(""), script);
+            continue;
+        }
         for operation in operations(program, &name, &arguments) {
             script.push(operation, at.clone(), at.clone());
         }
     }
+}
+
+/// Where models get another name and are told to keep the table of the old one: `RenameModel('A', 'B')`, `AlterModelTable('b', 'shop_a')`.
+fn tables_kept(calls: &[(String, Range<usize>, Arguments<'_>)]) -> HashSet<usize> {
+    let mut kept = HashSet::new();
+    for (_, at, arguments) in calls.iter().filter(|(name, ..)| name == "AlterModelTable") {
+        let told = |number, key: &str| arguments.at_or_named(number, key).unwrap_or("").to_lowercase();
+        let (model, table) = (told(0, "name"), told(1, "table"));
+        let renames = calls.iter().filter(|(name, ..)| name == "RenameModel");
+        let of_it = renames.filter(|(_, _, rename)| {
+            let told = |number, key: &str| rename.at_or_named(number, key).unwrap_or("").to_lowercase();
+            told(1, "new_name") == model && table.ends_with(&format!("_{}", told(0, "old_name")))
+        });
+        for (_, rename, _) in of_it {
+            kept.extend([rename.start, at.start]);
+        }
+    }
+    kept
+}
+
+/// What the function of a `RunPython` does to all rows, and what it says in SQL.
+fn run(program: &Program<'_>, function: &str, script: &mut Script) {
+    static WORK: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(r"(?:\.objects(?:\.all\(\))?\.(?:delete|update)|\.(?:execute))[ \t]*\(")
+            .expect("the pattern is tested")
+    });
+    let name = function.rsplit('.').next().unwrap_or("");
+    let Some(body) = function_body(&program.code, name) else { return };
+    for found in WORK.find_iter(&program.code[body.clone()]) {
+        let open = body.start + found.end() - 1;
+        let Some(close) = closing(&program.code, open) else { break };
+        let at = body.start + found.start()..close + 1;
+        script.statement();
+        let deed = match found.as_str() {
+            all if all.contains("delete") => Deed::DeleteAll,
+            all if all.contains("update") => Deed::UpdateAll,
+            _ => {
+                let first =
+                    program.arguments(open + 1..close).places.first().map(|sql| sql.start..sql.start + sql.text.len());
+                first.into_iter().for_each(|sql| embedded(program, sql, script));
+                continue;
+            }
+        };
+        script.push(Operation::Other { deed, table: String::new() }, at.clone(), at);
+    }
+}
+
+/// From behind the header of a function to the next line that is not indented.
+fn function_body(code: &str, name: &str) -> Option<Range<usize>> {
+    if name.is_empty() {
+        return None;
+    }
+    let header = format!("def {name}(");
+    let begins = code.starts_with(&header).then_some(0);
+    let start = begins.or_else(|| code.find(&format!("\n{header}")).map(|at| at + 1))? + header.len();
+    let mut end = start;
+    for line in code[start..].split_inclusive('\n') {
+        if end > start && !line.trim().is_empty() && !line.starts_with([' ', '\t', ')']) {
+            break;
+        }
+        end += line.len();
+    }
+    Some(start..end)
 }
 
 fn operations(program: &Program<'_>, name: &str, arguments: &Arguments<'_>) -> Vec<Operation> {
@@ -94,6 +173,7 @@ fn operations(program: &Program<'_>, name: &str, arguments: &Arguments<'_>) -> V
         "RemoveField" => vec![Operation::DropColumn { table, column: lower(1, "name") }],
         "RenameField" => vec![Operation::RenameColumn { table, column: lower(1, "old_name") }],
         "AddField" => added_field(program, &table, &lower(1, "name"), arguments),
+        "AlterField" => altered_field(&table, &lower(1, "name"), arguments),
         "AddIndex" => index(false),
         "AddIndexConcurrently" => index(true),
         "RemoveIndex" => drop_index(false),
@@ -118,6 +198,17 @@ fn operations(program: &Program<'_>, name: &str, arguments: &Arguments<'_>) -> V
         }
         _ => Vec::new(),
     }
+}
+
+/// What a field was before is not told. A key that is a big number now was a smaller one until Django 3.2 made it the default.
+fn altered_field(table: &str, name: &str, arguments: &Arguments<'_>) -> Vec<Operation> {
+    let field = arguments.named("field").or(arguments.places.get(2).map(|value| value.text)).unwrap_or("");
+    let class = field.split('(').next().unwrap_or("").rsplit('.').next().unwrap_or("");
+    if class != "BigAutoField" || !field.contains("primary_key=True") {
+        return Vec::new();
+    }
+    let (to, from) = (Type::of("bigint"), Some(Type::of("integer")));
+    vec![Operation::ChangeType { table: table.to_owned(), column: name.to_owned(), to, from }]
 }
 
 fn constraint_name(text: &str) -> String {
@@ -183,6 +274,20 @@ mod tests {
     }
 
     #[test]
+    fn what_a_function_does_to_all_rows_is_read() {
+        let run = |body: &str| {
+            let text = format!(
+                "def forwards(apps, schema_editor):\n    A = apps.get_model('a', 'A')\n    {body}\n\n\ndef back(apps, schema_editor):\n    A.objects.all().delete()\n\n\nclass Migration(migrations.Migration):\n    operations = [migrations.RunPython(forwards, back)]\n"
+            );
+            steps(&text)
+        };
+        assert_eq!(run("A.objects.all().delete()")[0].deed(), Some(Deed::DeleteAll));
+        assert_eq!(run("A.objects.update(b=1)")[0].deed(), Some(Deed::UpdateAll));
+        assert_eq!(run("A.objects.filter(b=1).update(b=2)"), []);
+        assert_eq!(run("schema_editor.execute(\"DROP TABLE a\")"), [Operation::DropTable { table: "a".into() }]);
+    }
+
+    #[test]
     fn operations_of_django_are_read() {
         let drop = Operation::DropColumn { table: "order".into(), column: "note".into() };
         assert_eq!(django("migrations.RemoveField(model_name='order', name='note')"), std::slice::from_ref(&drop));
@@ -208,6 +313,11 @@ mod tests {
         );
         assert_eq!(django("migrations.RunSQL(sql=[('DROP TABLE a', None)], reverse_sql='DROP TABLE b')").len(), 1);
         assert_eq!(django("migrations.SeparateDatabaseAndState(state_operations=[migrations.DeleteModel('A')])"), []);
+        assert_eq!(django("migrations.SeparateDatabaseAndState([], [migrations.DeleteModel('A')])"), []);
+        assert_eq!(django("migrations.RenameModel('A', 'B'), migrations.AlterModelTable('b', 'shop_a')"), []);
+        assert_eq!(django("migrations.RenameModel('A', 'B'), migrations.AlterModelTable('c', 'shop_a')").len(), 2);
+        assert_eq!(django("migrations.AlterField('a', 'id', models.BigAutoField(primary_key=True))").len(), 1);
+        assert_eq!(django("migrations.AlterField('a', 'b', models.CharField(max_length=9))"), []);
         assert!(matches!(
             django("AddIndexConcurrently('order', models.Index(fields=['a'], name='i'))").as_slice(),
             [Operation::CreateIndex { index, .. }] if index.concurrently

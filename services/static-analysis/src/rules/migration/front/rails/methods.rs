@@ -78,6 +78,12 @@ pub(super) fn operations(method: &str, arguments: &Arguments<'_>) -> Vec<Operati
         "rename_enum_value" | "rename_enum" | "rename_schema" => {
             vec![Operation::Other { deed: Deed::RenameObject, table: String::new() }]
         }
+        "truncate" => vec![Operation::Other { deed: Deed::Truncate, table }],
+        "truncate_tables" => {
+            let of =
+                |name: &Argument<'_>| Operation::Other { deed: Deed::Truncate, table: literal(name.text).to_owned() };
+            arguments.places.iter().map(of).collect()
+        }
         "drop_schema" => vec![Operation::Other { deed: Deed::DropSchema, table: String::new() }],
         "drop_enum" | "disable_extension" => vec![Operation::Other { deed: Deed::DropObject, table: String::new() }],
         "create_enum" => vec![Operation::Other { deed: Deed::CreateEnum, table: String::new() }],
@@ -91,6 +97,19 @@ pub(super) fn operations(method: &str, arguments: &Arguments<'_>) -> Vec<Operati
             vec![Operation::ValidateConstraint { table, name }]
         }
         _ => on_table(&table, method, arguments, 1),
+    }
+}
+
+/// What it destroys to take a call back.
+pub(super) fn taken_back(method: &str, arguments: &Arguments<'_>) -> Option<Operation> {
+    let table = arguments.place(0)?.to_owned();
+    let column = arguments.place(1).unwrap_or("").to_owned();
+    match method {
+        "create_table" => Some(Operation::DropTable { table }),
+        "create_join_table" => Some(Operation::DropTable { table: join_table(arguments) }),
+        "add_column" => Some(Operation::DropColumn { table, column }),
+        "add_reference" | "add_belongs_to" => Some(Operation::DropColumn { table, column: column + "_id" }),
+        _ => None,
     }
 }
 
@@ -223,7 +242,9 @@ fn on_table(table: &str, method: &str, arguments: &Arguments<'_>, first: usize) 
                 .collect()
         }
         "add_timestamps" => {
-            vec![Operation::AddColumn { table, column: new_column("created_at", arguments, usize::MAX) }]
+            let mut column = new_column("created_at", arguments, usize::MAX);
+            column.not_null |= !arguments.says("null", "true");
+            vec![Operation::AddColumn { table, column }]
         }
         "remove_column" | "remove_columns" => {
             let count = if method == "remove_column" { 1 } else { usize::MAX };

@@ -36,6 +36,30 @@ fn calls_are_operations() {
 }
 
 #[test]
+fn what_is_said_on_one_line_or_backwards_is_read() {
+    let drop = |column: &str| Operation::DropColumn { table: "a".into(), column: column.into() };
+    assert_eq!(change("%i[b c].each { |name| remove_column :a, :b }"), [drop("b")]);
+    assert_eq!(change("[:b, :c].each { |name| execute 'DROP TABLE a' }"), [Operation::DropTable { table: "a".into() }]);
+    assert_eq!(steps("  def change; remove_column :a, :b, :string; end"), [drop("b")]);
+    assert_eq!(steps("  def down; remove_column :a, :b, :string; end"), []);
+    assert_eq!(change("revert do\n      create_table :a\n    end"), [Operation::DropTable { table: "a".into() }]);
+    assert_eq!(change("revert { add_column :a, :b, :string }"), [drop("b")]);
+    assert_eq!(change("truncate :a")[0].deed(), Some(Deed::Truncate));
+    let required = |call: &str| matches!(&change(call)[0], Operation::AddColumn { column, .. } if column.not_null);
+    assert!(required("add_timestamps :a") && !required("add_timestamps :a, null: true"));
+}
+
+#[test]
+fn sql_under_a_name_or_in_pieces_is_read() {
+    let drop = [Operation::DropTable { table: "a".into() }];
+    assert_eq!(steps("  SQL = <<~SQL\n    DROP TABLE a;\n  SQL\n\n  def up\n    execute(SQL)\n  end"), drop);
+    assert_eq!(change("sql = 'DROP TABLE a'\n    execute sql"), drop);
+    assert_eq!(change("execute 'DROP ' \\\n      'TABLE a'"), drop);
+    assert_eq!(change("execute 'DROP ' + 'TABLE a'"), drop);
+    assert_eq!(steps("  def up\n    execute(SQL)\n  end"), []);
+}
+
+#[test]
 fn what_goes_down_and_what_is_answered_for_is_left_out() {
     assert_eq!(change("safety_assured { remove_column :a, :b }"), []);
     assert_eq!(change("safety_assured do\n      remove_column :a, :b\n    end\n    drop_table :c").len(), 1);
@@ -44,7 +68,7 @@ fn what_goes_down_and_what_is_answered_for_is_left_out() {
         1
     );
     assert_eq!(change("reversible do |dir|\n      dir.down do\n        drop_table :a\n      end\n    end"), []);
-    assert_eq!(change("revert do\n      create_table :a\n    end"), []);
+    assert_eq!(change("revert do\n      drop_table :a\n    end"), []);
     assert_eq!(steps("  def up; end\n  def down\n    drop_table :a\n  end"), []);
     assert_eq!(steps("  def down; end\n  def up\n    drop_table :a\n  end").len(), 1);
     assert_eq!(steps("  def up = drop_table(:a)\n  def down = drop_table(:b)").len(), 1);

@@ -52,7 +52,12 @@ fn other_statements_say_what_they_do_in_their_first_words() {
         ("DELETE FROM a WHERE 1=1", Deed::DeleteAll),
         ("DELETE FROM a WHERE true RETURNING *", Deed::DeleteAll),
         ("WITH x AS (SELECT 1) UPDATE a SET b = 1", Deed::UpdateAll),
-        ("WITH x AS (DELETE FROM a) SELECT 1", Deed::Query),
+        ("WITH x AS (DELETE FROM a RETURNING *) INSERT INTO b SELECT * FROM x", Deed::DeleteAll),
+        ("WITH x AS (DELETE FROM a WHERE b = 1) SELECT 1", Deed::WriteRows),
+        ("DO $$ BEGIN EXECUTE 'DELETE FROM a'; END $$", Deed::DeleteAll),
+        ("DROP OWNED BY a", Deed::DropWithColumns),
+        ("DROP TYPE a CASCADE", Deed::DropWithColumns),
+        ("DROP TYPE a", Deed::DropObject),
         ("DELETE FROM a WHERE b = 1", Deed::WriteRows),
         ("UPDATE a SET b = (SELECT 1 WHERE true)", Deed::UpdateAll),
         ("VACUUM (FULL) a", Deed::VacuumFull),
@@ -91,7 +96,32 @@ fn a_block_is_read_too() {
 }
 
 #[test]
+fn what_is_put_together_is_read() {
+    let drops = |table: &str| Operation::DropTable { table: table.into() };
+    for (text, table) in [
+        ("DO $$ BEGIN EXECUTE 'DROP TABLE a'; END $$;", "a"),
+        ("DO $$ BEGIN EXECUTE $q$DROP TABLE a$q$; END $$;", "a"),
+        ("DO $$ BEGIN EXECUTE format('DROP TABLE %I', t); END $$;", "a_name"),
+        ("DO $$ BEGIN EXECUTE 'DROP TABLE ' || quote_ident(t); END $$;", "a_name"),
+        ("DO 'BEGIN DROP TABLE a; END';", "a"),
+        ("EXEC('DROP TABLE a');", "a"),
+        ("IF OBJECT_ID('a') IS NOT NULL DROP TABLE [dbo].[a];", "a"),
+    ] {
+        assert!(operations(text).contains(&drops(table)), "{text}: {:?}", operations(text));
+    }
+    assert_eq!(operations("EXECUTE plan('x');"), [Operation::Unknown { schema: false }]);
+    assert_eq!(
+        operations("EXEC sp_rename 'dbo.A.B', 'C', 'COLUMN';"),
+        [Operation::RenameColumn { table: "a".into(), column: "b".into() }]
+    );
+    let made = |text: &str| matches!(operations(text)[0], Operation::CreateTable { .. });
+    assert!(made("SELECT * INTO a FROM b") && !made("DO $$ BEGIN SELECT c INTO d FROM b; END $$;"));
+}
+
+#[test]
 fn what_mysql_says_is_understood() {
+    assert_eq!(operations("ALTER TABLE a RENAME INDEX b TO c"), [Operation::Unknown { schema: true }]);
+    assert!(matches!(operations("ALTER TABLE a RENAME index TO c")[0], Operation::RenameColumn { .. }));
     assert!(matches!(operations("ALTER TABLE `a` CHANGE `b` `c` int")[0], Operation::RenameColumn { .. }));
     assert!(matches!(operations("ALTER TABLE `a` MODIFY `b` bigint NOT NULL")[0], Operation::ChangeType { .. }));
     assert!(matches!(operations("RENAME TABLE `a` TO `b`")[0], Operation::RenameTable { .. }));
