@@ -186,10 +186,17 @@ impl<'a> Statement<'a> {
         read.name()
     }
 
+    /// Passes the words of an ALTER TABLE, if it is one.
+    pub(crate) fn alters_table(read: &mut Reader<'_, 'a>) -> bool {
+        [&["alter", "table"][..], &["alter", "foreign", "table"], &["alter", "ignore", "table"]]
+            .into_iter()
+            .any(|words| read.take(words))
+    }
+
     /// Of an `ALTER TABLE`, the table and its actions, each from its first word.
     pub(crate) fn altered_table(&self) -> Option<(String, Vec<Reader<'_, 'a>>)> {
         let mut read = self.read();
-        if !read.take(&["alter", "table"]) && !read.take(&["alter", "foreign", "table"]) {
+        if !Self::alters_table(&mut read) {
             return None;
         }
         read.take(&["if", "exists"]);

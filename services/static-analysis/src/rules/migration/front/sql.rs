@@ -51,7 +51,7 @@ fn read_statement(text: &str, offset: usize, statement: &Statement<'_>, script: 
         }
         return;
     }
-    let is_alter = statement.read().take(&["alter", "table"]) || statement.read().take(&["alter", "foreign", "table"]);
+    let is_alter = Statement::alters_table(&mut statement.read());
     let is_create = {
         let mut read = statement.read();
         read.take(&["create"]) && {
@@ -154,6 +154,9 @@ fn simple(statement: &Statement<'_>, open: bool, body: Body) -> Vec<Operation> {
         } else {
             other(Deed::RefreshView, read.name())
         };
+    }
+    if read.take(&["optimize", "table"]) {
+        return other(Deed::CopyTable, read.name());
     }
     if read.take(&["lock"]) {
         read.take(&["table"]);

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::super::operation::{Column, Generated, Index, Operation, Type, Value};
+use super::super::operation::{Column, Constraint, ConstraintKind, Deed, Generated, Index, Operation, Type, Value};
 use super::super::sql::{self, Kind, Statement};
 use super::sql::copies;
 use super::tree;
@@ -20,14 +20,12 @@ pub(super) fn read_table(text: &str, statement: &Statement<'_>, is_alter: bool) 
         }
         return read.into_iter().map(|(own, operation)| (shifted(own), operation)).collect();
     }
-    let foreign = foreign_actions(statement);
-    if !foreign.is_empty() || is_foreign(statement) {
-        let foreign = if foreign.is_empty() { fallback_actions(statement) } else { foreign };
-        return foreign.into_iter().map(|operation| (range.clone(), operation)).collect();
+    if is_foreign(statement) {
+        return by_words(statement).into_iter().map(|operation| (range.clone(), operation)).collect();
     }
     let read = if tree::is_tame(statement) { tree::operations(&plain) } else { Vec::new() };
     if read.is_empty() {
-        return fallback_actions(statement).into_iter().map(|operation| (range.clone(), operation)).collect();
+        return by_words(statement).into_iter().map(|operation| (range.clone(), operation)).collect();
     }
     read.into_iter().map(|(own, operation)| (shifted(own), operation)).collect()
 }
@@ -37,16 +35,23 @@ fn postgres_quotes(text: &str) -> String {
     text.replace('`', "\"")
 }
 
-/// True for an ALTER TABLE that drops or adds what only MySQL or ClickHouse has there: the grammar would take the word for a column.
+/// True for an ALTER TABLE that does, drops or adds what only MySQL or ClickHouse has there: the grammar would take the word for a column.
 fn is_foreign(statement: &Statement<'_>) -> bool {
-    let Some((_, actions)) = statement.altered_table() else { return false };
-    if statement.read().holds_anywhere("auto_increment") {
+    let Some((table, actions)) = statement.altered_table() else { return false };
+    if statement.read().holds_anywhere("auto_increment") || statement.read().take(&["alter", "ignore"]) {
         return true;
     }
     actions.into_iter().any(|mut action| {
+        if foreign_action(&table, action.clone()).is_some() {
+            return true;
+        }
         let kinds: &[&str] = if action.take(&["drop"]) {
             &["index", "key", "foreign", "primary", "check", "partition", "projection"]
         } else if action.take(&["add"]) {
+            // More columns than one, in brackets.
+            if action.clone().take_sign("(") {
+                return true;
+            }
             &["index", "key", "fulltext", "spatial", "partition", "projection"]
         } else {
             return false;
@@ -57,39 +62,58 @@ fn is_foreign(statement: &Statement<'_>) -> bool {
     })
 }
 
-/// What only MySQL says: `CHANGE a b type`, `MODIFY a type`, `RENAME a`, `RENAME AS a`.
-fn foreign_actions(statement: &Statement<'_>) -> Vec<Operation> {
+/// What an ALTER TABLE does, word by word: one that the grammar does not know, or that is too long for it.
+fn by_words(statement: &Statement<'_>) -> Vec<Operation> {
     let Some((table, actions)) = statement.altered_table() else { return Vec::new() };
-    let mut operations = Vec::new();
-    for mut action in actions {
-        if let Some(to) = new_table_name(action.clone()) {
-            operations.push(Operation::RenameTable { table: table.clone(), to });
-            continue;
-        }
-        if let Some(operation) = renamed_index(action.clone()) {
-            operations.push(operation);
-            continue;
-        }
-        let changes = action.take(&["change"]);
-        if !changes && !action.take(&["modify"]) {
-            continue;
-        }
-        action.take(&["column"]);
-        let Some(column) = action.name() else { continue };
-        if changes {
-            let renamed = action.name().is_some_and(|to| to != column);
-            if renamed {
-                operations.push(Operation::RenameColumn { table: table.clone(), column: column.clone() });
-                continue;
-            }
-        }
-        let to = action.clone().name().map(|name| Type::of(&name)).unwrap_or_default();
-        operations.push(Operation::ChangeType { table: table.clone(), column: column.clone(), to, from: None });
-        if action.holds("not") && !action.holds("default") {
-            operations.push(Operation::SetNotNull { table: table.clone(), column });
-        }
+    let each = actions.into_iter().flat_map(|action| {
+        foreign_action(&table, action.clone()).unwrap_or_else(|| known_action(&table, action, copies(statement)))
+    });
+    each.collect()
+}
+
+/// What only MySQL says: `CHANGE a b type`, `MODIFY a type`, `RENAME a`, `RENAME AS a`, `ENGINE = a`, `DROP PARTITION a`.
+fn foreign_action(table: &str, mut action: sql::Reader<'_, '_>) -> Option<Vec<Operation>> {
+    let table = table.to_owned();
+    if let Some(to) = new_table_name(action.clone()) {
+        return Some(vec![Operation::RenameTable { table, to }]);
     }
-    operations
+    if let Some(operation) = renamed_index(action.clone()) {
+        return Some(vec![operation]);
+    }
+    if copies_table(action.clone()) {
+        return Some(vec![Operation::Other { deed: Deed::CopyTable, table }]);
+    }
+    let partition = action.clone().take(&["drop", "partition"]) || action.clone().take(&["truncate", "partition"]);
+    if partition && action.tokens.len() > 2 {
+        return Some(vec![Operation::Other { deed: Deed::DropPartition, table }]);
+    }
+    let changes = action.take(&["change"]);
+    if !changes && !action.take(&["modify"]) {
+        return None;
+    }
+    action.take(&["column"]);
+    let column = action.name()?;
+    if changes && action.name().is_some_and(|to| to != column) {
+        return Some(vec![Operation::RenameColumn { table, column }]);
+    }
+    let to = action.clone().name().map(|name| Type::of(&name)).unwrap_or_default();
+    let mut operations = vec![Operation::ChangeType { table: table.clone(), column: column.clone(), to, from: None }];
+    if action.holds("not") && !action.holds("default") {
+        operations.push(Operation::SetNotNull { table, column });
+    }
+    Some(operations)
+}
+
+/// True for what has MySQL write the table anew: `ENGINE = InnoDB`, `FORCE`, `CONVERT TO CHARACTER SET …`, `PARTITION BY …`.
+fn copies_table(mut action: sql::Reader<'_, '_>) -> bool {
+    let takes = |words: &[&str]| action.clone().take(words);
+    if takes(&["convert", "to"]) || takes(&["partition", "by"]) || takes(&["remove", "partitioning"]) {
+        return true;
+    }
+    if action.take(&["force"]) {
+        return action.tokens.first().is_none_or(|token| token.text == ",");
+    }
+    (action.take(&["engine"]) || action.take(&["row_format"])) && (action.take_sign("=") || action.name().is_some())
 }
 
 /// The name that MySQL's `RENAME a` gives the table: in PostgreSQL, another name follows.
@@ -107,41 +131,73 @@ fn renamed_index(mut action: sql::Reader<'_, '_>) -> Option<Operation> {
     (is_index && !action.take(&["to"]) && action.name().is_some()).then_some(Operation::Unknown { schema: true })
 }
 
-/// What can be told of an ALTER TABLE that the grammar does not know, or that is too long for it.
-fn fallback_actions(statement: &Statement<'_>) -> Vec<Operation> {
-    let Some((table, actions)) = statement.altered_table() else { return Vec::new() };
-    let mut operations = Vec::new();
-    for mut action in actions {
-        if action.take(&["drop", "constraint"]) || action.take(&["drop", "foreign", "key"]) {
-            action.take(&["if", "exists"]);
-            operations
-                .push(Operation::DropConstraint { table: table.clone(), name: action.name().unwrap_or_default() });
-        } else if sql::drops_column(action.clone()) {
-            operations.push(Operation::DropColumn { table: table.clone(), column: String::new() });
-        } else if action.take(&["add"]) {
-            if (action.clone().take(&["index"]) || action.clone().take(&["key"])) && copies(statement) {
-                let index = Index { columns: 1, blocks: true, ..Index::default() };
-                operations.push(Operation::CreateIndex { table: table.clone(), index });
-            }
-            if ["constraint", "index", "key", "unique", "primary", "foreign", "check", "fulltext"]
-                .iter()
-                .any(|word| action.take(&[word]))
-            {
-                continue;
-            }
-            action.take(&["column"]);
-            action.take(&["if", "not", "exists"]);
-            // Of `ADD (a int, b int)` the first is read.
-            action.take_sign("(");
-            let Some(name) = action.name() else { continue };
-            let default = if action.holds("default") { Value::Same } else { Value::None };
-            let counts = action.holds("identity") || action.holds("auto_increment");
-            let generated = if counts { Generated::Identity } else { Generated::No };
-            let column = Column { name, not_null: action.holds("not"), default, generated, ..Column::default() };
-            operations.push(Operation::AddColumn { table: table.clone(), column });
-        } else {
-            operations.push(Operation::Unknown { schema: true });
+/// An action as every dialect has it.
+fn known_action(table: &str, mut action: sql::Reader<'_, '_>, copies: bool) -> Vec<Operation> {
+    let table = table.to_owned();
+    if action.take(&["drop", "constraint"]) || action.take(&["drop", "foreign", "key"]) {
+        action.take(&["if", "exists"]);
+        return vec![Operation::DropConstraint { table, name: action.name().unwrap_or_default() }];
+    }
+    if action.take(&["drop", "primary", "key"]) {
+        return vec![Operation::DropConstraint { table, name: String::new() }];
+    }
+    if sql::drops_column(action.clone()) {
+        return vec![Operation::DropColumn { table, column: String::new() }];
+    }
+    if !action.take(&["add"]) {
+        return vec![Operation::Unknown { schema: true }];
+    }
+    if let Some(constraint) = added_constraint(action.clone()) {
+        return vec![Operation::AddConstraint { table, constraint }];
+    }
+    if ["index", "key", "fulltext", "spatial"].iter().any(|word| action.take(&[word])) {
+        let index = Index { columns: 1, blocks: true, ..Index::default() };
+        return copies.then_some(Operation::CreateIndex { table, index }).into_iter().collect();
+    }
+    if ["constraint", "partition", "projection"].iter().any(|word| action.take(&[word])) {
+        return Vec::new();
+    }
+    action.take(&["column"]);
+    action.take(&["if", "not", "exists"]);
+    let mut columns = Vec::new();
+    // `ADD (a int, b int)`
+    let many = action.take_sign("(");
+    while let Some(name) = action.name() {
+        columns.push(Operation::AddColumn { table: table.clone(), column: added_column(name, &action) });
+        action.skip_part();
+        if !many || !action.take_sign(",") {
+            break;
         }
     }
-    operations
+    columns
+}
+
+/// A column as the words behind its name make it.
+fn added_column(name: String, read: &sql::Reader<'_, '_>) -> Column {
+    let default = if read.holds("default") { Value::Same } else { Value::None };
+    let counts = read.holds("identity") || read.holds("auto_increment");
+    let generated = if counts { Generated::Identity } else { Generated::No };
+    Column { name, not_null: read.holds("not"), default, generated, ..Column::default() }
+}
+
+/// `CONSTRAINT a FOREIGN KEY …`, `UNIQUE KEY a (b)`, `CHECK (…)`, behind the ADD.
+fn added_constraint(mut read: sql::Reader<'_, '_>) -> Option<Constraint> {
+    let name = if read.take(&["constraint"]) {
+        let is_named = !["foreign", "unique", "primary", "check"].iter().any(|word| read.clone().take(&[word]));
+        if is_named { read.name().unwrap_or_default() } else { String::new() }
+    } else {
+        String::new()
+    };
+    let kind = if read.take(&["foreign", "key"]) {
+        ConstraintKind::ForeignKey
+    } else if read.take(&["primary", "key"]) {
+        ConstraintKind::Primary
+    } else if read.take(&["unique"]) {
+        ConstraintKind::Unique
+    } else if read.take(&["check"]) {
+        ConstraintKind::Check
+    } else {
+        return None;
+    };
+    Some(Constraint { name, kind, validated: true, from_index: false })
 }

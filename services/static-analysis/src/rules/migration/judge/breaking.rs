@@ -263,7 +263,7 @@ static DROP_OBJECT: Rule = Rule {
             &[Deed::DropWithColumns],
             "what hangs on it goes too: columns or whole tables, and all their values",
         );
-        notes.extend(columns.into_iter().map(|note| note.severity(Severity::High)));
+        notes.extend(columns.into_iter().map(|note| note.severity(Severity::Medium).confidence(Confidence::Medium)));
         notes
     }),
     ..RULE

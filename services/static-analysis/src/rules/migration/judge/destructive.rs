@@ -81,6 +81,7 @@ static TRUNCATE: Rule = Rule {
     aliases: &["ban-truncate-cascade", "truncate", "truncate-cascade"],
     check: Check::Script(|script| {
         let mut notes = deeds(script, &[Deed::Truncate], "the migration takes every row out of a table");
+        notes.extend(deeds(script, &[Deed::DropPartition], "the migration takes every row out of a part of a table"));
         let cascades = deeds(
             script,
             &[Deed::TruncateCascade],

@@ -29,8 +29,10 @@ static VOLATILE_DEFAULT: Rule = Rule {
             "the default is volatile: the table is written anew under a lock that makes every read and write wait";
         added_columns(script, |column| {
             let confidence = match (column.default, script.dialect) {
-                (Value::Volatile, Dialect::Postgres) | (Value::Bracketed, Dialect::Mysql) => Confidence::High,
-                (Value::Unknown, Dialect::Postgres) => Confidence::Medium,
+                (Value::Volatile, Dialect::Postgres | Dialect::Mysql) | (Value::Bracketed, Dialect::Mysql) => {
+                    Confidence::High
+                }
+                (Value::Unknown, Dialect::Postgres | Dialect::Mysql) => Confidence::Medium,
                 (Value::Bracketed, Dialect::Postgres) => {
                     let message = "where the database is MySQL, an expression as a default has the table written anew while writes wait";
                     return Some(Judgement { message, severity: Severity::Low, confidence: Confidence::Low });
@@ -209,7 +211,10 @@ static WHOLE_TABLE: Rule = Rule {
     aliases: &["prefer-repack", "vacuum-full", "cluster", "set-logged-unlogged"],
     check: Check::Script(|script| {
         let deeds = [Deed::VacuumFull, Deed::Cluster, Deed::RewriteLogged, Deed::MoveTablespace];
-        postgres_deeds(script, &deeds, "the table is written anew under a lock that makes every read and write wait")
+        let message = "the table is written anew under a lock that makes every read and write wait";
+        let mut notes = postgres_deeds(script, &deeds, message);
+        notes.extend(super::deeds(script, &[Deed::CopyTable], "the table is written anew while writes to it wait"));
+        notes
     }),
     ..RULE
 };

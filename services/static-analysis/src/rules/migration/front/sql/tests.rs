@@ -122,6 +122,17 @@ fn what_is_put_together_is_read() {
 fn what_mysql_says_is_understood() {
     assert_eq!(operations("ALTER TABLE a RENAME INDEX b TO c"), [Operation::Unknown { schema: true }]);
     assert!(matches!(operations("ALTER TABLE a RENAME index TO c")[0], Operation::RenameColumn { .. }));
+    let deed = |text: &str| operations(text).first().and_then(Operation::deed);
+    for text in ["a ENGINE=InnoDB", "a FORCE", "a CONVERT TO CHARACTER SET utf8mb4", "a PARTITION BY HASH (b)"] {
+        assert_eq!(deed(&format!("ALTER TABLE {text}")), Some(Deed::CopyTable), "{text}");
+    }
+    assert_eq!(deed("OPTIMIZE TABLE a"), Some(Deed::CopyTable));
+    assert_eq!(deed("ALTER TABLE a TRUNCATE PARTITION b"), Some(Deed::DropPartition));
+    assert_eq!(deed("ALTER TABLE a FORCE ROW LEVEL SECURITY"), Some(Deed::EnableRowSecurity));
+    assert_eq!(operations("ALTER TABLE a ADD (b int NOT NULL, c int)").len(), 2);
+    assert_eq!(operations("ALTER TABLE a ADD b int NOT NULL, ENGINE=InnoDB").len(), 2);
+    assert!(matches!(operations("ALTER IGNORE TABLE a DROP b")[0], Operation::DropColumn { .. }));
+    assert!(matches!(operations("ALTER TABLE a ADD UNIQUE KEY b (c)")[0], Operation::AddConstraint { .. }));
     assert!(matches!(operations("ALTER TABLE `a` CHANGE `b` `c` int")[0], Operation::RenameColumn { .. }));
     assert!(matches!(operations("ALTER TABLE `a` MODIFY `b` bigint NOT NULL")[0], Operation::ChangeType { .. }));
     assert!(matches!(operations("RENAME TABLE `a` TO `b`")[0], Operation::RenameTable { .. }));
