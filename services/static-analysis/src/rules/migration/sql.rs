@@ -202,6 +202,10 @@ impl<'a> Statement<'a> {
         read.take(&["if", "exists"]);
         read.take(&["only"]);
         let name = read.name()?;
+        // As ClickHouse says it.
+        if read.take(&["on", "cluster"]) {
+            read.skip();
+        }
         let mut actions = vec![read.clone()];
         let mut depth = 0_i32;
         for (at, token) in read.tokens.iter().enumerate() {

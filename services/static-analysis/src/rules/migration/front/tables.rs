@@ -48,6 +48,7 @@ fn is_foreign(statement: &Statement<'_>) -> bool {
         let kinds: &[&str] = if action.take(&["drop"]) {
             &["index", "key", "foreign", "primary", "check", "partition", "projection"]
         } else if action.take(&["add"]) {
+            action.take(&["column"]);
             // More columns than one, in brackets.
             if action.clone().take_sign("(") {
                 return true;
@@ -87,6 +88,9 @@ fn foreign_action(table: &str, mut action: sql::Reader<'_, '_>) -> Option<Vec<Op
     if partition && action.tokens.len() > 2 {
         return Some(vec![Operation::Other { deed: Deed::DropPartition, table }]);
     }
+    if let Some(operations) = altered_column(&table, action.clone()) {
+        return Some(operations);
+    }
     let changes = action.take(&["change"]);
     if !changes && !action.take(&["modify"]) {
         return None;
@@ -102,6 +106,22 @@ fn foreign_action(table: &str, mut action: sql::Reader<'_, '_>) -> Option<Vec<Op
         operations.push(Operation::SetNotNull { table, column });
     }
     Some(operations)
+}
+
+/// SQL Server's `ALTER COLUMN a bigint NOT NULL`: in others, a verb follows the name.
+fn altered_column(table: &str, mut action: sql::Reader<'_, '_>) -> Option<Vec<Operation>> {
+    if !action.take(&["alter", "column"]) {
+        return None;
+    }
+    let (table, column) = (table.to_owned(), action.name()?);
+    let verbs = ["set", "drop", "type", "add", "reset", "restart", "options"];
+    if action.tokens.first()?.kind == Kind::Sign || verbs.iter().any(|verb| action.clone().take(&[verb])) {
+        return None;
+    }
+    let to = action.clone().name().map(|name| Type::of(&name)).unwrap_or_default();
+    let changed = Operation::ChangeType { table: table.clone(), column: column.clone(), to, from: None };
+    let required = action.holds("not").then_some(Operation::SetNotNull { table, column });
+    Some(std::iter::once(changed).chain(required).collect())
 }
 
 /// True for what has MySQL write the table anew: `ENGINE = InnoDB`, `FORCE`, `CONVERT TO CHARACTER SET …`, `PARTITION BY …`.

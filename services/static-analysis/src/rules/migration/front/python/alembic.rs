@@ -95,8 +95,15 @@ fn operations(program: &Program<'_>, name: &str, arguments: &Arguments<'_>, batc
         "drop_table" => vec![Operation::DropTable { table: place(0) }],
         "rename_table" => vec![Operation::RenameTable { table: place(0), to: place(1) }],
         "add_column" => {
-            let column = arguments.places.get(first).and_then(|value| column_of(program, value.start, value.text));
-            column.map(|column| Operation::AddColumn { table: table_at(0), column }).into_iter().collect()
+            let place = arguments.places.get(first);
+            let column = place.and_then(|value| column_of(program, value.start, value.text));
+            let indexed = place.filter(|value| value.text.replace(' ', "").contains("index=True"));
+            let index = indexed.map(|_| Operation::CreateIndex {
+                table: table_at(0),
+                index: Index { columns: 1, ..Index::default() },
+            });
+            let column = column.map(|column| Operation::AddColumn { table: table_at(0), column });
+            column.into_iter().chain(index).collect()
         }
         "drop_column" => vec![Operation::DropColumn { table: table_at(0), column: place(first) }],
         "alter_column" => altered_column(&table_at(0), &place(first), arguments),
@@ -231,6 +238,8 @@ mod tests {
             [Operation::DropTable { table: "a".into() }]
         );
         assert_eq!(alembic("op.execute(sa.text('''DROP TABLE a'''))"), [Operation::DropTable { table: "a".into() }]);
+        assert_eq!(alembic("op.execute('DROP TABLE %s.a' % S)"), [Operation::DropTable { table: "a".into() }]);
+        assert_eq!(alembic("op.add_column('a', sa.Column('b', sa.Integer(), index=True))").len(), 2);
         assert_eq!(alembic("op.execute('DROP '\n        'TABLE a')"), [Operation::DropTable { table: "a".into() }]);
         assert_eq!(alembic("s = 'DROP TABLE a'\n    op.execute(s)"), [Operation::DropTable { table: "a".into() }]);
         assert_eq!(alembic("op.alter_column('a', 'b', nullable=False, existing_type=sa.Integer())").len(), 1);

@@ -9,7 +9,7 @@ use regex::{Captures, Regex};
 
 /// `text` with blanks, or a name, in the place of what is not SQL. Every byte stays where it is.
 pub(super) fn plain(text: &str) -> Cow<'_, str> {
-    const SIGNS: [&str; 9] = ["\\", "#", "/*!", "${", "{{", "{%", "$(", "%(", "["];
+    const SIGNS: [&str; 9] = ["\\", "#", "/*!", "${", "{{", "{%", "$(", "%", "["];
     let is_sql = !SIGNS.iter().any(|sign| text.contains(sign)) && !text.contains(['@', '<', ':']) && !GO.is_match(text);
     if is_sql {
         return Cow::Borrowed(text);
@@ -60,11 +60,11 @@ static GO: LazyLock<Regex> =
 /// A name in SQL Server's brackets. Behind a name, brackets are of an array.
 static BRACKETED: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"([\s.,(])\[([A-Za-z_][A-Za-z0-9_ $-]*)\]").expect("the pattern is tested"));
-/// What a tool puts a name in the place of: `${schema}`, `{{ schema }}`, `$(schema)`, `#{schema}`, `%(schema)s`, `@schema@`, `<schema>`, and
+/// What a tool puts a name in the place of: `${schema}`, `{{ schema }}`, `$(schema)`, `#{schema}`, `%(schema)s`, `%s`, `@schema@`, `<schema>`, and
 /// psql's `:schema` where a name begins.
 static PLACEHOLDER: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(concat!(
-        r"[$#]\{[A-Za-z0-9_.:\-]+\}|\{\{[^{}\n]+\}\}|\$\([A-Za-z0-9_]+\)|%\([A-Za-z0-9_]+\)s",
+        r"[$#]\{[A-Za-z0-9_.:\-]+\}|\{\{[^{}\n]+\}\}|\$\([A-Za-z0-9_]+\)|%(?:\([A-Za-z0-9_]+\))?s",
         r"|@[A-Za-z_][A-Za-z0-9_.\-]*@|<[A-Za-z_][A-Za-z0-9_]*>",
         r"|([\s(,]):[A-Za-z_][A-Za-z0-9_]*",
     ))

@@ -131,6 +131,10 @@ fn what_mysql_says_is_understood() {
     assert_eq!(deed("ALTER TABLE a FORCE ROW LEVEL SECURITY"), Some(Deed::EnableRowSecurity));
     assert_eq!(operations("ALTER TABLE a ADD (b int NOT NULL, c int)").len(), 2);
     assert_eq!(operations("ALTER TABLE a ADD b int NOT NULL, ENGINE=InnoDB").len(), 2);
+    assert_eq!(operations("ALTER TABLE a ADD COLUMN (b int NOT NULL, c int)").len(), 2);
+    assert_eq!(operations("ALTER TABLE a ALTER COLUMN b bigint NOT NULL").len(), 2);
+    assert_eq!(operations("ALTER TABLE a ALTER COLUMN b TYPE bigint").len(), 1);
+    assert!(matches!(operations("ALTER TABLE a ON CLUSTER c DROP COLUMN b")[0], Operation::DropColumn { .. }));
     assert!(matches!(operations("ALTER IGNORE TABLE a DROP b")[0], Operation::DropColumn { .. }));
     assert!(matches!(operations("ALTER TABLE a ADD UNIQUE KEY b (c)")[0], Operation::AddConstraint { .. }));
     assert!(matches!(operations("ALTER TABLE `a` CHANGE `b` `c` int")[0], Operation::RenameColumn { .. }));
