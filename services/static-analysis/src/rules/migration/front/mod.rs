@@ -141,18 +141,24 @@ fn changes_a_schema(script: &Script) -> bool {
         None => !matches!(what, Operation::FillTable { .. }),
         Some(deed) => matches!(
             deed,
-            Deed::AddEnumValue
+            Deed::AddDomainConstraint
+                | Deed::AddEnumValue
                 | Deed::AddEnumValueLast
                 | Deed::AlterIdentity
                 | Deed::AttachPartition
                 | Deed::Cluster
+                | Deed::CopyTable
                 | Deed::DetachPartition
+                | Deed::DisableRowSecurity
+                | Deed::DropPartition
+                | Deed::DropWithColumns
                 | Deed::MoveSchema
                 | Deed::MoveTablespace
                 | Deed::Reindex
                 | Deed::RenameObject
                 | Deed::ReplicaIdentity
                 | Deed::RewriteLogged
+                | Deed::SwitchTrigger
                 | Deed::VacuumFull
         ),
     };
@@ -291,6 +297,8 @@ mod tests {
             ("CREATE INDEX a_b ON a (b);\n", true),
             ("DROP TABLE a;\n", true),
             ("REINDEX TABLE a;\n", true),
+            ("ALTER TABLE a DISABLE TRIGGER b;\n", true),
+            ("CREATE TRIGGER b BEFORE INSERT ON a FOR EACH ROW EXECUTE FUNCTION f();\n", false),
             ("BEGIN;\nCREATE TABLE a (b int);\n", true),
             // A dump, a question, rows alone, and a table made anew.
             ("CREATE TABLE a (b int);\nALTER TABLE a ADD PRIMARY KEY (b);\n", false),
