@@ -56,6 +56,8 @@ const FOREIGN: &[Foreign] = &[
     foreign("squawk-ignore", Category::Migration, Place::LineOrAbove),
     foreign("pgfence-ignore", Category::Migration, Place::LineOrAbove),
     foreign("eugene: ignore", Category::Migration, Place::LineOrAbove),
+    foreign("atlas:nolint", Category::Migration, Place::LineOrAbove),
+    foreign("pgfence: ignore", Category::Migration, Place::LineOrAbove),
     foreign("hadolint ignore=", Category::Infrastructure, Place::LineOrAbove),
     foreign("zizmor: ignore[", Category::Infrastructure, Place::LineOrAbove),
     foreign("tfsec:ignore:", Category::Infrastructure, Place::LineOrAbove),
@@ -217,6 +219,12 @@ mod tests {
         check(&["KEY  # pragma: allowlist secret"], Some((by, "pragma: allowlist secret")));
         check(&["# gitleaks:allow", "KEY"], None);
         check(&["KEY  # nosec"], None);
+        let drops = crate::rules::all().iter().find(|rule| rule.aliases.contains(&"ban-drop-column")).unwrap();
+        for sign in ["squawk-ignore ban-drop-column", "atlas:nolint destructive", "pgfence: ignore drop-column"] {
+            let text = format!("-- {sign}\nALTER TABLE a DROP COLUMN b;\n");
+            let said = Suppressions::default().of(drops, &sample::added("migrations/2_a.sql", &text), Some((0, 1)));
+            assert_eq!(said.map(|it| it.reason).as_deref(), Some(sign));
+        }
     }
 
     #[test]
