@@ -14,7 +14,9 @@ use crate::paths;
 use crate::rules::FileHit;
 
 mod calls;
+mod ecto;
 mod javascript;
+mod laravel;
 mod liquibase;
 mod python;
 mod rails;
@@ -94,7 +96,8 @@ pub(crate) fn hits(file: &FileDiff<'_>, sheets: &[Sheet], check: fn(&Script) -> 
 
 /// True for a file that may be a migration, by its path alone.
 pub(super) fn is_read(change: &FileChange) -> bool {
-    const ENDINGS: [&str; 12] = ["sql", "rb", "py", "js", "ts", "mjs", "cjs", "mts", "cts", "xml", "yaml", "yml"];
+    const ENDINGS: [&str; 15] =
+        ["sql", "rb", "py", "js", "ts", "mjs", "cjs", "mts", "cts", "xml", "yaml", "yml", "php", "ex", "exs"];
     ENDINGS.contains(&&*paths::lower(paths::extension(&change.path)))
 }
 
@@ -122,6 +125,8 @@ fn reader(file: &FileDiff<'_>) -> Option<(Reader, bool)> {
         "js" | "ts" | "mjs" | "cjs" | "mts" | "cts" if is_migration(path) => {
             Some(|_, text, script| javascript::read(text, script))
         }
+        "php" if is_migration(path) => Some(|_, text, script| laravel::read(text, script)),
+        "ex" | "exs" if is_migration(path) => Some(|_, text, script| ecto::read(text, script)),
         "xml" | "yaml" | "yml" if is_migration(path) => Some(|_, text, script| liquibase::read(text, script)),
         _ => None,
     };

@@ -272,7 +272,7 @@ impl Walk<'_, '_, '_> {
 }
 
 /// The table of a model as Rails names it, where the call is on the model itself: all its rows are meant.
-fn table_of_model(receiver: &str) -> Option<String> {
+pub(super) fn table_of_model(receiver: &str) -> Option<String> {
     let mut parts = receiver.split('.');
     let model = parts.next()?.rsplit("::").next()?;
     if !model.starts_with(|c: char| c.is_uppercase()) || parts.any(|scope| !matches!(scope, "unscoped" | "all")) {
