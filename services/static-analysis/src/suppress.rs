@@ -56,6 +56,7 @@ const FOREIGN: &[Foreign] = &[
     foreign("squawk-ignore", Category::Migration, Place::LineOrAbove),
     foreign("pgfence-ignore", Category::Migration, Place::LineOrAbove),
     foreign("eugene: ignore", Category::Migration, Place::LineOrAbove),
+    foreign("excellent_migrations:safety-assured-for-next-line", Category::Migration, Place::LineOrAbove),
     foreign("hadolint ignore=", Category::Infrastructure, Place::LineOrAbove),
     foreign("zizmor: ignore[", Category::Infrastructure, Place::LineOrAbove),
     foreign("tfsec:ignore:", Category::Infrastructure, Place::LineOrAbove),
@@ -217,6 +218,22 @@ mod tests {
         check(&["KEY  # pragma: allowlist secret"], Some((by, "pragma: allowlist secret")));
         check(&["# gitleaks:allow", "KEY"], None);
         check(&["KEY  # nosec"], None);
+    }
+
+    #[test]
+    fn a_sign_above_a_line_of_a_migration_holds_for_it() {
+        let said = |sign: &str| {
+            let text = format!(
+                "defmodule A do\n  use Ecto.Migration\n  def change do\n    # {sign}\n    drop table(:a)\n  end\nend\n"
+            );
+            let diff = domain::diff::Diff { files: vec![sample::added("priv/repo/migrations/1_a.exs", &text)] };
+            let findings = Law::new(&Config::default()).unwrap().scan(&diff).findings;
+            let dropped = findings.into_iter().find(|finding| finding.rule_id == "migration.sql.drop-table").unwrap();
+            dropped.suppression.map(|suppression| suppression.reason)
+        };
+        let sign = "excellent_migrations:safety-assured-for-next-line table_dropped";
+        assert_eq!(said(sign).as_deref(), Some(sign));
+        assert_eq!(said("no more of them"), None);
     }
 
     #[test]

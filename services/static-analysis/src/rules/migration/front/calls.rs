@@ -235,12 +235,15 @@ pub(super) fn joined(program: &Program<'_>, argument: Range<usize>) -> Option<(S
     Some((sql, start))
 }
 
-/// The methods of a migration, by name, that only the way down needs: those called after it, and those that nothing else calls.
+/// The methods of a migration, by name, that only the way down needs: those called after it, those that nothing else calls, and, where the
+/// way up is in sight, those that nobody calls.
 pub(super) fn ways_down(code: &str, methods: &[(String, Range<usize>)]) -> Vec<Range<usize>> {
     let goes_down = |name: &str| {
         let lower = name.to_ascii_lowercase();
         ["down", "rollback", "revert"].iter().any(|word| lower.starts_with(word) || lower.ends_with(word))
     };
+    let is_entry = |name: &str| matches!(name, "up" | "change");
+    let shows_entry = methods.iter().any(|(name, _)| is_entry(name));
     let mut is_down: Vec<bool> = methods.iter().map(|(name, _)| goes_down(name)).collect();
     // A helper of a helper is as far as anybody goes.
     for _ in 0..2 {
@@ -255,8 +258,8 @@ pub(super) fn ways_down(code: &str, methods: &[(String, Range<usize>)]) -> Vec<R
                 let mut known = methods.iter().zip(&is_down).take(METHODS_MAX);
                 known.any(|((_, range), is_down)| *is_down && range.contains(&at))
             };
-            let is_entry = matches!(name.as_str(), "up" | "change");
-            is_down[number] |= !is_entry && mentions.peek().is_some() && mentions.all(in_way_down);
+            let is_known = shows_entry || mentions.peek().is_some();
+            is_down[number] |= !is_entry(name) && is_known && mentions.all(in_way_down);
         }
     }
     methods.iter().zip(is_down).filter(|(_, is_down)| *is_down).map(|((_, range), _)| range.clone()).collect()
@@ -295,7 +298,9 @@ mod tests {
         let methods: Vec<_> = ["up", "down", "a", "b", "c", "d"].map(method).into();
         let down: Vec<_> =
             ways_down(code, &methods).into_iter().map(|range| &code[range.start..=range.start]).collect();
-        assert_eq!(down, ["d", "b", "c"]);
+        assert_eq!(down, ["d", "b", "c", "d"]);
+        let shown: Vec<_> = methods.into_iter().filter(|(name, _)| name != "up" && name != "down").collect();
+        assert_eq!(ways_down(&code[code.find("a {").unwrap()..], &shown).len(), 0);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Migrations of Ecto (Elixir) in operations. They are for PostgreSQL unless they say otherwise. What `down` does, and the SQL that only
 //! goes down, is left out.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::LazyLock;
 
@@ -46,7 +46,8 @@ pub(super) fn read(text: &str, script: &mut Script) {
         script,
         tables: Vec::new(),
         open: Vec::new(),
-        down_types: HashMap::new(),
+        before: HashMap::new(),
+        restated: HashSet::new(),
         skipped: Vec::new(),
     };
     for found in CALL.captures_iter(&program.code) {
@@ -66,12 +67,32 @@ pub(super) fn read(text: &str, script: &mut Script) {
             walk.call(&program.code[name], list, start);
         }
     }
-    let types = walk.down_types;
-    for step in &mut script.steps {
-        if let Operation::ChangeType { table, column, from, .. } = &mut step.what
-            && from.is_none()
-        {
-            *from = types.get(&(table.clone(), column.clone())).cloned();
+    let Walk { before, restated, .. } = walk;
+    settle(script, &before, &restated);
+}
+
+/// Leaves out what was so before, as the way down says, or the migration itself when it adds the column.
+fn settle(script: &mut Script, before: &HashMap<(String, String), Before>, restated: &HashSet<usize>) {
+    let mut types: HashMap<_, _> = before.iter().map(|(column, before)| (column.clone(), before.ty.clone())).collect();
+    for (number, step) in script.steps.iter_mut().enumerate() {
+        match &mut step.what {
+            Operation::AddColumn { table, column } => {
+                types.insert((table.clone(), column.name.clone()), column.ty.clone());
+            }
+            Operation::ChangeType { table, column, to, from } if from.is_none() => {
+                *from = types.get(&(table.clone(), column.clone())).cloned();
+                if from.as_ref() == Some(to) {
+                    step.what = Operation::Unknown { schema: true };
+                } else if from.is_none() && restated.contains(&number) {
+                    *to = Type::default();
+                }
+            }
+            Operation::SetNotNull { table, column }
+                if before.get(&(table.clone(), column.clone())).is_some_and(|before| before.not_null) =>
+            {
+                step.what = Operation::Unknown { schema: true };
+            }
+            _ => {}
         }
     }
 }
@@ -119,6 +140,12 @@ fn start_of(found: &Captures<'_>) -> usize {
     }
 }
 
+/// What a column was.
+struct Before {
+    ty: Type,
+    not_null: bool,
+}
+
 /// The block of `create table` or `alter table`.
 struct Table {
     name: String,
@@ -132,8 +159,10 @@ struct Walk<'p, 't, 's> {
     tables: Vec<Table>,
     /// Where the calls end that the next one is in.
     open: Vec<usize>,
-    /// The types that the way down gives back to columns.
-    down_types: HashMap<(String, String), Type>,
+    /// What the way down makes of columns.
+    before: HashMap<(String, String), Before>,
+    /// The steps whose type may be the old one.
+    restated: HashSet<usize>,
     /// What only goes down in the midst of what goes up.
     skipped: Vec<Range<usize>>,
 }
@@ -218,6 +247,9 @@ impl Walk<'_, '_, '_> {
             None => Vec::new(),
         };
         for operation in operations {
+            if tables::is_restated(arguments) {
+                self.restated.insert(self.script.steps.len());
+            }
             self.script.push(operation, at.clone(), at.clone());
         }
     }
@@ -240,7 +272,7 @@ impl Walk<'_, '_, '_> {
         }
     }
 
-    /// Notes the types of the way down: they are those from before.
+    /// Notes what the way down makes of columns: that is what they were before.
     fn down_call(&mut self, name: &str, list: Range<usize>, start: usize) {
         let arguments = self.program.arguments(list.clone());
         match (name, self.tables.last()) {
@@ -248,7 +280,8 @@ impl Walk<'_, '_, '_> {
             ("modify", Some(table)) => {
                 let column = arguments.place(0).unwrap_or("").to_owned();
                 let ty = tables::column_type(&arguments, arguments.places.get(1).map_or("", |ty| ty.text));
-                self.down_types.insert((table.name.clone(), column), ty);
+                let before = Before { ty, not_null: arguments.says("null", "false") };
+                self.before.insert((table.name.clone(), column), before);
             }
             _ => {}
         }

@@ -270,6 +270,25 @@ mod tests {
     use crate::sample;
 
     #[test]
+    fn php_and_elixir_are_migrations_in_their_folders() {
+        let laravel = "<?php\nreturn new class extends Migration {\n    public function up() {\n        Schema::drop('a');\n    }\n};\n";
+        let ecto = "defmodule A do\n  use Ecto.Migration\n  def change do\n    drop table(:a)\n  end\nend\n";
+        for (path, text) in [
+            ("database/migrations/2026_01_02_030405_a.php", laravel),
+            ("priv/repo/migrations/20260102030405_a.exs", ecto),
+            ("lib/shop/migrations/a.ex", ecto),
+        ] {
+            let file = sample::added(path, text);
+            assert!(is_read(&file.change) && read(&file).len() == 1, "{path}");
+        }
+        for (path, text) in
+            [("app/Drop.php", laravel), ("lib/drop.exs", ecto), ("database/migrations/A.php", "<?php\n")]
+        {
+            assert!(read(&sample::added(path, text)).is_empty(), "{path}");
+        }
+    }
+
+    #[test]
     fn sql_that_changes_tables_which_it_does_not_make_is_a_migration_wherever_it_lies() {
         let is_one = |path: &str, text: &str| !read(&sample::added(path, text)).is_empty();
         let drops = "ALTER TABLE orders DROP COLUMN note;\n";

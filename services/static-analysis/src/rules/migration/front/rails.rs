@@ -28,6 +28,7 @@ pub(super) fn read(text: &str, script: &mut Script) {
         return;
     }
     script.language = Language::Framework;
+    script.inherits = true;
     let program = Program::of(text, Syntax::Ruby);
     if [
         "algorithm: :inplace",

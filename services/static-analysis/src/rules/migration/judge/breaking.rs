@@ -324,7 +324,7 @@ static INHERITANCE_COLUMN: Rule = Rule {
     aliases: &["add_inheritance_column"],
     check: Check::Script(|script| {
         let message = "every row becomes one of the named class at once, which the running release does not know";
-        if script.language != Language::Framework {
+        if !script.inherits {
             return Vec::new();
         }
         old(script, message, |_, what| match what {

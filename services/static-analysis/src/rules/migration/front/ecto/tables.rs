@@ -181,10 +181,7 @@ fn modified(program: &Program<'_>, table: &str, column: &str, arguments: &Argume
         operations.push(Operation::AddConstraint { table: table.clone(), constraint });
     } else {
         let from = before.filter(|before| !before.contains("references")).map(type_before);
-        // The type has to be said again where only the nulls or the default change.
-        let restated = before.is_none() && (arguments.named("null").is_some() || arguments.named("default").is_some());
         let to = column_type(arguments, arguments.places.get(1).map_or("", |ty| ty.text));
-        let to = if restated { Type::default() } else { to };
         if from.as_ref() != Some(&to) {
             operations.push(Operation::ChangeType { table: table.clone(), column: column.clone(), to, from });
         }
@@ -205,6 +202,12 @@ fn modified(program: &Program<'_>, table: &str, column: &str, arguments: &Argume
         None => {}
     }
     operations
+}
+
+/// True where the type may only be said again, as it has to be, because the nulls or the default change.
+pub(super) fn is_restated(arguments: &Arguments<'_>) -> bool {
+    let says = |name: &str| arguments.named(name).is_some();
+    !says("from") && (says("null") || says("default"))
 }
 
 /// `:string`, `{:string, null: true, size: 40}`

@@ -89,8 +89,18 @@ fn columns_are_added_and_changed() {
         alter("modify :b, references(:c, on_delete: :nothing), from: references(:c)").as_slice(),
         [Operation::AddConstraint { constraint, .. }] if constraint.validated
     ));
-    let both = "defmodule A do\n  use Ecto.Migration\n  def up do\n    alter table(:a) do\n      modify :b, :text\n    end\n  end\n\n  def down do\n    alter table(:a) do\n      modify :b, :string\n    end\n  end\nend\n";
-    assert_eq!(script(both).steps[0].what, change("text", Some("varchar(255)")));
+    let both = |up: &str, down: &str| {
+        let alter = |body: &str| format!("    alter table(:a) do\n      {body}\n    end\n  end\n");
+        let (up, down) = (alter(up), alter(down));
+        let text = format!("defmodule A do\n  use Ecto.Migration\n  def up do\n{up}\n  def down do\n{down}end\n");
+        script(&text).steps.into_iter().map(|step| step.what).collect::<Vec<_>>()
+    };
+    let same = Operation::Unknown { schema: true };
+    let set = || Operation::SetNotNull { table: "a".into(), column: "b".into() };
+    assert_eq!(both("modify :b, :text", "modify :b, :string"), [change("text", Some("varchar(255)"))]);
+    assert_eq!(both("modify :b, :text, null: false", "modify :b, :text, null: true"), [same.clone(), set()]);
+    assert_eq!(both("modify :b, :text, null: false", "modify :b, :text, null: false"), [same.clone(), same.clone()]);
+    assert_eq!(alter("add :b, :text\n      modify :b, :text, null: false")[1..], [same, set()]);
 }
 
 #[test]
@@ -161,7 +171,7 @@ fn rows_are_worked_on() {
 
 #[test]
 fn the_way_down_and_new_tables_hurt_nobody() {
-    let text = "defmodule A do\n  use Ecto.Migration\n\n  def up do\n    create table(:a) do\n      add :b, references(:c), null: false\n      timestamps()\n    end\n\n    create index(:a, [:b])\n  end\n\n  def down do\n    drop table(:a)\n    undo()\n  end\n\n  defp undo, do: execute(\"DROP TABLE b\")\nend\n";
+    let text = "defmodule A do\n  use Ecto.Migration\n\n  def up do\n    create table(:a) do\n      add :b, references(:c), null: false\n      timestamps()\n    end\n\n    create index(:a, [:b])\n  end\n\n  def down do\n    drop table(:a)\n    undo()\n  end\n\n  defp undo, do: execute(\"DROP TABLE b\")\n\n  def drop, do: execute(\"DROP TABLE c\")\nend\n";
     let script = script(text);
     let [made, index] = script.steps.as_slice() else { panic!("{:?}", script.steps) };
     assert!(matches!(&made.what, Operation::CreateTable { references, .. } if references == &["c"]));

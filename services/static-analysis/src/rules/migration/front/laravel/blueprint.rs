@@ -252,7 +252,7 @@ fn changed(script: &Script, table: &str, links: &[Link<'_>], before: &HashMap<St
         || ["default", "useCurrent", "comment", "charset", "collation"].iter().any(|name| said(name).is_some());
     let retyped = match &from {
         Some(from) if *from == to => None,
-        Some(from) if script.is_postgres() || from.name != to.name => Some((to, Some(from.clone()))),
+        Some(from) if script.is_postgres() || !is_widened(from, &to) => Some((to, Some(from.clone()))),
         None if script.is_postgres() && !is_restated => Some((to, None)),
         None if is_restated => None,
         _ => Some((Type::default(), None)),
@@ -273,6 +273,12 @@ fn changed(script: &Script, table: &str, links: &[Link<'_>], before: &HashMap<St
         });
     }
     operations
+}
+
+/// True where only the length changes, which not every database minds.
+fn is_widened(from: &Type, to: &Type) -> bool {
+    let is_text = |ty: &Type| matches!(ty.name.as_str(), "varchar" | "text");
+    from.name == to.name || is_text(from) && is_text(to)
 }
 
 /// The type that a method makes a column of, with its limits.

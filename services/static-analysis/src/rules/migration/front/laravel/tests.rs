@@ -131,6 +131,7 @@ fn a_change_says_a_type_and_whether_nulls_are_taken() {
         [Operation::ChangeType { to, from: Some(_), .. }] if to.name == "bigint"
     ));
     assert_eq!(both("string('b')", "string('b')"), []);
+    assert_eq!(both("text('b')", "string('b')"), [change(Type::default())]);
 }
 
 #[test]
@@ -178,6 +179,8 @@ fn all_rows_of_a_table_are_worked_on() {
 
 #[test]
 fn new_tables_and_the_way_down_hurt_nobody() {
+    let helpers = "$this->tidy();\n    }\n    private function tidy() { Schema::drop('a'); }\n    private function unused() { Schema::drop('b');";
+    assert_eq!(up(helpers), [Operation::DropTable { table: "a".into() }]);
     let body = "Schema::create('a', function (Blueprint $table) {\n            $table->id();\n            $table->string('b')->unique();\n            $table->foreignId('c_id')->constrained();\n            $table->foreign('d')->references('id')->on('e');\n        });\n        DB::table('a')->delete();";
     let script = script(body);
     let [made, deleted] = script.steps.as_slice() else { panic!("{:?}", script.steps) };
