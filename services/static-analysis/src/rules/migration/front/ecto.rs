@@ -80,11 +80,15 @@ fn settle(script: &mut Script, before: &HashMap<(String, String), Before>, resta
                 types.insert((table.clone(), column.name.clone()), column.ty.clone());
             }
             Operation::ChangeType { table, column, to, from } if from.is_none() => {
-                *from = types.get(&(table.clone(), column.clone())).cloned();
-                if from.as_ref() == Some(to) {
-                    step.what = Operation::Unknown { schema: true };
-                } else if from.is_none() && restated.contains(&number) {
-                    *to = Type::default();
+                let known = types.get(&(table.clone(), column.clone()));
+                let is_restated = restated.contains(&number);
+                match known {
+                    Some(ty) if ty == to || ty.name.is_empty() && is_restated => {
+                        step.what = Operation::Unknown { schema: true };
+                    }
+                    Some(ty) if !ty.name.is_empty() => *from = Some(ty.clone()),
+                    _ if is_restated => *to = Type::default(),
+                    _ => {}
                 }
             }
             Operation::SetNotNull { table, column }

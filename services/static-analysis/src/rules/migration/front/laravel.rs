@@ -141,7 +141,7 @@ fn down_types(program: &Program<'_>, down: &[Range<usize>]) -> HashMap<String, T
             }
             let Some(links) = chain(program, at) else { break };
             let changes = links.iter().any(|link| link.name == "change");
-            if let Some(first) = links.first().filter(|_| changes) {
+            if let Some(first) = links.first().filter(|first| changes && blueprint::is_column(&first.name)) {
                 let column = first.arguments.place(0).unwrap_or("").to_owned();
                 types.insert(column, blueprint::column_type(&first.name, &first.arguments));
             }

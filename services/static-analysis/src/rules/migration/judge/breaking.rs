@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use domain::{Confidence, Severity};
 
-use super::super::operation::{Deed, Generated, Language, Note, Operation, Script, Value};
+use super::super::operation::{Deed, Generated, Note, Operation, Script, Value};
 use super::{ALTER_TABLE, RULE, deeds, old};
 use crate::rules::{Check, Rule};
 

@@ -100,7 +100,10 @@ fn columns_are_added_and_changed() {
     assert_eq!(both("modify :b, :text", "modify :b, :string"), [change("text", Some("varchar(255)"))]);
     assert_eq!(both("modify :b, :text, null: false", "modify :b, :text, null: true"), [same.clone(), set()]);
     assert_eq!(both("modify :b, :text, null: false", "modify :b, :text, null: false"), [same.clone(), same.clone()]);
-    assert_eq!(alter("add :b, :text\n      modify :b, :text, null: false")[1..], [same, set()]);
+    for column in [":text", "references(:c, type: :text)"] {
+        let body = format!("add :b, {column}\n      modify :b, :text, null: false");
+        assert_eq!(alter(&body)[1..], [same.clone(), set()], "{body}");
+    }
 }
 
 #[test]

@@ -102,7 +102,7 @@ pub(super) fn operations(
             false => vec![Operation::DropColumn { table: table.to_owned(), column: (*usual).to_owned() }],
         };
     }
-    if TYPES.contains(&method) {
+    if is_column(method) {
         let changes = links.iter().any(|link| link.name == "change");
         return if changes { changed(script, table, links, before) } else { added(program, script, table, links) };
     }
@@ -205,7 +205,7 @@ fn added(program: &Program<'_>, script: &Script, table: &str, links: &[Link<'_>]
         (.., Some(_)) => Generated::Identity,
         _ => Generated::No,
     };
-    let not_null = !said("nullable").is_some_and(|value| value.place(0).is_none_or(|value| value != "false"));
+    let not_null = said("nullable").is_none_or(|value| value.place(0) == Some("false"));
     let unique = said("unique").is_some();
     let references = said("constrained").or(said("references")).filter(|_| postgres);
     let column = Column {
@@ -273,6 +273,11 @@ fn changed(script: &Script, table: &str, links: &[Link<'_>], before: &HashMap<St
         });
     }
     operations
+}
+
+/// True for a method that makes a column.
+pub(super) fn is_column(method: &str) -> bool {
+    TYPES.contains(&method)
 }
 
 /// True where only the length changes, which not every database minds.

@@ -131,6 +131,7 @@ fn a_change_says_a_type_and_whether_nulls_are_taken() {
         [Operation::ChangeType { to, from: Some(_), .. }] if to.name == "bigint"
     ));
     assert_eq!(both("string('b')", "string('b')"), []);
+    assert_eq!(both("integer('b')->nullable(false)", "renameColumn('b', 'c')").len(), 1);
     assert_eq!(both("text('b')", "string('b')"), [change(Type::default())]);
 }
 
