@@ -12,6 +12,9 @@ pub(crate) enum Syntax {
     /// Go, Java, C#, Kotlin, Rust, C, PHP and the like.
     Braces,
     Hcl,
+    /// PHP with its single quotes and here-documents; the rules about code take it with the other languages of braces.
+    Php,
+    Elixir,
 }
 
 impl Syntax {
@@ -30,19 +33,19 @@ impl Syntax {
 
     fn line_comments(self) -> &'static [&'static str] {
         match self {
-            Self::Python | Self::Ruby => &["#"],
+            Self::Python | Self::Ruby | Self::Elixir => &["#"],
             Self::JavaScript | Self::Braces => &["//"],
-            Self::Hcl => &["#", "//"],
+            Self::Hcl | Self::Php => &["#", "//"],
         }
     }
 
     fn has_block_comments(self) -> bool {
-        matches!(self, Self::JavaScript | Self::Braces | Self::Hcl)
+        matches!(self, Self::JavaScript | Self::Braces | Self::Hcl | Self::Php)
     }
 
     fn is_quote(self, byte: u8) -> bool {
         match self {
-            Self::Python | Self::Ruby => matches!(byte, b'"' | b'\''),
+            Self::Python | Self::Ruby | Self::Php | Self::Elixir => matches!(byte, b'"' | b'\''),
             Self::JavaScript => matches!(byte, b'"' | b'\'' | b'`'),
             // A lone quote is a lifetime in Rust, and a character is no string worth blanking.
             Self::Braces => matches!(byte, b'"' | b'`'),
@@ -54,7 +57,7 @@ impl Syntax {
 /// The bytes that a comment, a string or a here-document begins with, in any of the languages.
 static BEGINS: [bool; 256] = {
     let mut begins = [false; 256];
-    let signs = b"#/\"'`<";
+    let signs = b"#/\"'`<~";
     let mut sign = 0;
     while sign < signs.len() {
         begins[signs[sign] as usize] = true;
@@ -72,7 +75,10 @@ pub(crate) fn code_only(text: &str, syntax: Syntax) -> String {
     while let Some(skipped) = next(at) {
         at += skipped;
         let rest = &text.as_bytes()[at..];
-        let (skip, blank) = if syntax.line_comments().iter().any(|sign| rest.starts_with(sign.as_bytes())) {
+        let (skip, blank) = if syntax == Syntax::Php && rest.starts_with(b"#[") {
+            // An attribute, and no comment.
+            (2, 0..0)
+        } else if syntax.line_comments().iter().any(|sign| rest.starts_with(sign.as_bytes())) {
             let end = line_end(rest);
             (end, 0..end)
         } else if syntax.has_block_comments() && rest.starts_with(b"/*") {
@@ -82,6 +88,8 @@ pub(crate) fn code_only(text: &str, syntax: Syntax) -> String {
             string(rest, syntax)
         } else if let Some(inner) = heredoc(rest, syntax) {
             (inner.end, inner)
+        } else if let Some(inner) = sigil(rest, syntax) {
+            ((inner.end + 1).min(rest.len()), inner)
         } else {
             (1, 0..0)
         };
@@ -100,17 +108,19 @@ pub(crate) fn code_only(text: &str, syntax: Syntax) -> String {
 fn string(rest: &[u8], syntax: Syntax) -> (usize, std::ops::Range<usize>) {
     let quote = rest[0];
     let triple = [quote; 3];
-    if syntax == Syntax::Python && rest.starts_with(&triple) {
+    if matches!(syntax, Syntax::Python | Syntax::Elixir) && rest.starts_with(&triple) {
         let end = find(&rest[3..], &triple).map_or(rest.len(), |found| found + 3);
         return ((end + 3).min(rest.len()), 3..end);
     }
     // Ruby's strings and templates go over lines; others end with theirs, so that a lone quote does no harm below it.
-    let over_lines = quote == b'`' || syntax == Syntax::Ruby;
+    let over_lines = quote == b'`' || matches!(syntax, Syntax::Ruby | Syntax::Php | Syntax::Elixir);
     let mut at = 1;
     while at < rest.len() {
         match rest[at] {
             b'\\' if !(quote == b'`' && syntax == Syntax::Braces) => at += 1,
             b'\n' if !over_lines => return (at, 1..at),
+            // What is put into the string may hold strings of its own.
+            b'#' if syntax == Syntax::Elixir && rest[at..].starts_with(b"#{") => at += hole_length(&rest[at..]),
             byte if byte == quote => return (at + 1, 1..at),
             _ => {}
         }
@@ -119,8 +129,69 @@ fn string(rest: &[u8], syntax: Syntax) -> (usize, std::ops::Range<usize>) {
     (rest.len(), 1..rest.len())
 }
 
+/// Most bytes of a hole `#{…}` in a string.
+const HOLE_BYTES_MAX: usize = 256;
+
+/// How far it is to the bracket that ends the hole that `rest` begins with.
+fn hole_length(rest: &[u8]) -> usize {
+    let mut depth = 0_usize;
+    for (at, byte) in rest.iter().take(HOLE_BYTES_MAX).enumerate() {
+        match byte {
+            b'{' => depth += 1,
+            b'}' if depth == 1 => return at,
+            b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    0
+}
+
+/// What is between the signs of the sigil that begins with `rest` (`~s(…)`, `~w[…]`, `~S"""…"""`).
+pub(crate) fn sigil(rest: &[u8], syntax: Syntax) -> Option<std::ops::Range<usize>> {
+    if syntax != Syntax::Elixir || !rest.starts_with(b"~") {
+        return None;
+    }
+    let letters = rest[1..].iter().take_while(|byte| byte.is_ascii_alphabetic()).count();
+    let open = *rest.get(1 + letters).filter(|_| letters > 0)?;
+    let close: &[u8] = match open {
+        b'(' => b")",
+        b'[' => b"]",
+        b'{' => b"}",
+        b'<' => b">",
+        b'"' if rest[1 + letters..].starts_with(b"\"\"\"") => b"\"\"\"",
+        b'"' | b'\'' | b'|' | b'/' => &rest[1 + letters..2 + letters],
+        _ => return None,
+    };
+    let start = 1 + letters + close.len();
+    let inner = rest.get(start..)?;
+    Some(start..start + find(inner, close).unwrap_or(inner.len()))
+}
+
+/// The body of the here-document of PHP that begins with `rest` (`<<<SQL`, `<<<'SQL'`): the tag that ends it may be indented, and the code
+/// goes on behind it.
+pub(crate) fn php_heredoc(rest: &[u8]) -> Option<std::ops::Range<usize>> {
+    let sign = rest.strip_prefix(b"<<<")?.trim_ascii_start();
+    let sign = sign.strip_prefix(b"'").or(sign.strip_prefix(b"\"")).unwrap_or(sign);
+    let is_of_name = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
+    let tag = &sign[..sign.iter().take_while(|byte| is_of_name(byte)).count()];
+    let start = line_end(rest);
+    let mut at = start;
+    while !tag.is_empty() && at < rest.len() {
+        let line = &rest[at + 1..];
+        let behind = line.trim_ascii_start().strip_prefix(tag);
+        if behind.is_some_and(|behind| !behind.first().is_some_and(is_of_name)) {
+            return Some(start..at);
+        }
+        at += 1 + line_end(line);
+    }
+    (!tag.is_empty()).then_some(start..rest.len())
+}
+
 /// The body of the here-document that begins with `rest` (`<<~SQL`, `<<EOF`), from the end of this line.
 fn heredoc(rest: &[u8], syntax: Syntax) -> Option<std::ops::Range<usize>> {
+    if syntax == Syntax::Php {
+        return php_heredoc(rest);
+    }
     if !matches!(syntax, Syntax::Ruby | Syntax::Hcl) || !rest.starts_with(b"<<") {
         return None;
     }
@@ -211,6 +282,11 @@ mod tests {
         check(Syntax::Hcl, "a = \"b\" # c\nd { // e", "a = \" \"    \nd {     ");
         check(Syntax::Braces, "fn f<'a>(x: &'a str) { \"é\" }", "fn f<'a>(x: &'a str) { \"  \" }");
         check(Syntax::Hcl, "<<EOF\nnever closed", "<<EOF\n            ");
+        check(Syntax::Php, "#[A]\na('b\nc', \"d\") # e\n// f", "#[A]\na(' \n ', \" \")    \n    ");
+        check(Syntax::Php, "a(<<<'SQL'\n  (b\n  SQLX\n  SQL);", "a(<<<'SQL'\n    \n      \n  SQL);");
+        check(Syntax::Elixir, "a \"b #{c(\"d\")}\" # e", "a \"           \"    ");
+        check(Syntax::Elixir, "a \"\"\"\n\"b\"\n\"\"\"\nc", "a \"\"\"\n   \n\"\"\"\nc");
+        check(Syntax::Elixir, "~s|a \"b\"| ~S\"\"\"\n\"\n\"\"\" ~w(a b)a", "~s|     | ~S\"\"\"\n \n\"\"\" ~w(   )a");
     }
 
     #[test]

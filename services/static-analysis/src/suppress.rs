@@ -58,6 +58,7 @@ const FOREIGN: &[Foreign] = &[
     foreign("eugene: ignore", Category::Migration, Place::LineOrAbove),
     foreign("atlas:nolint", Category::Migration, Place::LineOrAbove),
     foreign("pgfence: ignore", Category::Migration, Place::LineOrAbove),
+    foreign("excellent_migrations:safety-assured-for-next-line", Category::Migration, Place::LineOrAbove),
     foreign("hadolint ignore=", Category::Infrastructure, Place::LineOrAbove),
     foreign("zizmor: ignore[", Category::Infrastructure, Place::LineOrAbove),
     foreign("tfsec:ignore:", Category::Infrastructure, Place::LineOrAbove),
@@ -225,6 +226,22 @@ mod tests {
             let said = Suppressions::default().of(drops, &sample::added("migrations/2_a.sql", &text), Some((0, 1)));
             assert_eq!(said.map(|it| it.reason).as_deref(), Some(sign));
         }
+    }
+
+    #[test]
+    fn a_sign_above_a_line_of_a_migration_holds_for_it() {
+        let said = |sign: &str| {
+            let text = format!(
+                "defmodule A do\n  use Ecto.Migration\n  def change do\n    # {sign}\n    drop table(:a)\n  end\nend\n"
+            );
+            let diff = domain::diff::Diff { files: vec![sample::added("priv/repo/migrations/1_a.exs", &text)] };
+            let findings = Law::new(&Config::default()).unwrap().scan(&diff).findings;
+            let dropped = findings.into_iter().find(|finding| finding.rule_id == "migration.sql.drop-table").unwrap();
+            dropped.suppression.map(|suppression| suppression.reason)
+        };
+        let sign = "excellent_migrations:safety-assured-for-next-line table_dropped";
+        assert_eq!(said(sign).as_deref(), Some(sign));
+        assert_eq!(said("no more of them"), None);
     }
 
     #[test]

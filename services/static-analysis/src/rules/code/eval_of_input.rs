@@ -52,7 +52,7 @@ fn check(line: &AddedLine<'_>) -> Vec<Hit> {
         Syntax::JavaScript => &JAVASCRIPT,
         Syntax::Ruby => &RUBY,
         Syntax::Braces if line.path().ends_with(".php") => &PHP,
-        Syntax::Braces | Syntax::Hcl => return Vec::new(),
+        Syntax::Braces | Syntax::Hcl | Syntax::Php | Syntax::Elixir => return Vec::new(),
     };
     let found = pattern.captures(&code).and_then(|captures| captures.get(1));
     found.map(|found| Hit::at(found.range(), "what a stranger sends is run as code")).into_iter().collect()

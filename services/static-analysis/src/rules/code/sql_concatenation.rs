@@ -69,7 +69,7 @@ fn check(line: &AddedLine<'_>) -> Vec<Hit> {
         Syntax::Python => return Vec::new(),
         Syntax::JavaScript => &JAVASCRIPT,
         Syntax::Ruby | Syntax::Braces => &OTHERS,
-        Syntax::Hcl => return Vec::new(),
+        Syntax::Hcl | Syntax::Php | Syntax::Elixir => return Vec::new(),
     };
     let Some(found) = pattern.find(line.text) else { return Vec::new() };
     // What is left of the line without its strings tells a comment from code; and what is only logged is not run.

@@ -77,7 +77,7 @@ fn check(line: &AddedLine<'_>) -> Vec<Hit> {
         // Go is parsed: see its module.
         Syntax::Braces if line.path().ends_with(".go") => return Vec::new(),
         Syntax::Braces => (&BRACES, code.as_str()),
-        Syntax::Hcl => return Vec::new(),
+        Syntax::Hcl | Syntax::Php | Syntax::Elixir => return Vec::new(),
     };
     let Some(captures) = pattern.captures(text) else { return Vec::new() };
     let range = captures.iter().skip(1).flatten().next().map_or(0..0, |found| found.range());

@@ -238,6 +238,8 @@ pub struct Script {
     pub(crate) language: Language,
     /// Whether all of the file is there.
     pub(crate) whole: bool,
+    /// Whether the framework takes a column called `type` for the name of a row's class.
+    pub(crate) inherits: bool,
     transaction: Option<u32>,
     transactions: u32,
     statements: usize,

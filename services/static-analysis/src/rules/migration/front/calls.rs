@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use crate::source::{Syntax, code_only};
+use crate::source::{Syntax, code_only, php_heredoc, sigil};
 
 /// A program's text, and the same without what is in strings and comments; places are the same in both.
 pub(super) struct Program<'t> {
@@ -83,7 +83,7 @@ impl<'t> Program<'t> {
         let name = match quote {
             Some(quote) => rest[1..].find(quote).map(|end| end + 2)?,
             None => {
-                let colon = usize::from(rest.starts_with(':') && self.syntax == Syntax::Ruby);
+                let colon = usize::from(rest.starts_with(':') && matches!(self.syntax, Syntax::Ruby | Syntax::Elixir));
                 colon + rest[colon..].find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(rest.len() - colon)
             }
         };
@@ -93,7 +93,11 @@ impl<'t> Program<'t> {
         let behind = rest[name..].trim_start();
         let sign = match self.syntax {
             Syntax::Ruby if behind.starts_with("=>") => "=>",
-            Syntax::Ruby | Syntax::JavaScript if behind.starts_with(':') && !behind.starts_with("::") => ":",
+            Syntax::Ruby | Syntax::JavaScript | Syntax::Php | Syntax::Elixir
+                if behind.starts_with(':') && !behind.starts_with("::") =>
+            {
+                ":"
+            }
             Syntax::Python if behind.starts_with('=') && !behind.starts_with("==") => "=",
             _ => return None,
         };
@@ -158,11 +162,23 @@ pub(super) fn strings(program: &Program<'_>, range: Range<usize>) -> Vec<Range<u
     let mut at = range.start;
     while at < range.end {
         let quote = bytes[at];
+        let rest = &program.text.as_bytes()[at..];
+        let other = match program.syntax {
+            Syntax::Php if quote == b'<' => php_heredoc(rest),
+            Syntax::Elixir if quote == b'~' => sigil(rest, program.syntax),
+            _ => None,
+        };
+        if let Some(inner) = other {
+            found.push(at + inner.start..at + inner.end);
+            at += inner.end + 1;
+            continue;
+        }
         if !matches!(quote, b'"' | b'\'' | b'`') || (quote == b'`' && program.syntax != Syntax::JavaScript) {
             at += 1;
             continue;
         }
-        let triple = program.syntax == Syntax::Python && bytes[at..range.end].starts_with(&[quote; 3]);
+        let has_triple = matches!(program.syntax, Syntax::Python | Syntax::Elixir);
+        let triple = has_triple && bytes[at..range.end].starts_with(&[quote; 3]);
         let width = if triple { 3 } else { 1 };
         let start = at + width;
         let end = (start..range.end).find(|end| bytes[*end..range.end].starts_with(&vec![quote; width]));
@@ -308,6 +324,56 @@ pub(super) fn sql_text(text: &str) -> String {
     sql
 }
 
+/// The SQL that an argument is, and where it begins: its strings, with whatever they are joined by replaced by a word of the same length.
+pub(super) fn as_one(program: &Program<'_>, argument: Range<usize>) -> Option<(String, usize)> {
+    let parts = strings(program, argument);
+    let start = parts.first()?.start;
+    let mut sql = String::new();
+    let mut at = start;
+    for part in parts {
+        let between = program.text.get(at..part.start)?;
+        // `'a ' . 'b'` is one text, `'a_' . $b . ' c'` has something in it that nobody knows.
+        let is_known = !between.contains(|c: char| c.is_alphanumeric() || c == '$');
+        sql.push_str(&(if is_known { " " } else { "x" }).repeat(between.len()));
+        sql.push_str(&sql_text(program.text.get(part.clone())?));
+        at = part.end;
+    }
+    Some((sql, start))
+}
+
+/// The methods of a migration, by name, that only the way down needs: those called after it, those that nothing else calls, and, where the
+/// way up is in sight, those that nobody calls.
+pub(super) fn ways_down(code: &str, methods: &[(String, Range<usize>)]) -> Vec<Range<usize>> {
+    let goes_down = |name: &str| {
+        let lower = name.to_ascii_lowercase();
+        ["down", "rollback", "revert"].iter().any(|word| lower.starts_with(word) || lower.ends_with(word))
+    };
+    let is_entry = |name: &str| matches!(name, "up" | "change");
+    let shows_entry = methods.iter().any(|(name, _)| is_entry(name));
+    let mut is_down: Vec<bool> = methods.iter().map(|(name, _)| goes_down(name)).collect();
+    // A helper of a helper is as far as anybody goes.
+    for _ in 0..2 {
+        for (number, (name, own)) in methods.iter().enumerate().take(METHODS_MAX) {
+            let is_of_word = |byte: Option<&u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'_');
+            let is_mention = |at: &usize| {
+                let before = at.checked_sub(1).and_then(|before| code.as_bytes().get(before));
+                !own.contains(at) && !is_of_word(before) && !is_of_word(code.as_bytes().get(at + name.len()))
+            };
+            let mut mentions = code.match_indices(name.as_str()).map(|(at, _)| at).filter(is_mention).peekable();
+            let in_way_down = |at: usize| {
+                let mut known = methods.iter().zip(&is_down).take(METHODS_MAX);
+                known.any(|((_, range), is_down)| *is_down && range.contains(&at))
+            };
+            let is_known = shows_entry || mentions.peek().is_some();
+            is_down[number] |= !is_entry(name) && is_known && mentions.all(in_way_down);
+        }
+    }
+    methods.iter().zip(is_down).filter(|(_, is_down)| *is_down).map(|((_, range), _)| range.clone()).collect()
+}
+
+/// Most methods of a migration that are asked who calls them.
+const METHODS_MAX: usize = 32;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -329,6 +395,21 @@ mod tests {
     }
 
     #[test]
+    fn what_only_the_way_down_calls_belongs_to_it() {
+        let code = "up { a(); } down { b(); } a { } b { c(); } c { } d { }";
+        let method = |name: &str| {
+            let start = code.find(&format!("{name} {{")).unwrap();
+            (name.to_owned(), start..start + code[start..].find('}').unwrap())
+        };
+        let methods: Vec<_> = ["up", "down", "a", "b", "c", "d"].map(method).into();
+        let down: Vec<_> =
+            ways_down(code, &methods).into_iter().map(|range| &code[range.start..=range.start]).collect();
+        assert_eq!(down, ["d", "b", "c", "d"]);
+        let shown: Vec<_> = methods.into_iter().filter(|(name, _)| name != "up" && name != "down").collect();
+        assert_eq!(ways_down(&code[code.find("a {").unwrap()..], &shown).len(), 0);
+    }
+
+    #[test]
     fn strings_are_found_between_their_quotes() {
         let text = "op.execute(\"\"\"a 'b'\"\"\", 'c')";
         let program = Program::of(text, Syntax::Python);
@@ -346,6 +427,14 @@ mod tests {
         assert_eq!(joined("f(SQL)\nSQL = 'DROP TABLE a'\nSQLS = 'b'"), ["DROP TABLE a"]);
         assert_eq!(joined("f(text(sql))\nsql: str = ['a', f'b']\nx = 'c'"), ["a", "b"]);
         assert_eq!(joined("f(SQL)\nSQL = g\nx = 'c' if SQL == 'd' else 'e'"), [""; 0]);
+        let text = "DB::statement('a ' . 'b_' . $c . ' d', <<<SQL\n e {$f}\nSQL);";
+        let program = Program::of(text, Syntax::Php);
+        assert_eq!(as_one(&program, 0..text.find(", <<<").unwrap()).unwrap().0, "a      b_xxxxxxxxxx d");
+        assert_eq!(strings(&program, 0..text.len()).len(), 4);
+        let text = "execute ~s|a \"b\"|, \"c #{d(\"e\")}\", \"\"\"\n f\n\"\"\"";
+        let program = Program::of(text, Syntax::Elixir);
+        let found: Vec<_> = strings(&program, 0..text.len()).into_iter().map(|range| &text[range]).collect();
+        assert_eq!(found, ["a \"b\"", "c #{d(\"e\")}", "\n f\n"]);
         assert_eq!(sql_text("a #{b} ${c} {d} \\n$1 é\\'"), "a xxxx xxxx xxx  \n$1 é '");
     }
 }

@@ -15,7 +15,9 @@ use crate::paths;
 use crate::rules::FileHit;
 
 mod calls;
+mod ecto;
 mod javascript;
+mod laravel;
 mod liquibase;
 mod python;
 mod rails;
@@ -100,7 +102,8 @@ pub(crate) fn hits(file: &FileDiff<'_>, sheets: &[Sheet], check: fn(&Script) -> 
 
 /// True for a file that may be a migration, by its path alone.
 pub(super) fn is_read(change: &FileChange) -> bool {
-    const ENDINGS: [&str; 12] = ["sql", "rb", "py", "js", "ts", "mjs", "cjs", "mts", "cts", "xml", "yaml", "yml"];
+    const ENDINGS: [&str; 15] =
+        ["sql", "rb", "py", "js", "ts", "mjs", "cjs", "mts", "cts", "xml", "yaml", "yml", "php", "ex", "exs"];
     ENDINGS.contains(&&*paths::lower(paths::extension(&change.path)))
 }
 
@@ -128,6 +131,8 @@ fn reader(file: &FileDiff<'_>) -> Option<(Reader, bool)> {
         "js" | "ts" | "mjs" | "cjs" | "mts" | "cts" if is_migration(path) => {
             Some(|_, text, script| javascript::read(text, script))
         }
+        "php" if is_migration(path) => Some(|_, text, script| laravel::read(text, script)),
+        "ex" | "exs" if is_migration(path) => Some(|_, text, script| ecto::read(text, script)),
         "xml" | "yaml" | "yml" if is_migration(path) => Some(|_, text, script| liquibase::read(text, script)),
         _ => None,
     };
@@ -275,6 +280,25 @@ fn wrapped(path: &str, text: &str) -> Wrapped {
 mod tests {
     use super::*;
     use crate::sample;
+
+    #[test]
+    fn php_and_elixir_are_migrations_in_their_folders() {
+        let laravel = "<?php\nreturn new class extends Migration {\n    public function up() {\n        Schema::drop('a');\n    }\n};\n";
+        let ecto = "defmodule A do\n  use Ecto.Migration\n  def change do\n    drop table(:a)\n  end\nend\n";
+        for (path, text) in [
+            ("database/migrations/2026_01_02_030405_a.php", laravel),
+            ("priv/repo/migrations/20260102030405_a.exs", ecto),
+            ("lib/shop/migrations/a.ex", ecto),
+        ] {
+            let file = sample::added(path, text);
+            assert!(is_read(&file.change) && read(&file).len() == 1, "{path}");
+        }
+        for (path, text) in
+            [("app/Drop.php", laravel), ("lib/drop.exs", ecto), ("database/migrations/A.php", "<?php\n")]
+        {
+            assert!(read(&sample::added(path, text)).is_empty(), "{path}");
+        }
+    }
 
     #[test]
     fn sql_that_changes_tables_which_it_does_not_make_is_a_migration_wherever_it_lies() {

@@ -28,6 +28,7 @@ pub(super) fn read(text: &str, script: &mut Script) {
         return;
     }
     script.language = Language::Framework;
+    script.inherits = true;
     let program = Program::of(text, Syntax::Ruby);
     if [
         "algorithm: :inplace",
@@ -313,7 +314,7 @@ fn line_end(text: &str, at: usize) -> usize {
 }
 
 /// The table of a model as Rails names it, where the call is on the model itself: all its rows are meant.
-fn table_of_model(receiver: &str) -> Option<String> {
+pub(super) fn table_of_model(receiver: &str) -> Option<String> {
     let mut parts = receiver.split('.');
     let model = parts.next()?.rsplit("::").next()?;
     if !model.starts_with(|c: char| c.is_uppercase()) || parts.any(|scope| !matches!(scope, "unscoped" | "all")) {

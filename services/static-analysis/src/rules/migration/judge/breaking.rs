@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use domain::{Confidence, Severity};
 
-use super::super::operation::{Deed, Generated, Language, Note, Operation, Script, Value};
+use super::super::operation::{Deed, Generated, Note, Operation, Script, Value};
 use super::{ALTER_TABLE, RULE, deeds, old};
 use crate::rules::{Check, Rule};
 
@@ -331,7 +331,7 @@ static INHERITANCE_COLUMN: Rule = Rule {
     aliases: &["add_inheritance_column"],
     check: Check::Script(|script| {
         let message = "every row becomes one of the named class at once, which the running release does not know";
-        if script.language != Language::Framework {
+        if !script.inherits {
             return Vec::new();
         }
         old(script, message, |_, what| match what {
