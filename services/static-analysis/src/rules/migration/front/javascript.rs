@@ -49,6 +49,7 @@ const NAMED: &[&str] = &[
     "clearDatabase",
     "clearTable",
     "createTable",
+    "destroy",
     "dropAllTables",
     "dropColumn",
     "dropColumns",
@@ -186,7 +187,9 @@ fn handles<'p>(code: &'p str, up: &Range<usize>) -> Vec<&'p str> {
 
 /// The SQL that each call is given, by its bracket.
 fn said(program: &Program<'_>, calls: &[Call<'_>], handles: &[&str]) -> BTreeMap<usize, Vec<Said>> {
-    let variables = Variables::of(&program.code);
+    static FUNCTION: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new(r"^\s*(?:async\b|function\b|\(|[\w$]+\s*=>)").expect("the pattern is tested"));
+    let mut variables = Variables::of(&program.code);
     let mut said = BTreeMap::new();
     let mut behind = 0;
     for call in calls.iter().filter(|call| is_given_sql(call.method)) {
@@ -199,16 +202,20 @@ fn said(program: &Program<'_>, calls: &[Call<'_>], handles: &[&str]) -> BTreeMap
             said.extend(template.map(|template| (call.open, vec![template])));
             continue;
         }
+        // A function has calls of its own.
+        if FUNCTION.is_match(&program.code[call.open + 1..]) {
+            continue;
+        }
         let Some(close) = closing(&program.code, call.open) else { break };
+        behind = close;
         let arguments = program.arguments(call.open + 1..close);
         let Some(value) = arguments.places.first() else { continue };
         let range = value.start..value.start + value.text.len();
-        let mut given = embedded::in_argument(program, &variables, range);
+        let mut given = embedded::in_argument(program, &mut variables, range);
         if MAYBE_SQL.contains(&call.method) {
             given.retain(|said| embedded::is_sql(&said.text));
         }
         if !given.is_empty() {
-            behind = close;
             said.insert(call.open, given);
         }
     }
@@ -282,8 +289,7 @@ impl Reader<'_, '_, '_> {
         if rows::METHODS.contains(&call.method) {
             let places = (call.dot, call.open);
             let done = rows::operation(self.program, self.end, call.method, places, &self.handles);
-            let at = call.start..closing(&self.program.code, call.open)? + 1;
-            self.push(done.map(|operation| (at, operation)));
+            self.push(done.map(|(at, operation)| (call.start..at.end, operation)));
             return Some(());
         }
         let close = closing(&self.program.code, call.open)?;
@@ -292,7 +298,7 @@ impl Reader<'_, '_, '_> {
         match call.method {
             "alterTable" | "table" if arguments.places.len() > 1 => self.builder(&arguments, close),
             "alterTable" => self.chain(call, kysely::altered),
-            "table" => {}
+            "table" => self.behind = close,
             "createIndex" | "dropIndex" if call.receiver == "schema" => self.chain(call, |_, chain, database| {
                 let index = kysely::index(chain).filter(|_| database == Database::Postgres);
                 index.map(|index| (at.clone(), index)).into_iter().collect()
@@ -357,7 +363,9 @@ impl Reader<'_, '_, '_> {
         call: &Call<'_>,
         read: impl Fn(&Program<'_>, &[chain::Link<'_>], Database) -> Vec<(Range<usize>, Operation)>,
     ) {
-        let Some(chain) = chain::ahead(self.program, self.end, call.method, call.open) else { return };
+        let Some(chain) = chain::ahead(self.program, self.end, call.method, call.open, chain::CHAIN_MAX) else {
+            return;
+        };
         self.behind = chain.last().map_or(call.open, |link| link.at.end);
         self.push(read(self.program, &chain, self.database));
     }

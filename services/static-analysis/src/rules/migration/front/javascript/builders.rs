@@ -97,7 +97,7 @@ pub(super) fn built(
             continue;
         }
         let open = within.start + all.end() - 1;
-        let Some(chain) = chain::ahead(program, code.len(), method.as_str(), open) else { break };
+        let Some(chain) = chain::ahead(program, code.len(), method.as_str(), open, chain::CHAIN_MAX) else { break };
         let end = chain.last().map_or(open, |link| link.at.end);
         behind = end;
         built.extend(links(table, &chain, database).into_iter().map(|operation| (start..end, operation)));

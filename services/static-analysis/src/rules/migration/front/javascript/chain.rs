@@ -8,8 +8,9 @@ use regex::Regex;
 use super::super::calls::{Arguments, Program};
 use crate::source::closing;
 
-/// Most calls before one that are looked at.
-const LINKS_MAX: usize = 32;
+/// Most calls of a chain that are looked at around one of them, and from its first on.
+pub(super) const LINKS_MAX: usize = 32;
+pub(super) const CHAIN_MAX: usize = 1_024;
 /// How far before a call its chain is looked for, in bytes.
 const BEFORE_BYTES_MAX: usize = 4_096;
 
@@ -28,8 +29,15 @@ pub(super) struct Before<'t> {
     pub(super) links: Vec<Link<'t>>,
 }
 
-/// The call of `method` whose bracket is at `open`, and those that follow it in the bytes before `end`; nothing when it is cut off.
-pub(super) fn ahead<'t>(program: &Program<'t>, end: usize, method: &str, open: usize) -> Option<Vec<Link<'t>>> {
+/// The call of `method` whose bracket is at `open`, and those that follow it in the bytes before `end`, `most` at most; nothing when it
+/// is cut off.
+pub(super) fn ahead<'t>(
+    program: &Program<'t>,
+    end: usize,
+    method: &str,
+    open: usize,
+    most: usize,
+) -> Option<Vec<Link<'t>>> {
     static LINK: LazyLock<Regex> =
         LazyLock::new(|| Regex::new(r"^\s*\??\.\s*(\w+)\s*\(").expect("the pattern is tested"));
     let code = &program.code[..end];
@@ -38,7 +46,9 @@ pub(super) fn ahead<'t>(program: &Program<'t>, end: usize, method: &str, open: u
     loop {
         let close = closing(code, open)?;
         chain.push(Link { method, arguments: program.arguments(open + 1..close), at: start..close + 1 });
-        let Some(link) = LINK.captures(&code[close + 1..]) else { return Some(chain) };
+        let Some(link) = LINK.captures(&code[close + 1..]).filter(|_| chain.len() < most) else {
+            return Some(chain);
+        };
         start = close + 1;
         open = close + link[0].len();
         method = link[1].to_owned();

@@ -1,7 +1,7 @@
 //! SQL in the text of a program: in a string, in several put together, in a variable that is declared with it, or in a template
 //! behind a tag.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::LazyLock;
 
@@ -18,6 +18,8 @@ pub(super) struct Said {
 /// Where each variable of a program is given its first value, and where what is gone through by a loop stands.
 pub(super) struct Variables<'p> {
     declared: HashMap<&'p str, Vec<usize>>,
+    /// The values that were asked for: each is looked through once.
+    asked: HashSet<usize>,
 }
 
 impl<'p> Variables<'p> {
@@ -32,21 +34,17 @@ impl<'p> Variables<'p> {
                 declared.entry(name.as_str()).or_default().push(all.end());
             }
         }
-        Self { declared }
+        Self { declared, asked: HashSet::new() }
     }
 
-    /// Where the value of a variable begins, as it is at `at`.
+    /// Where the value of a variable begins, as it is at `at`; what is declared below may be of the way down.
     fn value(&self, name: &str, at: usize) -> Option<usize> {
-        let declared = self.declared.get(name)?;
-        declared.iter().rev().find(|start| **start <= at).or(declared.first()).copied()
+        self.declared.get(name)?.iter().rev().find(|start| **start <= at).copied()
     }
 }
 
-/// The SQL in an argument; a function has calls of its own.
-pub(super) fn in_argument(program: &Program<'_>, variables: &Variables<'_>, range: Range<usize>) -> Vec<Said> {
-    if program.code[range.clone()].contains("=>") || program.code[range.clone()].contains("function") {
-        return Vec::new();
-    }
+/// The SQL in an argument; that of a variable only once.
+pub(super) fn in_argument(program: &Program<'_>, variables: &mut Variables<'_>, range: Range<usize>) -> Vec<Said> {
     match variable(&program.code[range.clone()]) {
         Some(name) => of_variable(program, variables, name, range.start),
         None => in_expression(program, range),
@@ -60,8 +58,11 @@ fn variable(code: &str) -> Option<&str> {
     NAME.captures(code)?.get(1).map(|name| name.as_str())
 }
 
-fn of_variable(program: &Program<'_>, variables: &Variables<'_>, name: &str, at: usize) -> Vec<Said> {
+fn of_variable(program: &Program<'_>, variables: &mut Variables<'_>, name: &str, at: usize) -> Vec<Said> {
     let Some(start) = variables.value(name, at) else { return Vec::new() };
+    if !variables.asked.insert(start) {
+        return Vec::new();
+    }
     let range = start..value_end(&program.code, start);
     // A loop goes through a list that may have a name, too.
     let range = match variable(&program.code[range.clone()]).and_then(|list| variables.value(list, start)) {
@@ -188,9 +189,9 @@ mod tests {
 
     fn said(text: &str, argument: &str) -> Vec<String> {
         let program = Program::of(text, Syntax::JavaScript);
-        let variables = Variables::of(&program.code);
+        let mut variables = Variables::of(&program.code);
         let start = text.rfind(argument).unwrap();
-        let found = in_argument(&program, &variables, start..start + argument.len());
+        let found = in_argument(&program, &mut variables, start..start + argument.len());
         found.into_iter().map(|said| said.text.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
     }
 

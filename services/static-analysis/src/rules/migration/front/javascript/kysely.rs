@@ -12,6 +12,9 @@ use super::chain::Link;
 use super::name;
 use crate::source::closing;
 
+/// Most calls in the options of a column.
+const OPTIONS_MAX: usize = 32;
+
 /// What the chain behind `alterTable` does, and where.
 pub(super) fn altered(program: &Program<'_>, chain: &[Link<'_>], database: Database) -> Vec<(Range<usize>, Operation)> {
     let Some((first, links)) = chain.split_first() else { return Vec::new() };
@@ -131,7 +134,7 @@ fn calls<'t>(program: &Program<'t>, argument: &Argument<'t>) -> Vec<(String, Arg
     static METHOD: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\.\s*(\w+)\s*\(").expect("the pattern is tested"));
     let code = &program.code[..argument.start + argument.text.len()];
     let mut calls = Vec::new();
-    for found in METHOD.captures_iter(&code[argument.start..]) {
+    for found in METHOD.captures_iter(&code[argument.start..]).take(OPTIONS_MAX) {
         let open = argument.start + found.get(0).map_or(0, |all| all.end()) - 1;
         let Some(close) = closing(code, open) else { break };
         calls.push((found[1].to_owned(), program.arguments(open + 1..close)));

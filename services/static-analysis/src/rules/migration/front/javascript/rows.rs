@@ -1,10 +1,15 @@
 //! What is done to the rows of whole tables: `knex('a').del()`, `db.deleteFrom('a').execute()`, `queryInterface.bulkDelete('a')`. As
 //! soon as anything may leave rows out, nothing is said.
 
+use std::ops::Range;
+
 use super::super::super::operation::{Deed, Operation};
 use super::super::calls::{Arguments, Program};
 use super::chain::{self, Link};
 use super::name;
+
+/// How far behind a call the rest of its chain is looked for, in bytes.
+const BEHIND_BYTES_MAX: usize = 16_384;
 
 /// The methods whose chain is looked at.
 pub(super) const METHODS: &[&str] =
@@ -36,16 +41,20 @@ const OF_ALL_ROWS: &[&str] = &[
     "withSchema",
 ];
 
-/// What the chain of a call does to all rows of a table; `handles` are the names of what asks the database.
+/// What the chain of a call does to all rows of a table, and the bytes from the call's bracket on; `handles` are the names of what asks the database.
 pub(super) fn operation(
     program: &Program<'_>,
     end: usize,
     method: &str,
     (dot, open): (usize, usize),
     handles: &[&str],
-) -> Option<Operation> {
+) -> Option<(Range<usize>, Operation)> {
     let before = chain::before(program, dot);
-    let ahead = chain::ahead(program, end, method, open)?;
+    let mut end = end.min(open + BEHIND_BYTES_MAX);
+    while !program.code.is_char_boundary(end) {
+        end -= 1;
+    }
+    let ahead = chain::ahead(program, end, method, open, chain::LINKS_MAX)?;
     let (own, behind) = ahead.split_first()?;
     let links = || before.links.iter().chain(behind);
     let known = |link: &Link<'_>| OF_ALL_ROWS.contains(&&*link.method) || METHODS.contains(&&*link.method);
@@ -56,7 +65,10 @@ pub(super) fn operation(
     let said = |method: &str| links().find(|link| link.method == method);
     let place = |link: &Link<'_>| link.arguments.places.first().map(|table| name(table.text));
     let is_handle = handles.contains(&before.root.as_str());
-    let table = if matches!(method, "deleteFrom" | "updateTable") {
+    let table = if method == "update" && own.arguments.places.get(1).is_some_and(|value| says_no_condition(value.text))
+    {
+        Some(before.root)
+    } else if matches!(method, "deleteFrom" | "updateTable") {
         place(own).filter(|_| runs)
     } else if let Some(builder) = said("createQueryBuilder") {
         let named = said("from").and_then(place).or_else(|| place(own));
@@ -74,7 +86,13 @@ pub(super) fn operation(
         "truncate" => Deed::Truncate,
         _ => Deed::UpdateAll,
     };
-    Some(Operation::Other { deed, table })
+    Some((own.at.clone(), Operation::Other { deed, table }))
+}
+
+/// Sequelize's `{ where: {} }`.
+fn says_no_condition(options: &str) -> bool {
+    let options: String = options.split_whitespace().collect();
+    options.contains("where:{}") && !options.contains("limit:")
 }
 
 /// What a call that needs no chain does to all rows, or to all tables.
@@ -92,6 +110,9 @@ pub(super) fn of_all(method: &str, receiver: &str, arguments: &Arguments<'_>) ->
         "bulkDelete" if is_empty(1) && !limited => Deed::DeleteAll,
         "bulkUpdate" if is_empty(2) && !limited => Deed::UpdateAll,
         "clearTable" => Deed::Truncate,
+        "destroy" if says_no_condition(arguments.places.first()?.text) => {
+            return Some(Operation::Other { deed: Deed::DeleteAll, table: receiver.to_owned() });
+        }
         "clear" if receiver == "manager" && !table.is_empty() => Deed::Truncate,
         "clearDatabase" | "dropAllTables" => Deed::DropDatabase,
         _ => return None,
@@ -126,6 +147,7 @@ mod tests {
             "await queryInterface.bulkDelete('users', null, {})",
             "await queryInterface.bulkDelete('users', {})",
             "await queryInterface.bulkDelete('users')",
+            "await User.destroy({ where: {} })",
         ] {
             check(body, &[Deed::DeleteAll]);
         }
@@ -135,6 +157,7 @@ mod tests {
             "await db.updateTable('users').set({ a: 1 }).execute()",
             "await m.createQueryBuilder().update('users').set({ a: 1 }).execute()",
             "await queryInterface.bulkUpdate('users', { a: 1 }, {})",
+            "await User.update({ a: 1 }, { where: {} })",
         ] {
             check(body, &[Deed::UpdateAll]);
         }
@@ -156,6 +179,8 @@ mod tests {
             "let q = db.deleteFrom('users'); q = q.where('a', '=', 1); await q.execute()",
             "await m.createQueryBuilder().delete().from('users').where('a = 1').execute()",
             "await queryInterface.bulkDelete('users', { id: 3 })",
+            "await User.destroy({ where: { id: 3 } }); await User.update({ a: 1 }, { where: { id: 3 } })",
+            "stream.destroy(); await user.update({ a: 1 })",
             "await queryInterface.bulkUpdate('users', { a: 1 }, { id: 3 })",
             "createHash('sha256').update('a').digest('hex')",
             "cache.delete('a'); seen.clear(); await axios('a').delete()",

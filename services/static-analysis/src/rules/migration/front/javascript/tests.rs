@@ -72,6 +72,8 @@ fn what_is_no_migration_of_sql_says_nothing() {
     ] {
         check(&format!("module.exports = {{\n  async up(db, client) {{\n    {body};\n  }},\n}};\n"), &[]);
     }
+    let below = "exports.up = (db) => db.query(text);\nexports.down = (db) => {\n  const text = 'DROP TABLE a';\n  return db.query(text);\n};\n";
+    check(below, &[]);
     let back = "exports.up = async (db) => {};\nexports.down = async (db) => {\n  await db('a').del();\n  await sql`DROP TABLE a`;\n};\n";
     check(back, &[]);
 }
@@ -151,4 +153,29 @@ fn concurrently_is_outside_of_the_transaction_of_the_tool() {
     check(sequelize, &[]);
     check(&sequelize.replace("true", "true, transaction: t"), rule);
     check(&sequelize.replace("true", "true, transaction"), rule);
+}
+
+#[test]
+fn no_migration_takes_more_than_its_share_of_time() {
+    let many = |text: &str| text.repeat(100_000 / text.len());
+    for body in [
+        many("knex('a').del().then(() => "),
+        many("knex('a').del(); "),
+        format!("knex('a'){}", many(".update()")),
+        many("a.update("),
+        many("a.execute(() => "),
+        many("a.query(b.query("),
+        format!("const s = [{}]; {}", many("'DROP TABLE a', "), many("a.query(s); ")),
+        format!("queryRunner.addColumns('a', [{}", many("new TableColumn({ ")),
+        format!("queryRunner.addColumns('a', [{}{}", many("new TableColumn({ "), many(")})")),
+        format!("db.schema.alterTable('a').addColumn('b', 'c', (c) => {}{})", many("c.a("), many(")")),
+        format!("db.schema.alterTable('a'){}", many(".dropColumn('b')")),
+        many("a.table("),
+        many("sql`a` "),
+    ] {
+        let started = std::time::Instant::now();
+        steps(&format!("exports.up = async (knex) => {{ {body} }}"));
+        let took = started.elapsed();
+        assert!(took < std::time::Duration::from_secs(5), "{took:?}: {}", body.get(..60).unwrap_or(""));
+    }
 }

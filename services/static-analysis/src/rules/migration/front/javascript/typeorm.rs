@@ -98,9 +98,14 @@ fn objects<'t>(program: &Program<'t>, arguments: &Arguments<'t>) -> Vec<Argument
     let Some(value) = arguments.places.get(1) else { return Vec::new() };
     let code = &program.code[..value.start + value.text.len()];
     let mut objects = Vec::new();
+    let mut behind = 0;
     for found in OBJECT.find_iter(&code[value.start..]) {
         let open = value.start + found.end() - 1;
+        if open < behind {
+            continue;
+        }
         let Some(close) = closing(code, open) else { break };
+        behind = close;
         objects.push(program.arguments(open + 1..close));
     }
     objects
