@@ -1,14 +1,14 @@
-//! What the builders of Knex (`t.string('a').notNullable()`), and the calls of Sequelize and TypeORM that take an object,
-//! do to a table. Where nothing says that the database is PostgreSQL, only what every database minds.
+//! What the builders of Knex (`t.string('a').notNullable()`), and the calls of Sequelize that take an object, do to a table. Where nothing says that the database is PostgreSQL, only what every database minds.
 
 use std::ops::Range;
 use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::super::super::operation::{Column, Constraint, ConstraintKind, Index, Operation, Type, Value};
+use super::super::super::operation::{Column, Constraint, ConstraintKind, Generated, Index, Operation, Type, Value};
 use super::super::calls::{Arguments, Program, literal};
 use super::super::values;
+use super::chain::{self, Link};
 use super::name;
 use crate::source::closing;
 
@@ -20,8 +20,24 @@ pub(super) enum Database {
 }
 
 /// What only programs for PostgreSQL say.
-const POSTGRES: &[&str] =
-    &["pgm", "jsonb", "timestamptz", "gen_random_uuid", "uuid_generate_v4", "CONCURRENTLY", "concurrently", "postgres"];
+const POSTGRES: &[&str] = &[
+    "pgm",
+    "MigrationBuilder",
+    "jsonb",
+    "JSONB",
+    "timestamptz",
+    "TIMESTAMPTZ",
+    "character varying",
+    "tsvector",
+    "citext",
+    "gen_random_uuid",
+    "uuid_generate_v4",
+    "uuid-ossp",
+    "CONCURRENTLY",
+    "concurrently",
+    "postgres",
+    "Postgres",
+];
 
 pub(super) fn database(text: &str) -> Database {
     if POSTGRES.iter().any(|word| text.contains(word)) { Database::Postgres } else { Database::Unknown }
@@ -56,9 +72,6 @@ const TYPES: &[&str] = &[
     "uuid",
 ];
 
-/// A method of a chain, and its arguments.
-type Link<'t> = (String, Arguments<'t>);
-
 /// What the builder in these bytes, which are a function, does to `table`.
 pub(super) fn built(
     program: &Program<'_>,
@@ -83,40 +96,27 @@ pub(super) fn built(
         if start < behind || &head[1] != parameter.as_str() {
             continue;
         }
-        let Some((chain, end)) = chain(program, code, method.as_str(), within.start + all.end() - 1) else { break };
+        let open = within.start + all.end() - 1;
+        let Some(chain) = chain::ahead(program, code.len(), method.as_str(), open, chain::CHAIN_MAX) else { break };
+        let end = chain.last().map_or(open, |link| link.at.end);
         behind = end;
         built.extend(links(table, &chain, database).into_iter().map(|operation| (start..end, operation)));
     }
     built
 }
 
-/// The calls of a chain whose first bracket is at `open`, and where it ends; nothing when it is cut off.
-fn chain<'t>(program: &Program<'t>, code: &str, method: &str, open: usize) -> Option<(Vec<Link<'t>>, usize)> {
-    static LINK: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"^\s*\.\s*(\w+)\s*\(").expect("the pattern is tested"));
-    let (mut method, mut open) = (method.to_owned(), open);
-    let mut chain = Vec::new();
-    loop {
-        let close = closing(code, open)?;
-        chain.push((method, program.arguments(open + 1..close)));
-        match LINK.captures(&code[close + 1..]) {
-            Some(link) => {
-                open = close + link[0].len();
-                method = link[1].to_owned();
-            }
-            None => return Some((chain, close + 1)),
-        }
-    }
+/// A constraint that is checked at once.
+pub(super) fn constraint(table: &str, name: &str, kind: ConstraintKind) -> Operation {
+    let constraint = Constraint { name: name.to_owned(), kind, validated: true, from_index: false };
+    Operation::AddConstraint { table: table.to_owned(), constraint }
 }
 
 fn links(table: &str, chain: &[Link<'_>], database: Database) -> Vec<Operation> {
-    let Some((method, arguments)) = chain.first() else { return Vec::new() };
-    let says = |name: &str| chain.iter().find(|(method, _)| method == name).map(|(_, arguments)| arguments);
+    let Some(Link { method, arguments, .. }) = chain.first() else { return Vec::new() };
+    let says = |name: &str| chain.iter().find(|link| link.method == name).map(|link| &link.arguments);
     let table = table.to_owned();
     let column = arguments.place(0).unwrap_or("").to_owned();
-    let add = |kind| Operation::AddConstraint {
-        table: table.clone(),
-        constraint: Constraint { name: String::new(), kind, validated: true, from_index: false },
-    };
+    let add = |kind| constraint(&table, "", kind);
     let index = |unique| Operation::CreateIndex {
         table: table.clone(),
         index: Index { unique, columns: 1, ..Index::default() },
@@ -205,21 +205,29 @@ fn column_type(method: &str, arguments: &Arguments<'_>) -> Type {
 
 /// The type that a change says, where it is one that a text may be widened to. Other types are mostly said again because only
 /// the default or the nulls change, so that nobody knows whether they are new.
-fn restated(ty: Type) -> Type {
+pub(super) fn restated(ty: Type) -> Type {
     if matches!(ty.name.as_str(), "text" | "varchar") { ty } else { Type::default() }
 }
 
-/// `knex.raw('gen_random_uuid()')`, `Sequelize.literal('now()')`, `'a'`, `() => 'now()'`
-fn default_value(text: &str) -> Value {
-    let expression = ["raw(", "literal(", "=>"].iter().find_map(|sign| text.split_once(sign)).map(|(_, rest)| rest);
-    match expression {
-        Some(expression) => values::of_sql(literal(expression.trim().trim_end_matches(')').trim())),
-        None if matches!(text, "null" | "undefined") => Value::None,
-        None => Value::Same,
+/// `knex.raw('gen_random_uuid()')`, `Sequelize.fn('now')`, `knex.fn.uuid()`, ``sql`now()` ``, `'a'`, `() => 'now()'`
+pub(super) fn default_value(text: &str) -> Value {
+    let rest = |signs: &[&str]| signs.iter().find_map(|sign| text.split_once(sign)).map(|(_, rest)| rest);
+    if let Some(rest) = rest(&["raw(", "literal(", "Literal(", "func(", "sql`", "=>"]) {
+        return values::of_sql(literal(rest.trim().trim_end_matches(')').trim()).trim_matches('`'));
     }
+    // The name of a function, as a string or as a method.
+    if let Some(rest) = rest(&["fn(", "fn."]) {
+        let function = rest.trim_start().trim_start_matches(['\'', '"']);
+        let end = function.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(function.len());
+        return match &function[..end] {
+            "uuid" => Value::Volatile,
+            function => values::of_sql(&format!("{function}()")),
+        };
+    }
+    if matches!(text, "null" | "undefined") { Value::None } else { Value::Same }
 }
 
-/// What a call of Sequelize's or TypeORM's that says it by an object does to `table`.
+/// What a call of Sequelize's or db-migrate's that says it by an object does to its table.
 pub(super) fn by_object(
     program: &Program<'_>,
     method: &str,
@@ -227,7 +235,7 @@ pub(super) fn by_object(
     database: Database,
 ) -> Vec<Operation> {
     let table = arguments.places.first().map_or(String::new(), |value| name(value.text));
-    // Of the arguments, the last object; of TypeORM's, the one in `new TableColumn({…})`.
+    // Of the arguments, the last object.
     let object = arguments.places.iter().rev().find_map(|value| {
         let open = value.text.find('{')?;
         let close = closing(&program.code, value.start + open)?;
@@ -239,17 +247,15 @@ pub(super) fn by_object(
     let postgres = database == Database::Postgres;
     match method {
         "addColumn" => {
-            let typeorm = place(1).contains("TableColumn");
-            let column = if typeorm { says("name").unwrap_or("").to_owned() } else { place(1) };
-            let nullable =
-                if typeorm { says("isNullable") == Some("true") } else { says("allowNull") != Some("false") };
-            let default = object.named("defaultValue").or(object.named("default")).map_or(Value::None, default_value);
-            let counts = says("autoIncrement").or(says("isGenerated")) == Some("true");
+            let not_null = says("allowNull") == Some("false") || says("notNull") == Some("true");
+            let default = object.named("defaultValue").map_or(Value::None, default_value);
+            let counts = says("autoIncrement") == Some("true");
             let column = Column {
-                name: column,
+                name: place(1),
                 default: if counts { Value::Same } else { default },
-                not_null: !nullable,
-                unique: postgres && says("unique").or(says("isUnique")) == Some("true"),
+                not_null,
+                generated: if counts && postgres { Generated::Identity } else { Generated::No },
+                unique: postgres && says("unique") == Some("true"),
                 references: object.named("references").filter(|_| postgres).map(|_| String::new()),
                 ..Column::default()
             };
@@ -257,8 +263,13 @@ pub(super) fn by_object(
         }
         "changeColumn" => {
             let to = Type::of(object.named("type").and_then(|ty| ty.rsplit('.').next()).unwrap_or("unknown"));
-            vec![Operation::ChangeType { table, column: place(1), to: restated(to), from: None }]
+            let change = Operation::ChangeType { table: table.clone(), column: place(1), to: restated(to), from: None };
+            let refuses = postgres && (says("allowNull") == Some("false") || says("notNull") == Some("true"));
+            let refused = refuses.then(|| Operation::SetNotNull { table, column: place(1) });
+            std::iter::once(change).chain(refused).collect()
         }
+        "removeForeignKey" => vec![Operation::DropConstraint { table, name: place(1) }],
+        "addForeignKey" if postgres => vec![constraint(&table, &place(2), ConstraintKind::ForeignKey)],
         "removeConstraint" => vec![Operation::DropConstraint { table, name: place(1) }],
         "addConstraint" if postgres => {
             let kind = match says("type").unwrap_or("").to_ascii_lowercase().as_str() {
@@ -268,8 +279,7 @@ pub(super) fn by_object(
                 "primary key" => ConstraintKind::Primary,
                 _ => return Vec::new(),
             };
-            let constraint = Constraint { name: String::new(), kind, validated: true, from_index: false };
-            vec![Operation::AddConstraint { table, constraint }]
+            vec![constraint(&table, "", kind)]
         }
         "addIndex" if postgres => {
             let index = Index {
@@ -332,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn objects_of_sequelize_and_typeorm_are_read() {
+    fn objects_of_sequelize_are_read() {
         let added = |call: &str| match sequelize(call).remove(0) {
             Operation::AddColumn { column, .. } => column,
             other => panic!("{call}: {other:?}"),
@@ -349,10 +359,6 @@ mod tests {
         assert_eq!(sequelize("addIndex('a', ['b'])"), []);
         assert!(
             matches!(sequelize("addIndex('a', ['b'], { concurrently: true })").as_slice(), [Operation::CreateIndex { index, .. }] if index.concurrently)
-        );
-        let typeorm = "class A implements MigrationInterface {\n  public async up(queryRunner: QueryRunner): Promise<void> {\n    await queryRunner.addColumn('a', new TableColumn({ name: 'b', type: 'int', isNullable: false }));\n  }\n}\n";
-        assert!(
-            matches!(steps(typeorm).as_slice(), [Operation::AddColumn { column, .. }] if column.not_null && column.name == "b")
         );
     }
 }

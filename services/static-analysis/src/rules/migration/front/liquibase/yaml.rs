@@ -3,12 +3,14 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use super::super::super::operation::{Column, Operation, Script, Value};
-use super::{CHANGES, operation, sql};
+use super::super::super::operation::{Column, Operation, Script};
+use super::changes::{self, CHANGES, Database, operation};
+use super::sql;
 
 /// Adds what the change sets do.
 pub(super) fn read(text: &str, script: &mut Script) {
-    let mut reader = Reader { script, above: Vec::new(), rollback: None, change: None };
+    let database = Database::of(text);
+    let mut reader = Reader { script, database, set: None, above: Vec::new(), rollback: None, change: None };
     let mut at = 0;
     // What is below such a column belongs to a text of several lines.
     let mut inside: Option<usize> = None;
@@ -65,6 +67,9 @@ struct Change<'t> {
 
 struct Reader<'s, 't> {
     script: &'s mut Script,
+    /// That of the file, and of the change set.
+    database: Database,
+    set: Option<Database>,
     /// The keys that the line is below, and their columns.
     above: Vec<(usize, &'t str)>,
     /// The column of the way back that the line is in.
@@ -95,11 +100,12 @@ impl<'t> Reader<'_, 't> {
         if self.rollback.is_some() {
             return false;
         }
+        let database = self.set.unwrap_or(self.database);
         let Some(change) = &mut self.change else {
+            self.of_set(parent, key, value);
             if parent == "changes" && CHANGES.contains(&key) {
                 // `dropTable: { tableName: a }`
-                let pairs = value.trim_matches(['{', '}']).split(',').filter_map(|pair| pair.split_once(':'));
-                let attributes = pairs.map(|(key, value)| (key.trim(), bare(value))).collect();
+                let attributes = pairs(value).collect();
                 self.change = Some(Change { kind: key, column, at, attributes, columns: Vec::new() });
             }
             return false;
@@ -108,25 +114,40 @@ impl<'t> Reader<'_, 't> {
         match (parent, key) {
             ("sql", "sql") => return true,
             (_, "column") => change.columns.push((Column::default(), at)),
-            ("column", _) => {
+            ("column", "constraints") => {
                 if let Some((column, _)) = change.columns.last_mut() {
-                    match key {
-                        "name" => bare(value).clone_into(&mut column.name),
-                        "valueComputed" | "autoIncrement" => column.default = Value::Same,
-                        _ if key.starts_with("defaultValue") => column.default = Value::Same,
-                        _ => {}
-                    }
+                    let said: HashMap<_, _> = pairs(value).collect();
+                    changes::constrain(column, database, |name| said.get(name).copied().unwrap_or("").to_owned());
                 }
             }
-            ("constraints", "nullable") => {
+            ("column", _) => {
                 if let Some((column, _)) = change.columns.last_mut() {
-                    column.not_null |= bare(value) == "false";
+                    changes::say(column, database, key, bare(value));
+                }
+            }
+            ("constraints", _) => {
+                if let Some((column, _)) = change.columns.last_mut() {
+                    let said = |name: &str| if name == key { bare(value).to_owned() } else { String::new() };
+                    changes::constrain(column, database, said);
                 }
             }
             (parent, _) if parent == change.kind => _ = change.attributes.insert(key, bare(value)),
             _ => {}
         }
         false
+    }
+
+    /// What is said about a change set, which has a transaction of its own.
+    fn of_set(&mut self, parent: &str, key: &str, value: &str) {
+        match (parent, key) {
+            (_, "changeSet") => {
+                self.set = None;
+                self.script.open();
+            }
+            ("changeSet", "dbms") => self.set = Database::of_set(bare(value)),
+            ("changeSet", "runInTransaction") if bare(value) == "false" => self.script.close(),
+            _ => {}
+        }
     }
 
     fn tell(&mut self, change: Change<'t>) {
@@ -149,13 +170,21 @@ impl<'t> Reader<'_, 't> {
                     );
                 }
             }
+            "delete" | "update" if change.attributes.contains_key("where") => {}
             kind => {
-                if let Some(operation) = operation(kind, table, attribute) {
+                let database = self.set.unwrap_or(self.database);
+                if let Some(operation) = operation(kind, database, attribute) {
                     self.script.push(operation, change.at.clone(), change.at);
                 }
             }
         }
     }
+}
+
+/// The keys and values of `{ tableName: a, columnName: b }`.
+fn pairs(value: &str) -> impl Iterator<Item = (&str, &str)> {
+    let pairs = value.trim_matches(['{', '}']).split(',').filter_map(|pair| pair.split_once(':'));
+    pairs.map(|(key, value)| (key.trim(), bare(value)))
 }
 
 /// A value without its quotes.
@@ -165,6 +194,7 @@ fn bare(value: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::super::operation::{Deed, Value};
     use super::*;
 
     fn steps(changes: &str) -> Vec<Operation> {
@@ -203,6 +233,41 @@ mod tests {
         assert_eq!(added(refuses), (true, Value::None));
         assert_eq!(added(&format!("          defaultValueNumeric: 0\n{refuses}")), (true, Value::Same));
         assert_eq!(added("          type: int"), (false, Value::None));
+    }
+
+    #[test]
+    fn rows_and_what_only_postgres_minds_are_read() {
+        let other = |deed| Operation::Other { deed, table: "a".into() };
+        assert_eq!(steps("- delete:\n    tableName: a"), [other(Deed::DeleteAll)]);
+        assert_eq!(steps("- delete: { tableName: a }"), [other(Deed::DeleteAll)]);
+        let update = "- update:\n    tableName: a\n    columns:\n    - column:\n        name: b\n        value: 1";
+        assert_eq!(steps(update), [other(Deed::UpdateAll)]);
+        assert_eq!(steps(&format!("{update}\n    where: b = 2")), []);
+        assert_eq!(steps("- delete:\n    where: b = 2\n    tableName: a"), []);
+        let index = "- createIndex:\n    tableName: a\n    indexName: i\n    columns:\n    - column:\n        name: b";
+        assert_eq!(steps(index), []);
+        assert!(matches!(steps(&format!("# postgresql\n{index}")).as_slice(), [Operation::CreateIndex { .. }]));
+        let set = |dbms: &str| {
+            let mut script = Script::of_whole_file();
+            let index = index.replace('\n', "\n    ");
+            let text = format!("databaseChangeLog:\n- changeSet:\n    dbms: {dbms}\n    changes:\n    {index}\n");
+            super::super::read(&text, &mut script);
+            script.steps.len()
+        };
+        assert_eq!((set("postgresql"), set("\"mysql, postgresql\""), set("mysql")), (1, 1, 0));
+    }
+
+    #[test]
+    fn a_change_set_has_a_transaction() {
+        let build = "- sql:\n    sql: CREATE INDEX CONCURRENTLY i ON a (b)";
+        let is_in_one = |more: &str| {
+            let mut script = Script::of_whole_file();
+            let build = build.replace('\n', "\n    ");
+            let text = format!("databaseChangeLog:\n- changeSet:\n    id: 1\n{more}    changes:\n    {build}\n");
+            super::super::read(&text, &mut script);
+            script.steps[0].transaction.is_some()
+        };
+        assert!(is_in_one("") && !is_in_one("    runInTransaction: false\n"));
     }
 
     #[test]
