@@ -3,13 +3,13 @@
 
 use std::ops::Range;
 
-use crate::source::{Syntax, code_only, php_heredoc, sigil};
+use crate::source::{Syntax, code_only};
 
 /// A program's text, and the same without what is in strings and comments; places are the same in both.
 pub(super) struct Program<'t> {
     pub(super) text: &'t str,
     pub(super) code: String,
-    syntax: Syntax,
+    pub(super) syntax: Syntax,
 }
 
 /// The arguments of a call.
@@ -155,192 +155,6 @@ pub(super) fn literal(text: &str) -> &str {
     text
 }
 
-/// The string literals in these bytes of a program, each with the bytes between its quotes.
-pub(super) fn strings(program: &Program<'_>, range: Range<usize>) -> Vec<Range<usize>> {
-    let bytes = program.code.as_bytes();
-    let mut found = Vec::new();
-    let mut at = range.start;
-    while at < range.end {
-        let quote = bytes[at];
-        let rest = &program.text.as_bytes()[at..];
-        let other = match program.syntax {
-            Syntax::Php if quote == b'<' => php_heredoc(rest),
-            Syntax::Elixir if quote == b'~' => sigil(rest, program.syntax),
-            _ => None,
-        };
-        if let Some(inner) = other {
-            found.push(at + inner.start..at + inner.end);
-            at += inner.end + 1;
-            continue;
-        }
-        if !matches!(quote, b'"' | b'\'' | b'`') || (quote == b'`' && program.syntax != Syntax::JavaScript) {
-            at += 1;
-            continue;
-        }
-        let has_triple = matches!(program.syntax, Syntax::Python | Syntax::Elixir);
-        let triple = has_triple && bytes[at..range.end].starts_with(&[quote; 3]);
-        let width = if triple { 3 } else { 1 };
-        let start = at + width;
-        let end = (start..range.end).find(|end| bytes[*end..range.end].starts_with(&vec![quote; width]));
-        let Some(end) = end else { break };
-        found.push(start..end);
-        at = end + width;
-    }
-    found
-}
-
-/// A longer expression without a string is not looked through for names,
-pub(super) const NAMES_BYTES_MAX: usize = 200;
-/// nor are more mentions of a name: each would be looked at for every use.
-const MENTIONS_MAX: usize = 64;
-
-/// The SQL that an expression holds, each piece with the place it begins at: what the program puts together of strings is one piece. An
-/// expression of names alone has the strings that they stand for.
-pub(super) fn sql_in(program: &Program<'_>, range: Range<usize>) -> Vec<(usize, String)> {
-    let written = joined(program, range.clone());
-    if !written.is_empty() || range.len() > NAMES_BYTES_MAX {
-        return written;
-    }
-    let names = program.code[range.clone()].split(|c: char| !is_of_name(c)).filter(|name| !name.is_empty());
-    let values = names.filter_map(|name| definition(program, name, range.start));
-    values.flat_map(|value| value_at(program, value)).collect()
-}
-
-/// Where the value begins that a name is given: the last time before that place, or the first behind it.
-pub(super) fn definition(program: &Program<'_>, name: &str, before: usize) -> Option<usize> {
-    let code = &program.code;
-    let mut last = None;
-    for (at, _) in code.match_indices(name).take(MENTIONS_MAX) {
-        if code[..at].ends_with(|c: char| is_of_name(c) || c == '.') {
-            continue;
-        }
-        let behind = &code[at + name.len()..];
-        // `sql: string = …` says what it is in between.
-        let line = behind.split(['\n', ';', ',', '(', '{']).next().unwrap_or("");
-        let Some(sign) = line.find('=') else { continue };
-        let between = line[..sign].trim();
-        let is_given =
-            !line[sign + 1..].starts_with(['=', '>', '~']) && (between.is_empty() || between.starts_with(':'));
-        if !is_given || behind.starts_with(is_of_name) {
-            continue;
-        }
-        let value = at + name.len() + sign + 1;
-        if at > before {
-            return last.or(Some(value));
-        }
-        last = Some(value);
-    }
-    last
-}
-
-/// The strings of the value that begins there: one, or those in its brackets.
-fn value_at(program: &Program<'_>, start: usize) -> Vec<(usize, String)> {
-    let start = start + (program.code[start..].len() - program.code[start..].trim_start().len());
-    let rest = &program.code[start..];
-    let head = rest.split(['"', '\'', '`', '\n']).next().unwrap_or("");
-    if let Some(open) = head.find(['(', '[']) {
-        let close = crate::source::closing(&program.code, start + open).unwrap_or(program.code.len());
-        return joined(program, start + open + 1..close);
-    }
-    // No more than the prefix of a string stands before its quote.
-    let is_string = head.len() <= 2 && rest[head.len()..].starts_with(['"', '\'', '`']);
-    let limit = program.code.len();
-    if is_string { joined(program, start..limit).into_iter().take(1).collect() } else { Vec::new() }
-}
-
-fn is_of_name(c: char) -> bool {
-    c.is_alphanumeric() || c == '_' || c == '$'
-}
-
-/// The strings in these bytes, those that are put together as one: `'a' 'b'`, `'a' + b + 'c'`. Each place stays where it was.
-fn joined(program: &Program<'_>, range: Range<usize>) -> Vec<(usize, String)> {
-    let mut joined: Vec<(usize, String)> = Vec::new();
-    for string in strings(program, range) {
-        let text = sql_text(&program.text[string.clone()]);
-        let last = joined.last_mut().and_then(|(start, before)| {
-            let end = *start + before.len();
-            glue(program.code.get(end..string.start)?).map(|glue| (before, glue))
-        });
-        match last {
-            Some((before, glue)) => {
-                before.push_str(&glue);
-                before.push_str(&text);
-            }
-            None => joined.push((string.start, text)),
-        }
-    }
-    joined
-}
-
-/// What stands in the place of the signs between two strings that are put together, quotes included.
-fn glue(between: &str) -> Option<String> {
-    let inner = between.trim_matches(['"', '\'', '`']);
-    let prefix = inner.len() - inner.trim_end_matches(|c: char| c.is_ascii_alphabetic()).len();
-    let inner = if prefix <= 2 { &inner[..inner.len() - prefix] } else { inner };
-    let signs = inner.trim();
-    let is_glue = signs.chars().all(|c| c == '\\' || c.is_whitespace())
-        || signs.starts_with('+') && signs.ends_with('+') && !signs.contains(['\n', ',', ';']);
-    // What is put in between is a name, as far as anybody knows.
-    let start = between.find(inner).unwrap_or(0);
-    let named = |(at, byte): (usize, u8)| {
-        let is_named = byte.is_ascii_alphanumeric() && (start..start + inner.len()).contains(&at);
-        char::from(if is_named {
-            b'x'
-        } else if byte == b'\n' {
-            b'\n'
-        } else {
-            b' '
-        })
-    };
-    is_glue.then(|| between.bytes().enumerate().map(named).collect())
-}
-
-/// SQL in a program's string, with what the program puts into it replaced by a word of the same length.
-pub(super) fn sql_text(text: &str) -> String {
-    let mut sql = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = rest.find(['#', '$', '{', '\\']) {
-        sql.push_str(&rest[..at]);
-        rest = &rest[at..];
-        let hole = ["#{", "${", "{"].iter().find(|open| rest.starts_with(**open));
-        let close = hole.and_then(|_| rest.find('}')).filter(|close| !rest[..*close].contains('\n'));
-        match close {
-            Some(close) => {
-                sql.push_str(&"x".repeat(close + 1));
-                rest = &rest[close + 1..];
-            }
-            None if rest.starts_with("\\n") || rest.starts_with("\\\"") || rest.starts_with("\\'") => {
-                sql.push(' ');
-                sql.push(if rest.starts_with("\\n") { '\n' } else { rest.as_bytes()[1] as char });
-                rest = &rest[2..];
-            }
-            None => {
-                sql.push_str(&rest[..1]);
-                rest = &rest[1..];
-            }
-        }
-    }
-    sql.push_str(rest);
-    sql
-}
-
-/// The SQL that an argument is, and where it begins: its strings, with whatever they are joined by replaced by a word of the same length.
-pub(super) fn as_one(program: &Program<'_>, argument: Range<usize>) -> Option<(String, usize)> {
-    let parts = strings(program, argument);
-    let start = parts.first()?.start;
-    let mut sql = String::new();
-    let mut at = start;
-    for part in parts {
-        let between = program.text.get(at..part.start)?;
-        // `'a ' . 'b'` is one text, `'a_' . $b . ' c'` has something in it that nobody knows.
-        let is_known = !between.contains(|c: char| c.is_alphanumeric() || c == '$');
-        sql.push_str(&(if is_known { " " } else { "x" }).repeat(between.len()));
-        sql.push_str(&sql_text(program.text.get(part.clone())?));
-        at = part.end;
-    }
-    Some((sql, start))
-}
-
 /// The methods of a migration, by name, that only the way down needs: those called after it, those that nothing else calls, and, where the
 /// way up is in sight, those that nobody calls.
 pub(super) fn ways_down(code: &str, methods: &[(String, Range<usize>)]) -> Vec<Range<usize>> {
@@ -407,34 +221,5 @@ mod tests {
         assert_eq!(down, ["d", "b", "c", "d"]);
         let shown: Vec<_> = methods.into_iter().filter(|(name, _)| name != "up" && name != "down").collect();
         assert_eq!(ways_down(&code[code.find("a {").unwrap()..], &shown).len(), 0);
-    }
-
-    #[test]
-    fn strings_are_found_between_their_quotes() {
-        let text = "op.execute(\"\"\"a 'b'\"\"\", 'c')";
-        let program = Program::of(text, Syntax::Python);
-        let found: Vec<_> = strings(&program, 0..text.len()).into_iter().map(|range| &text[range]).collect();
-        assert_eq!(found, ["a 'b'", "c"]);
-        let joined = |text: &str| {
-            let text = text.to_owned();
-            let program = Program::of(&text, Syntax::Python);
-            let end = text.find('\n').unwrap_or(text.len());
-            sql_in(&program, 0..end).into_iter().map(|(_, sql)| sql).collect::<Vec<_>>()
-        };
-        assert_eq!(joined("f('ALTER TABLE a ' 'DROP b')"), ["ALTER TABLE a    DROP b"]);
-        assert_eq!(joined("f('ALTER TABLE ' + ab + f' DROP b')"), ["ALTER TABLE     xx      DROP b"]);
-        assert_eq!(joined("f('a', 'b')"), ["a", "b"]);
-        assert_eq!(joined("f(SQL)\nSQL = 'DROP TABLE a'\nSQLS = 'b'"), ["DROP TABLE a"]);
-        assert_eq!(joined("f(text(sql))\nsql: str = ['a', f'b']\nx = 'c'"), ["a", "b"]);
-        assert_eq!(joined("f(SQL)\nSQL = g\nx = 'c' if SQL == 'd' else 'e'"), [""; 0]);
-        let text = "DB::statement('a ' . 'b_' . $c . ' d', <<<SQL\n e {$f}\nSQL);";
-        let program = Program::of(text, Syntax::Php);
-        assert_eq!(as_one(&program, 0..text.find(", <<<").unwrap()).unwrap().0, "a      b_xxxxxxxxxx d");
-        assert_eq!(strings(&program, 0..text.len()).len(), 4);
-        let text = "execute ~s|a \"b\"|, \"c #{d(\"e\")}\", \"\"\"\n f\n\"\"\"";
-        let program = Program::of(text, Syntax::Elixir);
-        let found: Vec<_> = strings(&program, 0..text.len()).into_iter().map(|range| &text[range]).collect();
-        assert_eq!(found, ["a \"b\"", "c #{d(\"e\")}", "\n f\n"]);
-        assert_eq!(sql_text("a #{b} ${c} {d} \\n$1 é\\'"), "a xxxx xxxx xxx  \n$1 é '");
     }
 }

@@ -8,7 +8,8 @@ use std::sync::LazyLock;
 use regex::{Captures, Regex};
 
 use super::super::operation::{Dialect, Language, Operation, Script, Type};
-use super::calls::{Arguments, Program, as_one, ways_down};
+use super::calls::{Arguments, Program, ways_down};
+use super::embedded::as_one;
 use super::sql;
 use crate::source::{Syntax, closing};
 

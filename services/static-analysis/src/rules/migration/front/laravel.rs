@@ -8,7 +8,8 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::super::operation::{Deed, Dialect, Language, Operation, Script, Type};
-use super::calls::{Arguments, Program, as_one, literal, ways_down};
+use super::calls::{Arguments, Program, literal, ways_down};
+use super::embedded::as_one;
 use super::rails::table_of_model;
 use super::sql;
 use crate::source::{Syntax, closing};
@@ -349,7 +350,7 @@ fn without_variables(text: &str) -> String {
 
 /// `'a'`, `['a', 'b']`: the strings that a list or a single argument holds.
 fn names(program: &Program<'_>, argument: &super::calls::Value<'_>) -> Vec<String> {
-    let found = super::calls::strings(program, argument.start..argument.start + argument.text.len());
+    let found = super::embedded::strings(program, argument.start..argument.start + argument.text.len());
     if found.is_empty() {
         return vec![literal(argument.text).to_owned()];
     }

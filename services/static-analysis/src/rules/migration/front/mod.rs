@@ -16,6 +16,7 @@ use crate::rules::FileHit;
 
 mod calls;
 mod ecto;
+mod embedded;
 mod javascript;
 mod laravel;
 mod liquibase;

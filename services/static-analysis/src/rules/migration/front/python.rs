@@ -6,7 +6,8 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::super::operation::{Language, Script};
-use super::calls::{Arguments, Program, sql_in};
+use super::calls::{Arguments, Program};
+use super::embedded::sql_in;
 use super::sql;
 use crate::source::{Syntax, closing};
 

@@ -8,7 +8,8 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::super::operation::{Deed, Dialect, Language, Operation, Script, Type};
-use super::calls::{Arguments, NAMES_BYTES_MAX, Program, definition, sql_in, sql_text};
+use super::calls::{Arguments, Program};
+use super::embedded::{NAMES_BYTES_MAX, definition, sql_in, sql_text};
 use super::sql;
 use crate::source::Syntax;
 

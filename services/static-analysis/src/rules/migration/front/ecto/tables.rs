@@ -6,7 +6,8 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::super::super::operation::{Column, Constraint, ConstraintKind, Generated, Index, Operation, Type, Value};
-use super::super::calls::{Arguments, Program, as_one, literal};
+use super::super::calls::{Arguments, Program, literal};
+use super::super::embedded::as_one;
 use super::super::values;
 use crate::source::closing;
 

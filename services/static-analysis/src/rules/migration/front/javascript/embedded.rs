@@ -7,7 +7,8 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::super::calls::{Arguments, Program, literal, sql_text, strings};
+use super::super::calls::{Arguments, Program, literal};
+use super::super::embedded::{joined, sql_text};
 
 /// SQL, and where it begins in the program; of the same length there.
 pub(super) struct Said {
@@ -109,43 +110,7 @@ fn value_end(code: &str, start: usize) -> usize {
 
 /// The strings of an expression, those together that it adds to one another.
 fn in_expression(program: &Program<'_>, range: Range<usize>) -> Vec<Said> {
-    let mut said: Vec<Said> = Vec::new();
-    let mut end = range.start;
-    for string in strings(program, range.clone()) {
-        let between = &program.text[end..string.start];
-        let adds = is_sum(&program.code[end..string.start - 1]);
-        match said.last_mut().filter(|_| adds) {
-            Some(last) => last.text.push_str(&filled(between)),
-            None => said.push(Said { start: string.start, text: String::new() }),
-        }
-        end = string.end;
-        if let Some(last) = said.last_mut() {
-            last.text.push_str(&sql_text(&program.text[string]));
-        }
-    }
-    let rest = program.text.get(end..range.end).unwrap_or("");
-    if let Some(last) = said.last_mut().filter(|_| is_sum(&format!("{} +", rest.trim_end()))) {
-        last.text.push_str(&filled(rest));
-    }
-    said
-}
-
-/// True for what is between two strings that are added: the first one's quote, and names.
-fn is_sum(code: &str) -> bool {
-    static SUM: LazyLock<Regex> = LazyLock::new(|| {
-        Regex::new(r"^\s*['\x22`]\s*\+\s*(?:[\w$.]+(?:\(\w*\))?\s*\+\s*)*$").expect("the pattern is tested")
-    });
-    SUM.is_match(code)
-}
-
-/// The program between two parts of a text: a word of the same length for what it puts in.
-fn filled(program: &str) -> String {
-    let fill = |byte: u8| match byte {
-        b'\n' => '\n',
-        b' ' | b'\t' | b'\r' | b'+' | b'\'' | b'"' | b'`' => ' ',
-        _ => 'x',
-    };
-    program.bytes().map(fill).collect()
+    joined(program, range).into_iter().map(|(start, text)| Said { start, text }).collect()
 }
 
 /// The SQL of the template that begins at `tick`.

@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use super::super::super::operation::{
     Column, Constraint, ConstraintKind, Generated, Index, Operation, Script, Type, Value,
 };
-use super::super::calls::{Arguments, Program, Value as Argument, as_one, literal};
+use super::super::calls::{Arguments, Program, Value as Argument, literal};
+use super::super::embedded::as_one;
 use super::super::values;
 use super::{Link, names};
 
