@@ -15,6 +15,7 @@ pub mod npm_token;
 pub mod private_key_pem;
 mod providers;
 pub mod slack_token;
+pub(crate) mod stand_ins;
 pub mod stripe_live_key;
 pub mod url_password;
 
@@ -131,7 +132,10 @@ const STAND_INS: &[&str] = &[
 /// secret really is.
 pub(crate) fn is_placeholder(value: &str) -> bool {
     let lower = value.to_ascii_lowercase();
-    STAND_INS.iter().any(|word| lower.contains(word)) || is_monotonous(&lower) || is_reference(value)
+    STAND_INS.iter().any(|word| lower.contains(word))
+        || is_monotonous(&lower)
+        || is_reference(value)
+        || stand_ins::is_elsewhere(value)
 }
 
 /// True for what stands in for a credential whose form is proof: fewer words than [`is_placeholder`] knows, because the
