@@ -44,6 +44,7 @@ pub(crate) static GENERAL: &[&Rule] =
 const PATTERNS: &[(&str, &str)] = &[
     ("ai.toml", include_str!("patterns/ai.toml")),
     ("cloud.toml", include_str!("patterns/cloud.toml")),
+    ("commands.toml", include_str!("patterns/commands.toml")),
     ("data.toml", include_str!("patterns/data.toml")),
     ("forms.toml", include_str!("patterns/forms.toml")),
     ("identity.toml", include_str!("patterns/identity.toml")),
@@ -51,6 +52,7 @@ const PATTERNS: &[(&str, &str)] = &[
     ("observability.toml", include_str!("patterns/observability.toml")),
     ("payment.toml", include_str!("patterns/payment.toml")),
     ("places.toml", include_str!("patterns/places.toml")),
+    ("prefixes.toml", include_str!("patterns/prefixes.toml")),
     ("source-control.toml", include_str!("patterns/source-control.toml")),
     ("services-a-f.toml", include_str!("patterns/services-a-f.toml")),
     ("services-g-o.toml", include_str!("patterns/services-g-o.toml")),
