@@ -178,7 +178,8 @@ impl Pattern {
         let judge =
             Judge { strict, allows: &|value| self.allows(Place { secret: value, found: value, line: text, path }) };
         let doubt = |hit: Hit, doubtful| {
-            if doubtful { hit.severity(Severity::Low).confidence(Confidence::Low) } else { hit }
+            let severity = self.severity.min(Severity::Low);
+            if doubtful { hit.severity(severity).confidence(Confidence::Low) } else { hit }
         };
         let values = named.values(line.text, &judge);
         if !values.is_empty() {

@@ -46,6 +46,14 @@ static TAIL: LazyLock<Regex> = LazyLock::new(|| {
     .expect("the pattern is tested")
 });
 
+/// What is public about an account, though only who has one knows it.
+static ID: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(
+        r#"(?i)(?:client|app|application|account|project|base|table|space|team|tenant|org)[_.-]?s?id["'`\])]{0,2}[ \t]{0,4}[:=>,]{1,3}[ \t]{0,4}["'`]?\z"#,
+    )
+    .expect("the pattern is tested")
+});
+
 /// The expressions of one row.
 #[derive(Debug)]
 pub(super) struct Named {
@@ -179,7 +187,7 @@ fn accepts(text: &str, name: &Range<usize>, value: &Range<usize>, judge: &Judge<
         return None;
     }
     if secret::is_random(value) {
-        return Some(false);
+        return Some(ID.is_match(&before));
     }
     let one_word = !value.contains(['-', '_', '.', '/', ' ']);
     (has_word && one_word && entropy(value) >= ENTROPY_OF_LETTERS).then_some(true)
@@ -293,6 +301,14 @@ mod tests {
         assert!(!found("acme_key = \"ServerAccessTokenKey\""));
         assert!(found("acme_key = \"ServerAccess7okenKey\""));
         assert!(found("acme_key = \"qWzPwomUxkJdlRthVbyc\""));
+    }
+
+    #[test]
+    fn an_id_is_doubtful() {
+        check("acme", false, "acme_client_id = \"V\"", Some(true));
+        check("acme", false, "acmeAppId: 'V'", Some(true));
+        check("acme", false, "acme_valid = \"V\"", Some(false));
+        check("acme", false, "acme_client_id_secret = \"V\"", Some(false));
     }
 
     #[test]

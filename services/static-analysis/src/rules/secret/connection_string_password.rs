@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use domain::{Category, Confidence, Severity};
 use regex::Regex;
 
-use super::{ROTATE, is_placeholder};
+use super::{ROTATE, is_placeholder, stand_ins};
 use crate::rules::{AddedLine, Check, Hit, Rule};
 
 /// The rule.
@@ -17,7 +17,7 @@ pub static RULE: Rule = Rule {
     category: Category::Secret,
     cwe: 798,
     hazard: "",
-    keywords: &["password=", "pwd=", "password =", "pwd =", "accountkey=", "sharedaccesskey="],
+    keywords: &["password=", "pwd=", "password =", "pwd =", "accountkey=", "accesskey="],
     remediation: ROTATE,
     references: &[
         "https://learn.microsoft.com/en-us/dotnet/framework/data/adonet/connection-string-syntax",
@@ -29,7 +29,7 @@ pub static RULE: Rule = Rule {
 
 static PASSWORD: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(
-        r#"(?ix) (?: ^ | [;"'`\s(>,] ) (?: password | pwd | accountkey | sharedaccesskey ) \s? = \s?
+        r#"(?ix) (?: ^ | [;"'`\s(>,] ) (?: password | pwd | accountkey | (?: shared )? accesskey ) \s? = \s?
         (?: \{ ((?:[^}]|\}\})+) \} | "([^"]+)" | '([^']+)' | ([^;"'`\s<>]+) )"#,
     )
     .expect("the pattern is tested")
@@ -59,16 +59,50 @@ fn check(line: &AddedLine<'_>) -> Vec<Hit> {
         let Some(password) = captures.iter().skip(1).flatten().next() else { continue };
         // In braces a brace is doubled.
         let value = password.as_str().replace("}}", "}");
-        let lower = value.to_ascii_lowercase();
-        let weak =
-            matches!(lower.as_str(), "password" | "secret" | "test" | "root" | "postgres" | "admin" | "null" | "none");
-        let format = ["%s", "{0}", "{1}", "{2}", "\" +", "\"+"].iter().any(|sign| lower.contains(sign));
-        if LENGTH.contains(&password.len()) && !weak && !format && !is_placeholder(&value) {
-            let hit = Hit::secret(password.range(), "the connection string holds a password");
-            hits.push(if LOCAL.is_match(line.text) { hit.severity(Severity::Low) } else { hit });
+        if !LENGTH.contains(&password.len()) || stands_in(&value) || is_filled_in(line.text, &password.range()) {
+            continue;
         }
+        let hit = Hit::secret(password.range(), "the connection string holds a password");
+        let weak = LOCAL.is_match(line.text) || stand_ins::is_guessable(&value) || stand_ins::is_slug(&value);
+        hits.push(if weak { hit.severity(Severity::Low) } else { hit });
     }
     hits
+}
+
+/// True for what is no password, and for the one that everybody writes there.
+fn stands_in(value: &str) -> bool {
+    let lower = value.to_ascii_lowercase();
+    let nothing = matches!(
+        lower.as_str(),
+        "password"
+            | "secret"
+            | "test"
+            | "root"
+            | "postgres"
+            | "admin"
+            | "null"
+            | "none"
+            | "undefined"
+            | "true"
+            | "false"
+    );
+    // The key of the emulator is the same for everybody, and in its manual.
+    let published = value.starts_with("Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq");
+    let format = ["%s", "{0}", "{1}", "{2}", "\" +", "\"+", "..."].iter().any(|sign| lower.contains(sign));
+    nothing
+        || lower.starts_with("sha256:")
+        || published
+        || format
+        || is_placeholder(value)
+        || stand_ins::is_public(value)
+}
+
+/// True in a template: `{{ .Values.password }}`, or one name in braces as in `{DB_PASSWORD}`, where a program puts the value.
+fn is_filled_in(text: &str, value: &std::ops::Range<usize>) -> bool {
+    let braced = text[..value.start].ends_with('{');
+    let inner = &text[value.clone()];
+    let name = |b: u8| b.is_ascii_alphabetic() || b"_.".contains(&b);
+    braced && (inner.starts_with('{') || inner.bytes().all(name))
 }
 
 #[cfg(test)]
@@ -84,6 +118,8 @@ mod tests {
             &[
                 (concat!("\"Server=db.acme.io;Database=shop;User Id=app;Password=q7Zp2m", "W9xKd4;\""), Severity::High),
                 (concat!("DSN=Production;Uid=app;Pwd={q7Zp;2m", "W9xKd4};"), Severity::High),
+                ("Server=db.acme.io;User Id=sa;Password=P@ssw0rd;", Severity::Low),
+                ("Server=db.acme.io;User Id=sa;Password=my-app-tls-2024;", Severity::Low),
                 (concat!("Server=localhost,1433;User Id=sa;Password=q7Zp2m", "W9xKd4;"), Severity::Low),
                 (concat!("Host=pg.acme.io;Username=app;Password='q7Zp2m", "W9;xKd4';"), Severity::High),
                 (
@@ -108,6 +144,14 @@ mod tests {
                 "Server=db;User Id=app;Password=password;",
                 "DSN=Production;Pwd={XXXXXXXX};",
                 "password = read_password()",
+                "Server=db;User Id=app;Password={{ .Values.password }};",
+                "Server=db;User Id=app;Password={DB_PASSWORD};",
+                "Server=db;User Id=app;Password=[[password]];",
+                "Server=db;User Id=app;Password=op://vault/item/field;",
+                "Server=db;User Id=app;Password=/run/secrets/db_password;",
+                "Server=db;User Id=app;Password=env:DB_PASSWORD;",
+                "Server=db;User Id=app;Password=__DB_PASSWORD__;",
+                "Server=db;User Id=app;Password=undefined;",
                 "Server={0};Password={1};",
             ],
         );

@@ -43,7 +43,11 @@ fn check(line: &AddedLine<'_>) -> Vec<Hit> {
         hits.push(if !is_header(header.as_str()) {
             let message = format!("{MESSAGE} (its header is not that of one: cut off or made up)");
             Hit { message: message.into(), ..hit.severity(Severity::Low).confidence(Confidence::Low) }
-        } else if is_for_everybody(payload.as_str()) {
+        } else if says(payload.as_str(), "\"name\":\"John Doe\"") {
+            let message = format!("{MESSAGE}, though the one of John Doe, with which everybody shows how they look");
+            Hit { message: message.into(), ..hit.severity(Severity::Low) }
+        } else if says(payload.as_str(), "\"role\":\"anon\"") {
+            // Supabase's key for the role `anon` is meant to be seen by everybody.
             let message = format!("{MESSAGE}, though one for the role of everybody");
             Hit { message: message.into(), ..hit.severity(Severity::Info) }
         } else {
@@ -61,9 +65,9 @@ fn is_header(header: &str) -> bool {
     })
 }
 
-/// Supabase's key for the role `anon` is meant to be seen by everybody.
-fn is_for_everybody(payload: &str) -> bool {
-    base64::decode(payload).is_some_and(|bytes| String::from_utf8_lossy(&bytes).contains("\"role\":\"anon\""))
+/// Whether the payload has this field.
+fn says(payload: &str, field: &str) -> bool {
+    base64::decode(payload).is_some_and(|bytes| String::from_utf8_lossy(&bytes).contains(field))
 }
 
 #[cfg(test)]
@@ -76,6 +80,8 @@ mod tests {
     const NO_HEADER: &str = "eyJ0eXAiOiJKV1QifQ";
     const PAYLOAD: &str = "eyJzdWIiOiIxIiwicm9sZSI6ImFkbWluIn0";
     const ANON: &str = "eyJpc3MiOiJ4Iiwicm9sZSI6ImFub24ifQ";
+    // {"sub":"1234567890","name":"John Doe"}
+    const DOE: &str = "eyJzdWIiOiIxMjM0NTY3ODkwIiwibmFtZSI6IkpvaG4gRG9lIn0";
     const SIGNATURE: &str = "q7ZpW2mW9xKd4LrT8vBnC3sYhGjE5uXaQ0FiOwTb6Ne";
 
     #[test]
@@ -88,6 +94,7 @@ mod tests {
                 (&format!("curl -H 'Authorization: Bearer {HEADER}.{PAYLOAD}.{SIGNATURE}'"), Severity::Medium),
                 (&format!("x = {NO_HEADER}.{PAYLOAD}.{SIGNATURE}"), Severity::Low),
                 (&format!("SUPABASE_KEY={HEADER}.{ANON}.{SIGNATURE}"), Severity::Info),
+                (&format!("const token = '{HEADER}.{DOE}.{SIGNATURE}'"), Severity::Low),
             ],
         );
     }

@@ -1,5 +1,6 @@
 //! Credentials in the code, and how to tell a real one from what stands in for one.
 
+mod assigned;
 pub mod aws_access_key_id;
 pub mod aws_secret_access_key;
 mod base64;
@@ -15,6 +16,7 @@ pub mod npm_token;
 pub mod private_key_pem;
 mod providers;
 pub mod slack_token;
+pub(crate) mod stand_ins;
 pub mod stripe_live_key;
 pub mod url_password;
 
@@ -42,6 +44,7 @@ pub(crate) static GENERAL: &[&Rule] =
 const PATTERNS: &[(&str, &str)] = &[
     ("ai.toml", include_str!("patterns/ai.toml")),
     ("cloud.toml", include_str!("patterns/cloud.toml")),
+    ("commands.toml", include_str!("patterns/commands.toml")),
     ("data.toml", include_str!("patterns/data.toml")),
     ("forms.toml", include_str!("patterns/forms.toml")),
     ("identity.toml", include_str!("patterns/identity.toml")),
@@ -49,6 +52,7 @@ const PATTERNS: &[(&str, &str)] = &[
     ("observability.toml", include_str!("patterns/observability.toml")),
     ("payment.toml", include_str!("patterns/payment.toml")),
     ("places.toml", include_str!("patterns/places.toml")),
+    ("prefixes.toml", include_str!("patterns/prefixes.toml")),
     ("source-control.toml", include_str!("patterns/source-control.toml")),
     ("services-a-f.toml", include_str!("patterns/services-a-f.toml")),
     ("services-g-o.toml", include_str!("patterns/services-g-o.toml")),
@@ -131,7 +135,10 @@ const STAND_INS: &[&str] = &[
 /// secret really is.
 pub(crate) fn is_placeholder(value: &str) -> bool {
     let lower = value.to_ascii_lowercase();
-    STAND_INS.iter().any(|word| lower.contains(word)) || is_monotonous(&lower) || is_reference(value)
+    STAND_INS.iter().any(|word| lower.contains(word))
+        || is_monotonous(&lower)
+        || is_reference(value)
+        || stand_ins::is_elsewhere(value)
 }
 
 /// True for what stands in for a credential whose form is proof: fewer words than [`is_placeholder`] knows, because the

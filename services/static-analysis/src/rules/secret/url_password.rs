@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use domain::{Category, Confidence, Severity};
 use regex::Regex;
 
-use super::{ROTATE, is_placeholder, is_reference};
+use super::{ROTATE, is_placeholder, is_reference, stand_ins};
 use crate::rules::{AddedLine, Check, Hit, Rule};
 
 /// The rule.
@@ -99,8 +99,11 @@ fn check(line: &AddedLine<'_>) -> Vec<Hit> {
         };
         let local = is_local(host.as_str());
         let weak = is_no_secret(user.as_str(), password.as_str());
+        let plain = password.as_str().replace("%2F", "/").replace("%3A", ":");
         if !LENGTH.contains(&password.len())
             || is_reference(password.as_str())
+            || stand_ins::is_elsewhere(&plain)
+            || stand_ins::is_public(&plain)
             || weak && (local || is_word(host.as_str()))
         {
             continue;
@@ -150,6 +153,11 @@ fn is_no_secret(user: &str, password: &str) -> bool {
         || short
         || lower == user.to_ascii_lowercase()
         || WEAK.contains(&lower.as_str())
+        || lower.ends_with("...")
+        || lower.starts_with("sha256:")
+        || matches!(lower.as_str(), "undefined" | "true" | "false" | "nil" | "n%2fa" | "n/a")
+        || stand_ins::is_guessable(password)
+        || stand_ins::is_slug(password)
         || is_placeholder(password)
 }
 
@@ -203,6 +211,10 @@ mod tests {
                 ("https://user:password@acme.io", info),
                 ("https://me:personal-access-token@acme.io", info),
                 ("https://me:s3cretS3cret@example.com/", info),
+                ("postgres://app:Passw0rd@db.acme.io/app", info),
+                ("postgres://app:admin123@db.acme.io/app", info),
+                ("postgres://app:my-app-tls-2024@db.acme.io/app", info),
+                ("postgres://app:undefined@db.acme.io/app", info),
             ],
         );
     }
@@ -219,6 +231,9 @@ mod tests {
                 "f\"postgres://{user}:{password}@{host}\"",
                 "https://acme.io:8443/a@b",
                 "postgres://user:<password>@db.acme.io",
+                "postgres://app:op:%2F%2Fvault%2Fitem@db.acme.io/app",
+                "postgres://app:%2Frun%2Fsecrets%2Fdb_password@db.acme.io/app",
+                "postgres://app:env:DB_PASSWORD@db.acme.io/app",
                 "postgres://postgres:postgres@localhost:5432/test",
                 "http://[::1]:8080/x@y",
                 "git@github.com:acme/shop.git",
