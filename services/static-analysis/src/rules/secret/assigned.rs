@@ -55,10 +55,13 @@ static ASSIGNMENT: LazyLock<Regex> = LazyLock::new(|| {
 static ENTRY: LazyLock<Regex> = LazyLock::new(|| compiled(r#"["'](NAME)=([^"'\s$&]+)["']"#));
 /// `#define TOKEN "…"`, `ENV TOKEN …`, `setx TOKEN …`.
 static DEFINITION: LazyLock<Regex> = LazyLock::new(|| {
-    compiled(r#"^\s*(?:#\s?define|env|arg|setx|setenv)\s{1,4}(NAME)\s{1,9}["']?([^"'\s=]+)["']?(?:\s|$)"#)
+    compiled(
+        r#"^\s*(?:#\s?define\s{1,4}(NAME)\s{1,20}"([^"\s]+)"|(?:env|arg|setx|setenv)\s{1,4}(NAME)\s{1,9}["']?([^"'\s=]+={0,2})["']?(?:\s|$))"#,
+    )
 });
 /// The name and what it is when there is none: `getenv("TOKEN", "…")`, `define('TOKEN', '…')`.
-static ARGUMENTS: LazyLock<Regex> = LazyLock::new(|| compiled(r#"\(\s?["'](NAME)["']\s?,\s{0,9}["']([^"'\s]+)["']"#));
+static ARGUMENTS: LazyLock<Regex> =
+    LazyLock::new(|| compiled(r#"[0-9a-z_]\s?\(\s?["'](NAME)["']\s?,\s{0,9}["']([^"'\s]+)["']"#));
 /// `process.env.TOKEN || "…"`, `${TOKEN:-…}`.
 static FALLBACK: LazyLock<Regex> = LazyLock::new(|| {
     compiled(r#"(NAME)(?:["'\]) !]{0,4}(?:\|\||\?\?|\?:|\bor\b)\s{0,4}["']([^"'\s]+)["']|:[-=]([^\s"'${}]+)\})"#)
@@ -187,6 +190,8 @@ mod tests {
         check("<property name=\"db.password\">V</property>", &[("db.password", "V", true)]);
         check("<name>db.password</name><value>V</value>", &[("db.password", "V", true)]);
         check("<wsse:Password Type=\"PasswordText\">V</wsse:Password>", &[("Password", "V", true)]);
+        check("#define FTS_TOKEN fts_minor", &[]);
+        check("('CLIENT_SECRET', 'V'),", &[]);
         check("ENV API_KEY V", &[("API_KEY", "V", true)]);
         check("the tokens are many", &[]);
         check("no name at all = \"V\"", &[]);

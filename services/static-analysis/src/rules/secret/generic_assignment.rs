@@ -55,6 +55,8 @@ pub static RULE: Rule = Rule {
         "master.key",
         "app_key",
         "appkey",
+        "app-key",
+        "app.key",
         "private_key",
         "privatekey",
         "private-key",
@@ -62,11 +64,13 @@ pub static RULE: Rule = Rule {
         "fernet_key",
         "fernetkey",
         "fernet.key",
+        "fernet-key",
         "jwt_key",
         "jwtkey",
         "hmac_key",
         "hmackey",
         "hmac.key",
+        "hmac-key",
         "webhook_key",
         "license_key",
         "licensekey",
@@ -199,10 +203,17 @@ fn judged(line: &AddedLine<'_>, named: Named, one: &assigned::Assigned) -> Optio
         return None;
     }
     let of_django = one.quoted && lower.ends_with("secret_key") && DJANGO_BYTES.contains(&value.len());
-    if of_django && entropy(value) >= 4.0 && !is_placeholder(value) && !looks_like_code(value) {
-        return worth_at_most(line.path(), Severity::Medium);
+    if of_django && entropy(value) >= 4.0 && !is_placeholder(value) && !value.contains("://") {
+        // What `django-admin startproject` writes says itself that it is not to be used.
+        let for_now = value.starts_with("django-insecure-");
+        return worth_at_most(line.path(), if for_now { Severity::Low } else { Severity::Medium });
     }
-    if is_uuid(value) && (lower.ends_with("client_secret") || lower.ends_with("clientsecret")) {
+    let letters = |text: &str| text.to_ascii_lowercase().replace(['_', '.', '-'], "");
+    // `('CLIENT_SECRET2', 'clientSecret2')`
+    if letters(name).ends_with(&letters(value)) || letters(value).ends_with(&letters(name)) {
+        return None;
+    }
+    if is_uuid(value) && letters(name).ends_with("clientsecret") {
         return worth_at_most(line.path(), Severity::Medium);
     }
     worth(line.path(), named, value).or_else(|| {
@@ -305,7 +316,8 @@ fn plain_values(path: &str) -> Plain {
         name.starts_with('.') && (name.ends_with("rc") || name.ends_with("cfg") || name.ends_with("credentials"));
     let settings = name.starts_with(".env")
         || dotted
-        || matches!(name.as_str(), "credentials" | "dockerfile" | "makefile" | "kubeconfig")
+        || matches!(name.as_str(), "credentials" | "dockerfile" | "makefile")
+        || name.starts_with("kubeconfig")
         || matches!(
             extension,
             "env"

@@ -5,6 +5,8 @@ pub mod aws_access_key_id;
 pub mod aws_secret_access_key;
 mod base64;
 pub(crate) mod checksum;
+#[cfg(test)]
+mod commands;
 pub mod connection_string_password;
 pub mod generic_assignment;
 pub mod github_token;
