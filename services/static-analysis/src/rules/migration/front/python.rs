@@ -48,6 +48,18 @@ fn calls<'t>(
     calls
 }
 
+/// From there to the next line that is not indented, where `start` is behind the header of a function.
+fn indented(code: &str, start: usize) -> Range<usize> {
+    let mut end = start;
+    for line in code[start..].split_inclusive('\n') {
+        if end > start && !line.trim().is_empty() && !line.starts_with([' ', '\t', ')']) {
+            break;
+        }
+        end += line.len();
+    }
+    start..end
+}
+
 fn embedded(program: &Program<'_>, within: Range<usize>, script: &mut Script) {
     for (start, sql) in sql_in(program, within) {
         sql::read(&sql, start, script);

@@ -15,9 +15,13 @@ use settings::setting;
 
 /// Adds what the SQL in `text` does; `offset` is where the text begins in the file.
 pub(super) fn read(text: &str, offset: usize, script: &mut Script) {
+    read_body(text, offset, script, Body::Script);
+}
+
+fn read_body(text: &str, offset: usize, script: &mut Script, body: Body) {
     let text = &*plain::plain(text);
     for statement in sql::statements(text) {
-        read_statement(text, offset, &statement, script, Body::Script);
+        read_statement(text, offset, &statement, script, body);
     }
 }
 
@@ -27,6 +31,8 @@ enum Body {
     Script,
     /// In the body of a DO block, where BEGIN and END are brackets.
     Block,
+    /// In what a statement runs: what that runs in turn is not read, or a text could nest as deep as it likes.
+    Run,
 }
 
 fn read_statement(text: &str, offset: usize, statement: &Statement<'_>, script: &mut Script, body: Body) {
@@ -67,7 +73,8 @@ fn read_statement(text: &str, offset: usize, statement: &Statement<'_>, script: 
         }
         return;
     }
-    let operations = dynamic::operations(statement).unwrap_or_else(|| simple(statement, script.is_open(), body));
+    let run = if body == Body::Run { None } else { dynamic::operations(statement) };
+    let operations = run.unwrap_or_else(|| simple(statement, script.is_open(), body));
     for operation in operations {
         script.push(operation, at.clone(), at.clone());
     }

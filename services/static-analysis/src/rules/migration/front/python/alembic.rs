@@ -10,7 +10,7 @@ use super::super::super::operation::{
 };
 use super::super::calls::{Arguments, Program, literal};
 use super::super::values;
-use super::{calls, embedded};
+use super::{calls, embedded, indented};
 use crate::source::closing;
 
 /// What runs the SQL it is given.
@@ -63,14 +63,7 @@ fn upgrade_body(code: &str) -> Option<Range<usize>> {
     static HEADER: LazyLock<Regex> =
         LazyLock::new(|| Regex::new(r"(?m)^def upgrade[a-z_]*[ \t]*\([^\n]*$").expect("the pattern is tested"));
     let start = HEADER.find(code)?.end();
-    let mut end = start;
-    for line in code[start..].split_inclusive('\n') {
-        if end > start && !line.trim().is_empty() && !line.starts_with([' ', '\t', ')']) {
-            break;
-        }
-        end += line.len();
-    }
-    Some(start..end)
+    Some(indented(code, start))
 }
 
 /// What a call on `op` does, or one on a batch for `batch`, whose calls leave the table out.

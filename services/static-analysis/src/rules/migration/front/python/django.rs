@@ -10,7 +10,7 @@ use super::super::super::operation::{
     Column, Constraint, ConstraintKind, Deed, Generated, Index, Operation, Script, Type, Value,
 };
 use super::super::calls::{Arguments, Program, literal};
-use super::{calls, embedded};
+use super::{calls, embedded, indented};
 use crate::source::closing;
 
 /// Adds what the operations do.
@@ -124,14 +124,7 @@ fn function_body(code: &str, name: &str) -> Option<Range<usize>> {
     let header = format!("def {name}(");
     let begins = code.starts_with(&header).then_some(0);
     let start = begins.or_else(|| code.find(&format!("\n{header}")).map(|at| at + 1))? + header.len();
-    let mut end = start;
-    for line in code[start..].split_inclusive('\n') {
-        if end > start && !line.trim().is_empty() && !line.starts_with([' ', '\t', ')']) {
-            break;
-        }
-        end += line.len();
-    }
-    Some(start..end)
+    Some(indented(code, start))
 }
 
 fn operations(program: &Program<'_>, name: &str, arguments: &Arguments<'_>) -> Vec<Operation> {

@@ -27,7 +27,7 @@ pub(super) fn operations(statement: &Statement<'_>) -> Option<Vec<Operation>> {
         }
     }
     let mut script = Script::default();
-    super::read(&text, 0, &mut script);
+    super::read_body(&text, 0, &mut script, super::Body::Run);
     Some(script.steps.into_iter().map(|step| step.what).collect())
 }
 

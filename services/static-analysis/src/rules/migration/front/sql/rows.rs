@@ -42,6 +42,10 @@ fn written_within(statement: &Statement<'_>) -> Vec<Operation> {
             (Kind::Sign, "(") => open.push(at),
             (Kind::Sign, ")") => {
                 let inner = open.pop().map_or(&[][..], |open| &statement.tokens[open + 1..at]);
+                // What is deeper was part of the outermost, or each bracket would be gone through again.
+                if !open.is_empty() {
+                    continue;
+                }
                 let writes = |first: &Token<'_>| {
                     let is = |word| first.kind == Kind::Word && first.text.eq_ignore_ascii_case(word);
                     is("delete") || is("update")
