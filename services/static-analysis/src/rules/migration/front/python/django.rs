@@ -1,6 +1,6 @@
 //! Migrations of Django in operations.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::LazyLock;
 
@@ -74,16 +74,19 @@ pub(super) fn read(program: &Program<'_>, script: &mut Script) {
 /// Where models get another name and are told to keep the table of the old one: `RenameModel('A', 'B')`, `AlterModelTable('b', 'shop_a')`.
 fn tables_kept(calls: &[(String, Range<usize>, Arguments<'_>)]) -> HashSet<usize> {
     let mut kept = HashSet::new();
-    for (_, at, arguments) in calls.iter().filter(|(name, ..)| name == "AlterModelTable") {
+    let mut renames = HashMap::new();
+    for (name, at, arguments) in calls {
         let told = |number, key: &str| arguments.at_or_named(number, key).unwrap_or("").to_lowercase();
-        let (model, table) = (told(0, "name"), told(1, "table"));
-        let renames = calls.iter().filter(|(name, ..)| name == "RenameModel");
-        let of_it = renames.filter(|(_, _, rename)| {
-            let told = |number, key: &str| rename.at_or_named(number, key).unwrap_or("").to_lowercase();
-            told(1, "new_name") == model && table.ends_with(&format!("_{}", told(0, "old_name")))
-        });
-        for (_, rename, _) in of_it {
-            kept.extend([rename.start, at.start]);
+        match name.as_str() {
+            "RenameModel" => {
+                renames.insert(told(1, "new_name"), (told(0, "old_name"), at.start));
+            }
+            "AlterModelTable" => {
+                let renamed = renames.get(&told(0, "name"));
+                let of_it = renamed.filter(|(old, _)| told(1, "table").ends_with(&format!("_{old}")));
+                kept.extend(of_it.into_iter().flat_map(|(_, rename)| [*rename, at.start]));
+            }
+            _ => {}
         }
     }
     kept
