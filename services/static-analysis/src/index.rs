@@ -4,6 +4,7 @@
 use domain::FileChange;
 
 use crate::keywords::Keywords;
+use crate::rules::pattern::{Pattern, Standing};
 use crate::rules::{Check, Rule, Shared, migration};
 
 /// The sort of file that rules are about.
@@ -54,6 +55,8 @@ pub(crate) enum Look {
 #[derive(Default)]
 struct Asking {
     lines: Vec<usize>,
+    /// The same, where what is around the keyword says whether there is anything to look at.
+    lines_by_place: Vec<(usize, &'static Pattern, Standing)>,
     files_and_changes: Vec<usize>,
 }
 
@@ -83,7 +86,10 @@ impl Index {
             for keyword in rule.keywords {
                 let asking = by_keyword.entry(keyword.to_ascii_lowercase()).or_default();
                 match kinds[number] {
-                    Kind::Line => asking.lines.push(number),
+                    Kind::Line => match by_place(rule, keyword) {
+                        Some((pattern, standing)) => asking.lines_by_place.push((number, pattern, standing)),
+                        None => asking.lines.push(number),
+                    },
                     Kind::File(_) | Kind::Shared(_) | Kind::Change => asking.files_and_changes.push(number),
                 }
             }
@@ -139,16 +145,16 @@ impl Index {
 
     /// Marks the line rules that have to look at this text.
     pub(crate) fn line_rules(&self, text: &str, rules: &mut Marks) {
-        self.keywords.in_text(text, |keyword| rules.mark_all(&self.asking[keyword].lines));
+        self.keywords.places_in(text, |keyword, at| self.asking[keyword].mark(text, at, rules));
         rules.mark_all(&self.every_line);
     }
 
     /// Marks the line rules that have to look at this text, and what is seen for those that look at more.
     #[inline]
     pub(crate) fn look(&self, text: &str, rules: &mut Marks, seen: &mut Seen) {
-        self.keywords.in_text(text, |keyword| {
+        self.keywords.places_in(text, |keyword, at| {
             let asking = &self.asking[keyword];
-            rules.mark_all(&asking.lines);
+            asking.mark(text, at, rules);
             if !asking.files_and_changes.is_empty() && seen.keywords.mark(keyword) {
                 seen.rules.mark_all(&asking.files_and_changes);
             }
@@ -183,6 +189,25 @@ impl Index {
         numbers.sort_unstable();
         numbers
     }
+}
+
+impl Asking {
+    /// Marks the line rules that have to look at a text where the keyword begins at `at`.
+    #[inline]
+    fn mark(&self, text: &str, at: usize, rules: &mut Marks) {
+        rules.mark_all(&self.lines);
+        for &(rule, pattern, standing) in &self.lines_by_place {
+            if !rules.has(rule) && pattern.may_stand(text, at, standing) {
+                rules.mark(rule);
+            }
+        }
+    }
+}
+
+/// How a keyword of the rule has to stand.
+fn by_place(rule: &Rule, keyword: &str) -> Option<(&'static Pattern, Standing)> {
+    let Check::Pattern(pattern) = rule.check else { return None };
+    Some((pattern, pattern.standing(keyword)?))
 }
 
 fn kind(rule: &Rule, sorts: &mut Vec<Applies>, shared: &mut Vec<(&'static Shared, usize)>) -> Kind {
@@ -238,6 +263,12 @@ impl Marks {
         new
     }
 
+    #[inline]
+    fn has(&self, number: usize) -> bool {
+        self.marked[number]
+    }
+
+    #[inline]
     fn mark_all(&mut self, numbers: &[usize]) {
         for &number in numbers {
             self.mark(number);

@@ -1,49 +1,28 @@
 //! The keywords of all rules, looked for in one pass.
 //!
-//! Each keyword is known by four of its bytes, the rarest in source text. Three bytes at a time are hashed into a filter of eight
-//! kilobytes, which stays in the processor's nearest cache; where it says yes, a second one is asked about the four, and only where
-//! that says yes, too, keywords are compared. An Aho-Corasick
-//! automaton over the same keywords has megabytes of states, each step waits for the one before it, and building it takes longer
-//! than a small scan.
+//! Each keyword is known by four of its bytes, those that source text holds least often. At each byte of a text the next three are
+//! hashed to a word of a table of 32 kilobytes, which stays in the processor's nearest cache, and a bit of that word stands for the
+//! byte behind them; only where it is set keywords are compared. An Aho-Corasick automaton over the same keywords has megabytes of
+//! states, each step waits for the one before it, and building it takes longer than a small scan.
 
-/// Hashes: as many as the filter has bits.
-const HASHES: usize = 1 << 16;
-/// Bytes of a keyword that are hashed, at first.
-const HASHED: usize = 3;
-/// The shortest keyword that can be looked for.
-pub(crate) const BYTES_MIN: usize = 2;
-/// The bit that tells small letters from capital ones. Set on every byte before hashing; what else falls together by it is told
-/// apart by the comparison.
-const FOLDED: u32 = 0x0020_2020;
+use std::collections::HashMap;
 
-/// A bit for each hash.
-struct Filter(Box<[u64; HASHES / 64]>);
-
-impl Filter {
-    fn empty() -> Self {
-        Self(Box::new([0; HASHES / 64]))
-    }
-
-    fn add(&mut self, hash: usize) {
-        self.0[hash / 64] |= 1 << (hash % 64);
-    }
-
-    #[inline]
-    fn has(&self, hash: usize) -> bool {
-        self.0[hash / 64] >> (hash % 64) & 1 != 0
-    }
-}
+/// Bits of a hash that choose a word of the filter.
+const FILTER_BITS: u32 = 14;
+/// Bits of a hash that choose what keywords are compared.
+const BUCKET_BITS: u32 = 12;
+/// The bit that tells small letters from capital ones, in each byte. It is set before hashing; what else falls together by it is
+/// told apart by the comparison.
+const FOLDED: u64 = 0x2020_2020_2020_2020;
+/// The commonest words in the sources of twenty projects, in nine languages.
+const WORDS: &str = include_str!("keywords/words.txt");
 
 /// Keywords, ready to be looked for.
 pub(crate) struct Keywords {
-    filter: Filter,
-    /// The same of four bytes, of the keywords that have as many, and of three, of those that do not.
-    fours: Filter,
-    short: Filter,
-    /// How many hashes there are before each word of the filter.
-    ranks: Box<[u32; HASHES / 64]>,
-    /// The entries of each hash that there is: where they begin; they end where those of the next begin. So small that it is
-    /// near, too.
+    /// For each hash of three bytes, which bytes may follow them: a bit for each lower half of a byte, which is the same in either
+    /// case.
+    filter: Box<[u16; 1 << FILTER_BITS]>,
+    /// Where the entries of each bucket begin; they end where those of the next begin.
     begins: Vec<u32>,
     entries: Vec<Entry>,
     texts: Vec<String>,
@@ -74,95 +53,78 @@ impl Entry {
     /// False when `text` cannot begin with the keyword.
     #[inline]
     fn may_begin(&self, text: &[u8]) -> bool {
-        const FOLDED: u64 = 0x2020_2020_2020_2020;
         text.first_chunk::<8>()
             .is_none_or(|eight| (u64::from_le_bytes(*eight) | FOLDED) & self.begin_mask == self.begin)
     }
 }
 
 impl Keywords {
-    /// Of these keywords, each of two bytes at least. The number of a keyword is its place among them.
+    /// Of these keywords, each of two bytes at least; one of two has to be compared far more often than a longer one. The number of
+    /// a keyword is its place among them.
     pub(crate) fn new(texts: Vec<String>) -> Self {
+        let common = Common::beside(&texts);
+        let mut filter = Box::new([0; 1 << FILTER_BITS]);
         let mut hashed = Vec::with_capacity(texts.len());
-        let (mut fours, mut short) = (Filter::empty(), Filter::empty());
         for (text, keyword) in texts.iter().zip(0..) {
-            let bytes = text.as_bytes();
-            if bytes.len() == BYTES_MIN {
+            let mut add = |four: [u8; 4], followers: u16, before: usize| {
+                filter[word(hash(four))] |= followers;
+                hashed.push((bucket(hash(four)), Entry::new(text.as_bytes(), keyword, before)));
+            };
+            match *text.as_bytes() {
                 // Whatever may follow it, the end of the text included.
-                let third = (0..=u8::MAX).filter(|byte| byte & 0x20 != 0);
-                let entry = Entry::new(bytes, keyword, 0);
-                for third in third {
-                    let hash = hash([bytes[0], bytes[1], third, 0]);
-                    short.add(hash);
-                    hashed.push((hash, entry));
+                [a, b] => (0..=u8::MAX).filter(|c| c & 0x20 != 0).for_each(|c| add([a, b, c, 0], u16::MAX, 0)),
+                [a, b, c] => add([a, b, c, 0], u16::MAX, 0),
+                ref bytes => {
+                    let (before, four) = common.rarest(bytes);
+                    add(four, 1 << (four[3] & 0x0f), before);
                 }
-            } else {
-                let before = rarest(bytes);
-                let hash = hash([bytes[before], bytes[before + 1], bytes[before + 2], 0]);
-                match bytes[before..].first_chunk() {
-                    Some(four) => fours.add(hash_of_four(*four)),
-                    None => short.add(hash),
-                }
-                hashed.push((hash, Entry::new(bytes, keyword, before)));
             }
         }
-        hashed.sort_by_key(|(hash, entry)| (*hash, entry.keyword));
-        let mut filter = Filter::empty();
-        let mut begins = Vec::new();
-        for ((hash, _), at) in hashed.iter().zip(0..) {
-            if !filter.has(*hash) {
-                filter.add(*hash);
-                begins.push(at);
-            }
-        }
-        begins.push(u32::try_from(hashed.len()).expect("keywords are few"));
-        let mut ranks = Box::new([0; HASHES / 64]);
-        for word in 1..ranks.len() {
-            ranks[word] = ranks[word - 1] + filter.0[word - 1].count_ones();
-        }
-        let entries = hashed.into_iter().map(|(_, entry)| entry).collect();
-        Self { filter, fours, short, ranks, begins, entries, texts }
+        hashed.sort_by_key(|(bucket, entry)| (*bucket, entry.keyword));
+        hashed.dedup_by_key(|(bucket, entry)| (*bucket, entry.keyword));
+        let mut begins = vec![0; (1 << BUCKET_BITS) + 1];
+        hashed.iter().for_each(|(bucket, _)| begins[bucket + 1] += 1);
+        (1..begins.len()).for_each(|at| begins[at] += begins[at - 1]);
+        Self { filter, begins, entries: hashed.into_iter().map(|(_, entry)| entry).collect(), texts }
     }
 
     /// Whether one of the keywords is in `text`, in whatever case (ASCII).
     pub(crate) fn is_in(&self, text: &str) -> bool {
         let mut found = false;
-        self.in_text(text, |_| found = true);
+        self.places_in(text, |_, _| found = true);
         found
     }
 
-    /// Calls `seen` with the number of each keyword in `text`, in whatever case (ASCII), once for each time it is there.
-    #[inline]
-    pub(crate) fn in_text(&self, text: &str, mut seen: impl FnMut(usize)) {
-        self.places_in(text, |keyword, _| seen(keyword));
-    }
-
-    /// The same, with the byte of the text where the keyword begins.
+    /// Calls `seen` with the number of each keyword in `text`, in whatever case (ASCII), and the byte where it begins, once for each
+    /// time it is there.
     #[inline]
     pub(crate) fn places_in(&self, text: &str, mut seen: impl FnMut(usize, usize)) {
         let bytes = text.as_bytes();
         for (at, four) in bytes.windows(4).enumerate() {
             let four = [four[0], four[1], four[2], four[3]];
-            let hash = hash(four);
-            if self.filter.has(hash) && (self.fours.has(hash_of_four(four)) || self.short.has(hash)) {
-                self.compare(bytes, at, hash, &mut seen);
+            if self.may_hold(four) {
+                self.compare(bytes, at, hash(four), &mut seen);
             }
         }
         // The last three bytes, and the last two with nothing behind them.
-        let last = bytes.len().saturating_sub(HASHED);
-        for at in last..bytes.len().saturating_sub(1) {
-            let hash = hash([bytes[at], bytes[at + 1], bytes.get(at + 2).copied().unwrap_or(0), 0]);
-            if self.filter.has(hash) {
-                self.compare(bytes, at, hash, &mut seen);
+        for at in bytes.len().saturating_sub(3)..bytes.len().saturating_sub(1) {
+            let last = [bytes[at], bytes[at + 1], bytes.get(at + 2).copied().unwrap_or(0), 0];
+            if self.may_hold(last) {
+                self.compare(bytes, at, hash(last), &mut seen);
             }
         }
     }
 
+    /// Whether there may be a keyword with these bytes in it.
+    #[inline]
+    fn may_hold(&self, four: [u8; 4]) -> bool {
+        self.filter[word(hash(four))] >> (four[3] & 0x0f) & 1 != 0
+    }
+
     #[inline(never)]
-    fn compare(&self, bytes: &[u8], at: usize, hash: usize, seen: &mut impl FnMut(usize, usize)) {
-        let lower = self.filter.0[hash / 64] & ((1 << (hash % 64)) - 1);
-        let rank = (self.ranks[hash / 64] + lower.count_ones()) as usize;
-        for entry in &self.entries[self.begins[rank] as usize..self.begins[rank + 1] as usize] {
+    fn compare(&self, bytes: &[u8], at: usize, hash: u32, seen: &mut impl FnMut(usize, usize)) {
+        let bucket = bucket(hash);
+        for entry in &self.entries[self.begins[bucket] as usize..self.begins[bucket + 1] as usize] {
             let Some(start) = at.checked_sub(entry.before as usize) else { continue };
             let Some(rest) = bytes.get(start..) else { continue };
             if entry.may_begin(rest) {
@@ -176,27 +138,57 @@ impl Keywords {
     }
 }
 
-/// The hash of the first three of four bytes, whatever their case.
+/// Four bytes as a number, whatever their case.
 #[inline]
-fn hash(four: [u8; 4]) -> usize {
-    let three = (u32::from_le_bytes(four) & 0x00ff_ffff) | FOLDED;
-    // Fibonacci hashing: the upper bits of the product depend on all bits of the key.
-    (three.wrapping_mul(0x9e37_79b1) >> 16) as usize
+fn folded(four: [u8; 4]) -> u32 {
+    u32::from_le_bytes(four) | FOLDED as u32
 }
 
-/// The hash of four bytes, whatever their case.
+/// The hash of the first three of four bytes, whatever their case. Its upper bits depend on all of them (Fibonacci hashing).
 #[inline]
-fn hash_of_four(four: [u8; 4]) -> usize {
-    let four = u32::from_le_bytes(four) | FOLDED << 8 | FOLDED;
-    (four.wrapping_mul(0x9e37_79b1) >> 16) as usize
+fn hash(four: [u8; 4]) -> u32 {
+    (folded(four) & 0x00ff_ffff).wrapping_mul(0x9e37_79b1)
 }
 
-/// Where the four bytes of `keyword` begin that are rarest in source text, or the three that it has.
-fn rarest(keyword: &[u8]) -> usize {
-    let hashed = keyword.len().min(HASHED + 1);
-    let places = 0..=keyword.len() - hashed;
-    let commonness = |at: &usize| keyword[*at..at + hashed].iter().map(|byte| common(*byte)).product::<u32>();
-    places.min_by_key(commonness).unwrap_or(0)
+#[inline]
+fn word(hash: u32) -> usize {
+    (hash >> (32 - FILTER_BITS)) as usize
+}
+
+#[inline]
+fn bucket(hash: u32) -> usize {
+    (hash >> (32 - BUCKET_BITS)) as usize
+}
+
+/// How often four bytes stand in source text: in how many of the [`WORDS`], and in how many keywords.
+struct Common(HashMap<u32, (u32, u32)>);
+
+impl Common {
+    fn beside(keywords: &[String]) -> Self {
+        let mut common = HashMap::<u32, (u32, u32)>::new();
+        for word in WORDS.split_whitespace() {
+            for four in fours(format!(" {word} ").as_bytes()) {
+                common.entry(folded(four)).or_default().0 += 1;
+            }
+        }
+        for four in keywords.iter().flat_map(|keyword| fours(keyword.as_bytes())) {
+            common.entry(folded(four)).or_default().1 += 1;
+        }
+        Self(common)
+    }
+
+    /// The four bytes of a keyword that are the least common, and where they begin.
+    fn rarest(&self, keyword: &[u8]) -> (usize, [u8; 4]) {
+        let how_common = |(_, four): &(usize, [u8; 4])| {
+            let product = four.iter().map(|byte| common(*byte)).product::<u32>();
+            (self.0.get(&folded(*four)).copied().unwrap_or_default(), product)
+        };
+        fours(keyword).enumerate().min_by_key(how_common).expect("shorter keywords stand elsewhere")
+    }
+}
+
+fn fours(text: &[u8]) -> impl Iterator<Item = [u8; 4]> {
+    text.windows(4).map(|four| [four[0], four[1], four[2], four[3]])
 }
 
 /// How often a byte stands in source text, roughly, in parts of a thousand.
@@ -223,7 +215,8 @@ mod tests {
 
     fn found(keywords: &[&str], text: &str) -> Vec<usize> {
         let mut found = Vec::new();
-        Keywords::new(keywords.iter().map(|&word| word.to_owned()).collect()).in_text(text, |word| found.push(word));
+        Keywords::new(keywords.iter().map(|&word| word.to_owned()).collect())
+            .places_in(text, |word, _| found.push(word));
         found.sort_unstable();
         found
     }

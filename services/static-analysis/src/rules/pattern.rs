@@ -17,6 +17,7 @@ use lazy::{Lazy, Letters};
 use named::{Judge, Named, Value};
 pub(crate) use needs::{Needs, Runs};
 pub use row::{Loaded, parse, parse_own};
+pub(crate) use standing::Standing;
 
 mod allow;
 mod dialect;
@@ -26,6 +27,7 @@ mod literal;
 mod named;
 mod needs;
 mod row;
+mod standing;
 mod texts;
 
 /// What a row looks for.
@@ -33,6 +35,10 @@ mod texts;
 pub struct Pattern {
     form: Form,
     needs: OnceLock<Needs>,
+    /// What the credential needs as a whole.
+    whole: OnceLock<Needs>,
+    /// Whether each credential holds one of the keywords: where it does not, the keyword may stand elsewhere on the line.
+    holds_its_keywords: bool,
     kind: Kind,
     category: Category,
     /// Bits for each character below which a value is no secret.

@@ -20,7 +20,7 @@ const REACH_BYTES: usize = 76;
 /// Bytes of the line below that are looked at.
 const BELOW_BYTES_MAX: usize = 700;
 /// A name this short, or shorter, is no name inside another word.
-const SHORT_NAME_BYTES: usize = 6;
+pub(super) const SHORT_NAME_BYTES: usize = 6;
 /// Bits for each character of a value that has no digit.
 const ENTROPY_OF_LETTERS: f64 = 3.2;
 /// Words of which one has to stand between a name that is an everyday word and its value.
@@ -213,7 +213,7 @@ fn is_escape(bytes: &[u8], at: usize) -> bool {
 }
 
 /// True for a name that is no part of another word. A long one is always taken for what it says.
-fn is_word(text: &str, name: Range<usize>) -> bool {
+pub(super) fn is_word(text: &str, name: Range<usize>) -> bool {
     if name.len() > SHORT_NAME_BYTES || name.is_empty() {
         return true;
     }
@@ -225,9 +225,10 @@ fn is_word(text: &str, name: Range<usize>) -> bool {
     let begins = name.start == 0
         || !bytes[name.start - 1].is_ascii_alphanumeric()
         || bytes[name.start - 1].is_ascii_lowercase() && first.is_ascii_uppercase();
-    let goes_on = bytes.get(name.end).is_some_and(|next| same(bytes[name.end - 1], *next));
-    let rest = text[name.end..text.floor_char_boundary((name.end + 8).min(text.len()))].to_ascii_lowercase();
-    begins && (!goes_on || SECRET_WORDS.iter().any(|word| rest.starts_with(word)))
+    let goes_on = || bytes.get(name.end).is_some_and(|next| same(bytes[name.end - 1], *next));
+    let behind =
+        |word: &str| bytes[name.end..].get(..word.len()).is_some_and(|rest| rest.eq_ignore_ascii_case(word.as_bytes()));
+    begins && (!goes_on() || SECRET_WORDS.iter().any(|word| behind(word)))
 }
 
 /// The expression for a value, the same for all rows that ask for it.

@@ -87,6 +87,11 @@ impl Needs {
         regex_syntax::parse(expression).map_or(Self::NOTHING, |hir| needs(&hir, 0))
     }
 
+    /// What every match of `expression` needs to be as a whole.
+    pub(crate) fn of_whole(expression: &str) -> Self {
+        regex_syntax::parse(expression).map_or(Self::NOTHING, |hir| of_whole(&hir, 0))
+    }
+
     fn one(sort: usize, bytes: usize) -> Self {
         let mut needs = [usize::MAX; SORTS];
         needs[sort] = bytes;
@@ -98,14 +103,36 @@ impl Needs {
         self.0.contains(&0) || self.0.iter().zip(runs.longest()).any(|(needed, there)| there >= needed)
     }
 
+    /// Whether a match may go over the byte `at`: the run around it is as long as the shortest.
+    pub(crate) fn are_met_around(&self, text: &[u8], at: usize) -> bool {
+        self.0.iter().enumerate().any(|(sort, &needed)| {
+            let is_of = |byte: &&u8| usize::from(SORT[usize::from(**byte)]) <= sort;
+            let behind = || text[at..].iter().take(needed).take_while(is_of).count();
+            let before = |behind: usize| text[..at].iter().rev().take(needed - behind).take_while(is_of).count();
+            needed != usize::MAX && {
+                let behind = behind();
+                behind + before(behind) >= needed
+            }
+        })
+    }
+
     /// One or the other will do.
     fn or(self, other: Self) -> Self {
         Self(std::array::from_fn(|sort| self.0[sort].min(other.0[sort])))
     }
 
-    /// How much it asks for.
+    /// How much it asks for: long words, paths and addresses are more common than long runs of letters and digits alone.
     fn strength(&self) -> usize {
-        self.0.iter().copied().min().unwrap_or(0)
+        const RARITY: [usize; SORTS] = [20, 15, 8, 6];
+        self.0.iter().zip(RARITY).map(|(bytes, rarity)| bytes.saturating_mul(rarity)).min().unwrap_or(0)
+    }
+}
+
+/// The shortest match of all, when no match has a blank.
+fn unbroken(hir: &Hir, depth: usize) -> Needs {
+    match (widest(hir, depth), hir.properties().minimum_len()) {
+        (Some(sort), Some(bytes)) => Needs::one(sort, bytes),
+        _ => Needs::NOTHING,
     }
 }
 
@@ -113,10 +140,7 @@ fn needs(hir: &Hir, depth: usize) -> Needs {
     if depth > DEPTH_MAX {
         return Needs::NOTHING;
     }
-    let whole = match (widest(hir, depth), hir.properties().minimum_len()) {
-        (Some(sort), Some(bytes)) => Needs::one(sort, bytes),
-        _ => Needs::NOTHING,
-    };
+    let whole = unbroken(hir, depth);
     let inner = match hir.kind() {
         HirKind::Capture(capture) => needs(&capture.sub, depth + 1),
         HirKind::Repetition(repetition) if repetition.min > 0 => needs(&repetition.sub, depth + 1),
@@ -129,6 +153,16 @@ fn needs(hir: &Hir, depth: usize) -> Needs {
         _ => Needs::NOTHING,
     };
     if inner.strength() >= whole.strength() { inner } else { whole }
+}
+
+fn of_whole(hir: &Hir, depth: usize) -> Needs {
+    match hir.kind() {
+        HirKind::Capture(capture) if depth <= DEPTH_MAX => of_whole(&capture.sub, depth + 1),
+        HirKind::Alternation(pieces) if depth <= DEPTH_MAX => {
+            pieces.iter().map(|piece| of_whole(piece, depth + 1)).reduce(Needs::or).unwrap_or(Needs::NOTHING)
+        }
+        _ => unbroken(hir, depth),
+    }
 }
 
 /// The sort that all characters of all matches are in; `None` when a blank may be among them.
@@ -177,13 +211,32 @@ mod tests {
 
     #[test]
     fn the_token_is_what_an_expression_needs() {
-        check("acme_[0-9a-f]{32}", 1, 37);
-        check("(?i:sk-[a-z]{20,30})", 1, 23);
+        check("acme_[0-9a-f]{32}", 0, 32);
+        check("acme_[0-9a-f]{8}", 1, 13);
+        check("(?i:sk-[a-z]{20,30})", 0, 20);
         check("(?i)acme[0-9A-Za-z_ .]{0,40}?[=:] *([0-9a-z]{32})", 0, 32);
         check("(?P<name>(?i:discord)[ =]{0,4})(?P<secret>[0-9a-f]{64}|[0-9a-f]{32})", 0, 32);
         check("[0-9a-z+/]{43}=", 2, 44);
+        check(r"[sbr]\.[0-9A-Za-z]{24}", 0, 24);
         check(r"\bkey\b", 0, 3);
         check(r"[^\s]{12}", 3, 12);
+    }
+
+    #[test]
+    fn around_a_place_nothing_shorter_than_the_whole_will_do() {
+        let check = |expression: &str, text: &str, expected: bool| {
+            let at = text.find("k_").unwrap();
+            assert_eq!(
+                Needs::of_whole(expression).are_met_around(text.as_bytes(), at),
+                expected,
+                "{expression} in {text}"
+            );
+        };
+        check("k_[0-9a-f]{8}", "k_01234567", true);
+        check("k_[0-9a-f]{8}", "a k_01.234567", false);
+        check("(?P<secret>k_[0-9a-f]{8}|[0-9.]{4}k_)", "1.23k_", true);
+        check("(?P<secret>k_[0-9a-f]{8}|[0-9.]{4}k_)", "1 23k_", false);
+        check("k_ [0-9a-f]{8}", "k_", true);
     }
 
     #[test]

@@ -168,6 +168,8 @@ impl Row {
         let pattern = Pattern {
             form,
             needs: OnceLock::new(),
+            whole: OnceLock::new(),
+            holds_its_keywords: origin == Origin::FailSafe,
             kind,
             category,
             entropy: self.entropy.unwrap_or(if matches!(kind, Kind::Own { .. }) { 0.0 } else { ENTROPY_MIN }),

@@ -15,13 +15,29 @@ fn runner() -> TestRunner {
 
 fn finds(rule: &'static Rule, text: &str) -> bool {
     let file = sample::added("src/config.txt", text);
-    let mut lines = file.hunks[0].lines.iter().enumerate().filter(|(_, line)| {
-        let lower = line.text.to_ascii_lowercase();
-        rule.keywords.iter().any(|keyword| lower.contains(&keyword.to_ascii_lowercase()))
-    });
+    let mut lines = file.hunks[0]
+        .lines
+        .iter()
+        .enumerate()
+        .filter(|(_, line)| rule.keywords.iter().any(|keyword| stands(rule, keyword, line.text)));
     lines.any(|(index, line)| {
         !rule.on_line(&AddedLine { file: &file, hunk: &file.hunks[0], index, text: line.text }).is_empty()
     })
+}
+
+/// Without the letters that are another case of one of ASCII, which are drawn where an expression takes either case, and which no
+/// credential has.
+fn as_written(value: &str) -> String {
+    value.replace('\u{212a}', "k").replace('\u{17f}', "s")
+}
+
+/// Whether the keyword is in the text, as it has to stand there.
+fn stands(rule: &'static Rule, keyword: &str, text: &str) -> bool {
+    let Check::Pattern(pattern) = rule.check else { return false };
+    let standing = pattern.standing(keyword);
+    let (lower, keyword) = (text.to_ascii_lowercase(), keyword.to_ascii_lowercase());
+    let mut places = lower.match_indices(&keyword).map(|(at, _)| at);
+    places.any(|at| standing.is_none_or(|standing| pattern.may_stand(text, at, standing)))
 }
 
 /// A value that the row describes and the line that it stands on, the same for the same seed; `None` where that takes more than the row.
@@ -39,6 +55,7 @@ pub(crate) fn draw(rule: &'static Rule, seed: u64) -> Option<(String, String)> {
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &seed);
     let strategy = string_regex(&expression).ok()?;
     let value = strategy.new_tree(&mut TestRunner::new_with_rng(Config::default(), rng)).ok()?.current();
+    let value = as_written(&value);
     Some((value.clone(), format!("{before}\"{value}\"")))
 }
 
@@ -56,7 +73,7 @@ fn finds_its_own(rule: &'static Rule, pattern: &Pattern) -> bool {
     let strategy = string_regex(&expression).expect("the expression can be drawn from");
     let mut runner = runner();
     (0..DRAWS).any(|_| {
-        let value = strategy.new_tree(&mut runner).expect("a draw").current();
+        let value = as_written(&strategy.new_tree(&mut runner).expect("a draw").current());
         before.iter().any(|before| finds(rule, &format!("{before}\"{value}\"")))
     })
 }
@@ -72,6 +89,41 @@ fn every_row_finds_what_it_describes() {
         }
     }
     assert!(silent.is_empty(), "{} rows find nothing of their own: {silent:?}", silent.len());
+}
+
+#[test]
+fn every_token_holds_a_keyword_of_its_row() {
+    let mut without = Vec::new();
+    let is_token = |rule: &&&Rule| matches!(rule.check, Check::Pattern(pattern) if pattern.is_token());
+    for rule in secret::patterns().iter().filter(is_token) {
+        let tokens = (0..10).map(|seed| draw(rule, seed).unwrap_or_else(|| panic!("{} can be drawn", rule.id)).0);
+        let holds = |token: &String| rule.keywords.iter().any(|keyword| stands(rule, keyword, token));
+        without.extend(tokens.filter(|token| !holds(token)).map(|token| format!("{}: {token}", rule.id)));
+    }
+    assert!(without.is_empty(), "{} tokens hold no keyword of their row: {without:#?}", without.len());
+}
+
+#[test]
+fn a_keyword_says_by_its_place_whether_there_is_anything_to_look_at() {
+    let check = |row: &str, keyword: &str, yes: &[&str], no: &[&str]| {
+        let rule = load(row).rule;
+        assert!(yes.iter().all(|text| stands(rule, keyword, text)), "{row}: one of {yes:?} is passed over");
+        assert!(!no.iter().any(|text| stands(rule, keyword, text)), "{row}: one of {no:?} is looked at");
+    };
+    let row = "id = 'secret.a.b'\ntokens = ['ion_[0-9a-f]{8}', 'kion_[0-9a-f.]{9}']\nkeywords = ['ion_']";
+    check(row, "ion_", &["x ion_0f1e2d3c y", "kion_0.1.2.3.4"], &["regions of ion_0f1e2d3 c", "ion_"]);
+    let row = "id = 'secret.a.b'\nnames = ['tru', 'acme_?key']\ntokens = ['[0-9a-z]{20}']\nkeywords = ['tru', 'acme']";
+    check(
+        row,
+        "tru",
+        &["tru", "my_tru_key", "TruKey", "isTru=", "trukey", "TRUToken"],
+        &["true", "struct", "return true"],
+    );
+    check(row, "acme", &["xacmex"], &["acm"]);
+    let row = "id = 'secret.a.b'\nnames = ['tru', 'truest']\ntokens = ['[0-9a-z]{20}']\nkeywords = ['tru']";
+    check(row, "tru", &["true", "the truest"], &["tu"]);
+    let row = "id = 'secret.a.b'\nnames = ['tru', 't(?:rue|ell)']\ntokens = ['[0-9a-z]{20}']\nkeywords = ['tru']";
+    check(row, "tru", &["true"], &["tu"]);
 }
 
 #[track_caller]

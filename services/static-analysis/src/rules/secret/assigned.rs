@@ -38,17 +38,21 @@ impl Plain {
     }
 }
 
-/// A name that says that its value is secret, or may be.
-const NAME: &str = r"[0-9a-z_.-]*(?:secret|token|passw(?:or)?d|pass|pwd|api[_.-]?key|access[_.-]?key|auth[_-]?key|credential|redis[_.-]?auth|(?:encrypt(?:ion)?|signing|sign|master|app|private|fernet|jwt|hmac|webhook|license|write)[_.-]?keys?)[0-9a-z_.-]*";
+/// What is in a name that says that its value is secret, or may be.
+const TELLING: &str = r"(?:secret|token|passw(?:or)?d|pass|pwd|api[_.-]?key|access[_.-]?key|auth[_-]?key|credential|redis[_.-]?auth|(?:encrypt(?:ion)?|signing|sign|master|app|private|fernet|jwt|hmac|webhook|license|write)[_.-]?keys?)";
 
+/// `NAME` in a pattern is a name that holds [`TELLING`].
 fn compiled(pattern: &str) -> Regex {
-    Regex::new(&format!("(?i){}", pattern.replace("NAME", NAME))).expect("the pattern is tested")
+    let name = format!("[0-9a-z_.-]*{TELLING}[0-9a-z_.-]*");
+    Regex::new(&format!("(?i){}", pattern.replace("NAME", &name))).expect("the pattern is tested")
 }
 
-/// With the type of the name, as in `let token: &str = "…"`, and what says how a string is read.
+static TOLD: LazyLock<Regex> = LazyLock::new(|| compiled(TELLING));
+
+/// With the type of the name, as in `let token: &str = "…"`, and what says how a string is read. Begins where the name begins.
 static ASSIGNMENT: LazyLock<Regex> = LazyLock::new(|| {
     compiled(
-        r#"(NAME)\\?["'`\]]{0,2}(?:\[[0-9]{0,4}\])?(?:\s?:\s?[&'a-z][a-z0-9_<>&' ]{1,24}?|\s(?:as\s)?string)?\s{0,5}(?:=>|:=|\?=|<-|=|:)\s{0,5}@?(?:[bru]?"([^"\s]+)"|[bru]?'([^'\s]+)'|`([^`\s]+)`|\\"([^"\s\\]+)\\"|([^\s"'`,;(){}\[\]]+)(?:[\s,;]|$))"#,
+        r#"\A(NAME)\\?["'`\]]{0,2}(?:\[[0-9]{0,4}\])?(?:\s?:\s?[&'a-z][a-z0-9_<>&' ]{1,24}?|\s(?:as\s)?string)?\s{0,5}(?:=>|:=|\?=|<-|=|:)\s{0,5}@?(?:[bru]?"([^"\s]+)"|[bru]?'([^'\s]+)'|`([^`\s]+)`|\\"([^"\s\\]+)\\"|([^\s"'`,;(){}\[\]]+)(?:[\s,;]|$))"#,
     )
 });
 /// Name and value between the same quotes: `-e "TOKEN=…"`.
@@ -90,16 +94,37 @@ static VALUE_ALONE: LazyLock<Regex> = LazyLock::new(|| {
     )
 });
 
-/// The names on a line that have a value there.
-pub(super) fn on_line(text: &str, plain: Plain) -> Vec<Assigned> {
+/// The names on a line that have a value there. `plain` is asked only where there are names.
+pub(super) fn on_line(text: &str, plain: impl FnOnce() -> Plain) -> Vec<Assigned> {
+    let begin = text.trim_start().as_bytes();
+    let defines = begin.starts_with(b"#") || ["env", "arg", "set"].iter().any(|word| begins_with(begin, word));
+    let has_tags = text.contains("</");
+    let mut names = names(text);
+    names.retain(|name| may_get_a_value(&text[name.end..]));
+    if names.is_empty() && !defines && !has_tags {
+        return Vec::new();
+    }
+    let plain = plain();
     let mut found = Vec::new();
     if plain != Plain::No || assigns_quoted(text) {
-        found.extend(all(&ASSIGNMENT, text, 5));
+        let mut last = 0;
+        for name in &names {
+            if name.end <= last {
+                continue;
+            }
+            let start = name.start.max(last);
+            for one in all(&ASSIGNMENT, &text[start..], 5) {
+                let moved = |range: Range<usize>| range.start + start..range.end + start;
+                let one = Assigned { name: moved(one.name), value: moved(one.value), ..one };
+                last = one.value.end;
+                found.push(one);
+            }
+        }
     }
     if text.contains('=') && text.contains(['"', '\'']) {
         found.extend(all(&ENTRY, text, 0));
     }
-    if !text.starts_with(char::is_alphanumeric) || plain != Plain::No {
+    if defines {
         found.extend(all(&DEFINITION, text, 0));
     }
     if text.contains("\",") || text.contains("',") {
@@ -108,7 +133,7 @@ pub(super) fn on_line(text: &str, plain: Plain) -> Vec<Assigned> {
     if ["||", "??", "?:", " or ", ":-", ":="].iter().any(|sign| text.contains(sign)) {
         found.extend(all(&FALLBACK, text, 2));
     }
-    if text.contains("</") {
+    if has_tags {
         found.extend(all(&ELEMENT, text, 0));
     }
     if text.contains("val") || text.contains("Val") || text.contains("default") {
@@ -116,6 +141,32 @@ pub(super) fn on_line(text: &str, plain: Plain) -> Vec<Assigned> {
     }
     found.retain(|one| one.quoted || plain.allows(&text[one.name.end..one.value.start]));
     found
+}
+
+/// The names in a text that tell of a secret, each whole.
+fn names(text: &str) -> Vec<Range<usize>> {
+    let is_of_name = |byte: &&u8| byte.is_ascii_alphanumeric() || b"_.-".contains(byte);
+    let bytes = text.as_bytes();
+    let mut names: Vec<Range<usize>> = Vec::new();
+    for told in TOLD.find_iter(text) {
+        if names.last().is_none_or(|last| last.end <= told.start()) {
+            let before = bytes[..told.start()].iter().rev().take_while(is_of_name).count();
+            let behind = bytes[told.end()..].iter().take_while(is_of_name).count();
+            names.push(told.start() - before..told.end() + behind);
+        }
+    }
+    names
+}
+
+/// False when what stands behind a name gives it no value, whatever the language: most names are only spoken of.
+fn may_get_a_value(behind: &str) -> bool {
+    let rest = behind.trim_start_matches(|c: char| c.is_ascii_digit() || "\"'`\\[]) \t!".contains(c)).as_bytes();
+    rest.first().is_some_and(|sign| b"=:?<>|,".contains(sign))
+        || ["string", "as string", "or", "val", "default"].iter().any(|word| begins_with(rest, word))
+}
+
+fn begins_with(text: &[u8], word: &str) -> bool {
+    text.get(..word.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(word.as_bytes()))
 }
 
 /// Whether a quote stands behind a sign that assigns, which is cheaper to see than all that has to be around them.
@@ -159,7 +210,7 @@ mod tests {
 
     #[track_caller]
     fn check(text: &str, expected: &[(&str, &str, bool)]) {
-        let found = on_line(text, Plain::Yes);
+        let found = on_line(text, || Plain::Yes);
         let found: Vec<_> =
             found.iter().map(|one| (&text[one.name.clone()], &text[one.value.clone()], one.quoted)).collect();
         assert_eq!(found, expected, "{text}");

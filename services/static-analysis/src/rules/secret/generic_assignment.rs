@@ -152,9 +152,8 @@ impl Named {
 }
 
 fn check(line: &AddedLine<'_>) -> Vec<Hit> {
-    let plain = plain_values(line.path());
     let mut hits: Vec<Hit> = Vec::new();
-    for one in assigned::on_line(line.text, plain) {
+    for one in assigned::on_line(line.text, || plain_values(line.path())) {
         let Some(named) = Named::of(&line.text[one.name.clone()]) else { continue };
         let seen = hits.iter().any(|hit| hit.range == one.value);
         if seen || !is_its_own(line.text, named, &one) {
