@@ -1,5 +1,6 @@
 //! One service as a process: start, run, drain, stop.
 
+use std::num::NonZero;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -55,7 +56,7 @@ where
 {
     let command = Arguments::command().name(service).version(env!("CARGO_PKG_VERSION"));
     let arguments = Arguments::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit());
-    let runtime = match tokio::runtime::Runtime::new() {
+    let runtime = match runtime() {
         Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("{service}: cannot start the runtime: {error}");
@@ -77,6 +78,17 @@ where
         telemetry.stop().await;
         if ended.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
     })
+}
+
+/// With as many threads as half the cores, one at least: a service shares them with the other services and with the servers, and an event
+/// that stays on its thread costs less. `TOKIO_WORKER_THREADS` says otherwise.
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    if std::env::var_os("TOKIO_WORKER_THREADS").is_none() {
+        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+        runtime.worker_threads((cores / 2).max(1));
+    }
+    runtime.enable_all().build()
 }
 
 async fn run_until_signal<C, F>(
@@ -114,6 +126,8 @@ where
 }
 
 /// One service of FailSafe as a process of its own. `failsafe up` runs all services at once.
+///
+/// It works on as many threads as half the machine's cores, one at least, unless TOKIO_WORKER_THREADS says otherwise; RUST_LOG sets the level of its log.
 #[derive(Debug, Parser)]
 struct Arguments {
     /// Settings in TOML; FAILSAFE__TABLE__KEY variables go over them.

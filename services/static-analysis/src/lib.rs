@@ -24,6 +24,7 @@ mod properties;
 #[cfg(test)]
 mod sample;
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -60,6 +61,9 @@ pub async fn run(process: Process, config: Config) -> anyhow::Result<()> {
     process.bus.serve(spec, judging, &process.shutdown).await
 }
 
+/// Bytes of a diff that is judged in less time than another thread takes to be woken and to answer.
+const JUDGED_AT_ONCE_BYTES: usize = 32 << 10;
+
 /// Judges deployments by one law.
 struct Judging {
     law: Arc<Law>,
@@ -74,10 +78,7 @@ impl Handler for Judging {
         let diff = change.diff.as_ref().ok_or_else(|| Failure::Reject(anyhow!("the acceptance carries no diff")))?;
         let text = self.bus.load_diff(diff, &change.digest).await?;
         let started = Instant::now();
-        let law = Arc::clone(&self.law);
-        let judged = tokio::task::spawn_blocking(move || judge(&law, &text)).await;
-        // What a panic says may quote the diff: it goes no further.
-        let analysis = judged.map_err(|_| Failure::Reject(anyhow!("a rule failed on this diff")))??;
+        let analysis = self.judge(text).await?;
         tracing::info!(
             deployment.id = %deployment.id,
             findings = analysis.findings.len(),
@@ -94,6 +95,20 @@ impl Handler for Judging {
     fn give_up(&self, deployment: &Deployment, error: &str) -> Vec<Outgoing> {
         let said = Said::Unavailable { reason: error.to_owned() };
         vec![Outgoing::new(&signal(&self.law, deployment, said, Duration::ZERO))]
+    }
+}
+
+impl Judging {
+    /// What the law says about the diff; a long one is read off this thread, so that the bus can go on telling that it is being worked on.
+    async fn judge(&self, text: String) -> Result<Analysis, Failure> {
+        let law = Arc::clone(&self.law);
+        let judged = if text.len() <= JUDGED_AT_ONCE_BYTES {
+            std::panic::catch_unwind(AssertUnwindSafe(|| judge(&law, &text))).map_err(drop)
+        } else {
+            tokio::task::spawn_blocking(move || judge(&law, &text)).await.map_err(drop)
+        };
+        // What a panic says may quote the diff: it goes no further.
+        judged.map_err(|()| Failure::Reject(anyhow!("a rule failed on this diff")))?
     }
 }
 
