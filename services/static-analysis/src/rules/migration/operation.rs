@@ -296,6 +296,16 @@ impl Script {
         self.statements += 1;
     }
 
+    /// Knows a column that is added where nobody can tell whether its table is new.
+    pub(crate) fn note_added(&mut self, table: &str, column: &str) {
+        self.added.entry((table.to_owned(), column.to_owned())).or_insert(self.steps.len());
+    }
+
+    /// The tables that it makes, and the columns that it adds, each with its table.
+    pub(crate) fn made(&self) -> (impl Iterator<Item = &String>, impl Iterator<Item = &(String, String)>) {
+        (self.created.keys(), self.added.keys())
+    }
+
     /// Adds what the statement does.
     pub(crate) fn push(&mut self, what: Operation, at: Range<usize>, own: Range<usize>) {
         let number = self.steps.len();

@@ -47,7 +47,7 @@ fn check(line: &AddedLine<'_>) -> Vec<Hit> {
         let Some(header) = captures.get(0) else { continue };
         let rest = &line.text[header.end()..];
         let below = line.below().take(LINES_BELOW_MAX).take_while(|below| !below.contains("-----END "));
-        let Some(body) = body(rest).or_else(|| below.into_iter().find_map(body)) else {
+        let Some(body) = body(rest).or_else(|| below.into_iter().find_map(body_alone)) else {
             hits.extend(stand_in(line, header.range()));
             continue;
         };
@@ -120,6 +120,15 @@ fn body(text: &str) -> Option<&str> {
     (entropy(body) >= 3.0 && !is_placeholder(body)).then_some(body)
 }
 
+/// The same on a line of its own: beside it stand a string's quotes and escapes, or a comment's sign, and no code.
+fn body_alone(line: &str) -> Option<&str> {
+    const BESIDE_MAX: usize = 4;
+    let body = body(line)?;
+    let letters = |text: &str| text.bytes().filter(u8::is_ascii_alphanumeric).count();
+    // Several lines in one, or the key alone.
+    (line.contains("\\n") || letters(line) - letters(body) <= BESIDE_MAX).then_some(body)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -138,6 +147,8 @@ mod tests {
             (format!("KEY=\"{}\\n{BODY}\\n\"", key("")), Severity::Critical),
             (format!("  {}\n  {BODY}\n", key("OPENSSH ")), Severity::Critical),
             (format!("{}\n{BODY}\n", key("ENCRYPTED ")), Severity::Medium),
+            (format!("  \"{}\\n\"\n  \"{BODY}\\n\"\n", key("EC ")), Severity::Critical),
+            (format!("'{}',\n  // '{BODY}' +\n", key("EC ")), Severity::Critical),
             (
                 format!("{}\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n\n{BODY}\n", key("RSA ")),
                 Severity::Medium,
@@ -177,6 +188,7 @@ mod tests {
             format!("{}\n<your key here>\n", key("")),
             format!("{}\n{}\n", key(""), "x".repeat(64)),
             format!("-----BEGIN PUBLIC KEY-----\n{BODY}\n"),
+            format!("<input placeholder=\"{}\" />\n<a wire:click=\"clearDomainConnectPrivateKey\">\n", key("")),
             format!(
                 "# {}\n#  ...\n# -----END PRIVATE KEY-----\nannotationsOfTheTemplatesForCredentials: {{}}\n",
                 key("")

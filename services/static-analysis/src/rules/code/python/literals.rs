@@ -120,18 +120,13 @@ const STATEMENT_BYTES_MAX: usize = 4_000;
 fn may_be_statement(shown: &Shown<'_>, place: Place) -> bool {
     static PUT_TOGETHER: LazyLock<Regex> =
         LazyLock::new(|| Regex::new(r#"[{+]|["')\]]\s*%|\.(?:format|replace)\b"#).expect("the pattern is tested"));
+    // A blank follows each of the words, or what ends a text or makes a hole in it; a name goes on.
+    let behind = &shown.from(place)["select".len()..];
+    if behind.starts_with(|c: char| !c.is_whitespace() && !matches!(c, '"' | '\'' | '{' | '}')) {
+        return false;
+    }
     let line = shown.line(place.line);
     if line.trim_start().starts_with('#') {
-        return false;
-    }
-    // A name goes on where a statement does not.
-    let from = shown.from(place);
-    let word = first_name(from);
-    if !matches!(word.len(), 6) {
-        return false;
-    }
-    // A blank follows each of the words, or what ends a text or makes a hole in it.
-    if from[word.len()..].starts_with(|c: char| !c.is_whitespace() && !matches!(c, '"' | '\'' | '{' | '}')) {
         return false;
     }
     let rest = shown.text_from(place);

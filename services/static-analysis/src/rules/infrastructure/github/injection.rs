@@ -108,6 +108,12 @@ fn worst_of(workflow: &Workflow<'_>) -> Severity {
     if inner { Severity::Medium } else { RULE.severity }
 }
 
+/// True for a value that only the [`INNER_EVENTS`] have.
+fn is_of_inner_event(path: &[String]) -> bool {
+    let is = |at: usize, names: &[&str]| path.get(at).is_some_and(|part| names.iter().any(|name| part == name));
+    is(0, &["inputs"]) || is(0, &["github"]) && is(1, &["event"]) && is(2, &["release", "inputs", "client_payload"])
+}
+
 fn judge(report: &mut Report<'_, '_>, script: Yaml<'_>, worst_severity: Severity, reach: impl Fn(&[String]) -> Reach) {
     let text = script.text().unwrap_or("");
     let mut line_cursor = script.line();
@@ -116,6 +122,8 @@ fn judge(report: &mut Report<'_, '_>, script: Yaml<'_>, worst_severity: Severity
         let Some(read) = expression::parse(inside) else { continue };
         let mut sources = Vec::new();
         read.sources(&mut sources);
+        let only_inner = sources.iter().filter(|path| reach(path) == Reach::Free).all(|path| is_of_inner_event(path));
+        let severity = if only_inner { worst_severity.min(Severity::Medium) } else { worst_severity };
         let worst = sources.into_iter().map(&reach).max_by_key(|reach| match reach {
             Reach::Fixed => 0,
             Reach::Unknown => 1,
@@ -128,7 +136,7 @@ fn judge(report: &mut Report<'_, '_>, script: Yaml<'_>, worst_severity: Severity
             Some(Reach::Free) => report.at_line(
                 &RULE,
                 line,
-                worst_severity,
+                severity,
                 "whoever opens an issue or a pull request writes a part of this script",
             ),
             Some(Reach::Name) => report.at_line(
@@ -333,6 +341,11 @@ mod tests {
         ] {
             found(free, Some(Severity::High));
         }
+        // Only who may write to the repository chooses these.
+        for inner in ["github.event.release.name", "github.event.client_payload.x"] {
+            found(inner, Some(Severity::Medium));
+        }
+        found("github.event.release.name || github.head_ref", Some(Severity::High));
         for name in ["github.actor", "inputs.version", "github.ref_name"] {
             found(name, Some(Severity::Low));
         }

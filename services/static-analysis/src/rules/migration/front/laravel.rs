@@ -38,6 +38,9 @@ pub(super) fn read(text: &str, script: &mut Script) {
         return;
     }
     let program = Program::of(text, Syntax::Php);
+    if shows_part && is_end_of_class(&program.code) {
+        return;
+    }
     script.language = Language::Framework;
     script.dialect = dialect(text);
     if script.whole && script.is_postgres() && !says_without_transaction(&program.code) {
@@ -56,6 +59,12 @@ pub(super) fn read(text: &str, script: &mut Script) {
             _ => {}
         }
     }
+}
+
+/// True for a piece of the last method of a class, which in a migration is the way down: it shows how the class ends, and no method's name.
+fn is_end_of_class(code: &str) -> bool {
+    let last = code.trim_end().rsplit('\n').next().unwrap_or("");
+    matches!(last.trim_end(), "}" | "};") && methods(code).is_empty()
 }
 
 /// By what the file says of its database.
@@ -235,17 +244,22 @@ impl Walk<'_, '_, '_> {
         self.behind = last.end;
         let at = head.start..last.end + 1;
         self.script.statement();
-        if is_new {
-            if let Some(other) = blueprint::reference(&links) {
-                self.script.refer(&name, Some(other));
-            }
-            return;
-        }
         let shows_table = table.is_some();
+        if is_new && let Some(other) = blueprint::reference(&links) {
+            self.script.refer(&name, Some(other));
+        }
         for operation in blueprint::operations(self.program, self.script, &name, &links, &self.types) {
-            // Whether the table is new or old is not known then.
-            if shows_table || matches!(operation, Operation::DropColumn { .. } | Operation::RenameColumn { .. }) {
-                self.script.push(operation, at.clone(), at.clone());
+            match operation {
+                // Whether the table is new or old is not known, or it is new.
+                Operation::AddColumn { column, .. } if is_new || !shows_table => {
+                    self.script.note_added(&name, &column.name);
+                }
+                _ if is_new => {}
+                Operation::DropColumn { .. } | Operation::RenameColumn { .. } => {
+                    self.script.push(operation, at.clone(), at.clone());
+                }
+                _ if shows_table => self.script.push(operation, at.clone(), at.clone()),
+                _ => {}
             }
         }
     }

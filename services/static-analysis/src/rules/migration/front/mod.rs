@@ -35,10 +35,40 @@ pub(crate) struct Sheet {
     hunk: usize,
     side: NewSide,
     script: Script,
-    /// The steps that the file had before the change too, whatever they looked like.
-    kept: Vec<bool>,
+    /// The steps that the file had before the change too, whatever they looked like, and those that take away what it makes further up: the
+    /// way down of which only a piece is in sight.
+    excused: Vec<bool>,
     /// It lies where no migration is known to.
     guessed: bool,
+}
+
+/// What the hunks further up make.
+#[derive(Default)]
+struct Made {
+    tables: HashSet<String>,
+    columns: HashSet<(String, String)>,
+}
+
+impl Made {
+    fn by(&mut self, script: &Script) {
+        let (tables, columns) = script.made();
+        self.tables.extend(tables.cloned());
+        self.columns.extend(columns.cloned());
+    }
+
+    /// Whether the column or table that is dropped is one of them. Where a hunk does not show whose a column is, its name is enough.
+    fn has(&self, dropped: &Operation) -> bool {
+        match dropped {
+            Operation::DropTable { table } => self.tables.contains(table),
+            Operation::DropColumn { table, column } => {
+                let is_it = |(of, made): &(String, String)| {
+                    made == column && (of == table || of.is_empty() || table.is_empty())
+                };
+                self.tables.contains(table) || self.columns.iter().any(is_it)
+            }
+            _ => false,
+        }
+    }
 }
 
 /// What the migration in `file` does, hunk by hunk; nothing when it is none, or only goes down.
@@ -47,14 +77,19 @@ pub(crate) fn read(file: &FileDiff<'_>) -> Vec<Sheet> {
     let path = &file.change.path;
     let mut sheets = Vec::new();
     let before = before(file, reader);
+    let mut made = Made::default();
     for (hunk, lines) in file.hunks.iter().enumerate() {
         let side = NewSide::of(lines);
         let mut script = if is_whole(file) { Script::of_whole_file() } else { Script::default() };
         reader(path, &without_mark(&side.text), &mut script);
         let is_migration = if guessed { changes_a_schema(&script) } else { !script.steps.is_empty() };
         if is_migration {
-            let kept = script.steps.iter().map(|step| before.contains(&format!("{:?}", step.what))).collect();
-            sheets.push(Sheet { hunk, side, script, kept, guessed });
+            let is_excused = |what: &Operation| made.has(what) || before.contains(&format!("{what:?}"));
+            let excused = script.steps.iter().map(|step| is_excused(&step.what)).collect();
+            made.by(&script);
+            sheets.push(Sheet { hunk, side, script, excused, guessed });
+        } else {
+            made.by(&script);
         }
     }
     sheets
@@ -84,7 +119,7 @@ pub(crate) fn hits(file: &FileDiff<'_>, sheets: &[Sheet], check: fn(&Script) -> 
     for sheet in sheets {
         for note in check(&sheet.script) {
             let Some(step) = sheet.script.steps.get(note.step) else { continue };
-            if sheet.kept.get(note.step) == Some(&true) || sheet.side.first_added(step.own.clone()).is_none() {
+            if sheet.excused.get(note.step) == Some(&true) || sheet.side.first_added(step.own.clone()).is_none() {
                 continue;
             }
             let Some(line) = sheet.side.first_added(step.at.clone()) else { continue };

@@ -232,6 +232,45 @@ mod tests {
     }
 
     #[test]
+    fn what_is_taken_back_further_down_is_the_way_down() {
+        let got = |rule: &'static Rule, path: &str, hunks: &[&'static str]| {
+            let mut file = sample::modified(path, hunks[0]);
+            file.hunks.extend(hunks[1..].iter().flat_map(|hunk| sample::modified(path, hunk).hunks));
+            sample::scan_with(rule, vec![file]).len()
+        };
+        let php = "database/migrations/2026_01_01_000000_a.php";
+        let adds = "             $table->boolean('a');\n+            $table->string('b');\n         });\n     }\n";
+        let drops = "             $table->dropColumn('a');\n+            $table->dropColumn('b');\n";
+        let other = "             $table->dropColumn('a');\n+            $table->dropColumn('c');\n";
+        assert_eq!(got(&DROP_COLUMN, php, &[adds, drops]), 0);
+        assert_eq!(got(&DROP_COLUMN, php, &[drops, adds]), 1);
+        assert_eq!(got(&DROP_COLUMN, php, &[adds, other]), 1);
+        let makes =
+            "+        Schema::create('b', function (Blueprint $table) {\n+            $table->id();\n+        });\n";
+        assert_eq!(
+            got(
+                &DROP_TABLE,
+                php,
+                &[makes, "         Schema::dropIfExists('a');\n+        Schema::dropIfExists('b');\n"]
+            ),
+            0
+        );
+        assert_eq!(
+            got(
+                &DROP_TABLE,
+                php,
+                &[makes, "         Schema::dropIfExists('a');\n+        Schema::dropIfExists('c');\n"]
+            ),
+            1
+        );
+        // The last method of a class is the way down.
+        let last = "+            $table->dropColumn('c');\n         });\n     }\n };\n";
+        assert_eq!(got(&DROP_COLUMN, php, &[last]), 0);
+        let up = format!("     public function up()\n     {{\n{last}");
+        assert_eq!(got(&DROP_COLUMN, php, &[up.leak()]), 1);
+    }
+
+    #[test]
     fn other_ways_to_lose_data_are_found() {
         sql(&DROP_DATABASE, "DROP DATABASE IF EXISTS a;\n", &[1]);
         sql(&DROP_SCHEMA, "DROP SCHEMA a CASCADE;\n", &[1]);

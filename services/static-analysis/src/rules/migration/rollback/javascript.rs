@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::Missing;
+use super::{Missing, has_ddl};
 use crate::source::{Syntax, closing, code_only};
 
 /// What each of the frameworks hands to a migration: without one of them `up` is just a word.
@@ -29,12 +29,34 @@ pub(in crate::rules::migration) fn missing(text: &str) -> Option<Missing> {
     let method =
         |name: &str| METHOD.captures_iter(&code).filter_map(|found| found.get(1)).find(|found| found.as_str() == name);
     let up = method("up")?;
-    match method("down") {
-        None if exported_by_name(&code) || turns_itself_round(&code) => None,
-        None => Some(Missing::high(up.start(), "the migration has a function up and no function down")),
-        Some(down) => does_nothing(&code[down.end()..])
-            .then(|| Missing::high(down.start(), "the migration's function down does nothing, or refuses")),
-    }
+    let down = method("down");
+    let missing = match down {
+        None if exported_by_name(&code) || turns_itself_round(&code) => return None,
+        None => Missing::high(up.start(), "the migration has a function up and no function down"),
+        Some(down) if does_nothing(&code[down.end()..]) => {
+            Missing::high(down.start(), "the migration's function down does nothing, or refuses")
+        }
+        Some(_) => return None,
+    };
+    let end = down.map(|down| down.start()).filter(|down| *down > up.end()).unwrap_or(text.len());
+    Some(missing.of(changes_schema(&text[up.end()..end])))
+}
+
+/// Whether a way up changes more than rows, or nothing that is known.
+fn changes_schema(up: &str) -> bool {
+    static ROWS: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(r"(?i)\b(?:bulk\w+|delete\w*|find\w*|insert\w*|save|select|update\w*)\b")
+            .expect("the pattern is tested")
+    });
+    static CALL: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(
+            r"(?x) \b(?: add | alter | change | create | drop | remove | rename ) (?: Check | Column | Constraint | Enum | Extension | ForeignKey
+            | Function | Index | Policy | PrimaryKey | Schema | Sequence | Table | Trigger | Type | Unique | View ) \w*
+            | \.\s*schema\s*\. ",
+        )
+        .expect("the pattern is tested")
+    });
+    CALL.is_match(up) || has_ddl(up) || !ROWS.is_match(up)
 }
 
 /// node-pg-migrate makes the way back from the way there, where that can be turned round.
@@ -126,6 +148,21 @@ mod tests {
     }
 
     #[test]
+    fn what_changes_rows_alone_is_worth_less() {
+        let check = |up: &str, severity: Severity| {
+            let text = format!("exports.up = async (knex) => {{\n  {up}\n}};\nexports.down = async () => {{}};\n");
+            sample::finds_in_file(&RULE, "db/migrations/20260101_x.ts", &text, &[(4, severity)]);
+        };
+        check("await knex('a').update({ b: 1 });", Severity::Medium);
+        check("await queryInterface.bulkDelete('a', {});", Severity::Medium);
+        check("await knex.raw('UPDATE a SET b = 1');", Severity::Medium);
+        check("await knex.schema.dropTable('a');", Severity::High);
+        check("await queryInterface.removeColumn('a', 'b');", Severity::High);
+        check("await knex.raw('ALTER TABLE a DROP COLUMN b; UPDATE a SET c = 1');", Severity::High);
+        check("await knex.raw(something);", Severity::High);
+    }
+
+    #[test]
     fn each_framework_is_read_in_its_own_form() {
         let typeorm = "class X implements MigrationInterface {\n  public async up(queryRunner: QueryRunner): Promise<void> {\n    await queryRunner.query(`x`);\n  }\n";
         check(&format!("{typeorm}}}\n"), Some(2));
@@ -156,6 +193,6 @@ mod tests {
         );
         check("export const steps = { up: 1 };\n", None);
         check("exports.up = (pgm) => {\n  pgm.createTable('a', { id: 'id' });\n};\n", None);
-        check("exports.up = (pgm) => {\n  pgm.sql('UPDATE a SET b = 1');\n};\n", Some(1));
+        check("exports.up = (pgm) => {\n  pgm.sql('ALTER TABLE a SET SCHEMA b');\n};\n", Some(1));
     }
 }

@@ -1,6 +1,9 @@
 //! Whether a new migration can be taken back, framework by framework.
 
+use std::sync::LazyLock;
+
 use domain::Severity;
+use regex::Regex;
 
 pub(super) mod alembic;
 pub(super) mod braces;
@@ -27,6 +30,23 @@ impl Missing {
     fn high(at: usize, why: &'static str) -> Self {
         Self { at, why, severity: Severity::High }
     }
+
+    /// The same of what changes the schema, or rows alone: what those were is often known to nobody.
+    fn of(self, schema: bool) -> Self {
+        if schema { self } else { Self { severity: Severity::Medium, ..self } }
+    }
+}
+
+/// Whether a program's text holds SQL that changes a schema.
+fn has_ddl(text: &str) -> bool {
+    static DDL: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(
+            r"(?ix) \b(?: alter | create | drop )\s+ (?: \w+\s+ ){0,2}? (?: column | constraint | domain | extension | function | index
+            | policy | procedure | schema | sequence | table | trigger | type | view )\b",
+        )
+        .expect("the pattern is tested")
+    });
+    DDL.is_match(text)
 }
 
 /// The body of a Python function: the rest of its first line behind the colon, or all that is indented more below it.

@@ -1,10 +1,11 @@
 //! Migrations of Laravel, Phinx and Doctrine: `up` without a `down` that does something, or a `change` with SQL.
 
+use std::ops::Range;
 use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::Missing;
+use super::{Missing, has_ddl};
 use crate::source::{Syntax, closing, code_only};
 
 /// What is missing to take the migration in this new file back.
@@ -19,31 +20,41 @@ pub(in crate::rules::migration) fn missing(text: &str) -> Option<Missing> {
         return None;
     }
     if let Some((at, body)) = method(&code, "change") {
+        let body = &code[body];
         let found = IRREVERSIBLE.find(body).filter(|_| !body.contains("isMigratingUp"));
         return found.map(|_| Missing::high(at, "change runs SQL, which Phinx cannot turn round: write up and down"));
     }
     let (at, up) = method(&code, "up")?;
-    if does_nothing(up) {
+    if does_nothing(&code[up.clone()]) {
         return None;
     }
-    match method(&code, "down") {
-        None => Some(Missing::high(at, "the migration has a method up and no method down")),
-        Some((at, down)) if does_nothing(down) => {
-            Some(Missing::high(at, "the migration's method down does nothing, or refuses"))
-        }
-        Some(_) => None,
-    }
+    let missing = match method(&code, "down").map(|(at, down)| (at, does_nothing(&code[down]))) {
+        None => Missing::high(at, "the migration has a method up and no method down"),
+        Some((at, true)) => Missing::high(at, "the migration's method down does nothing, or refuses"),
+        Some((_, false)) => return None,
+    };
+    // With the strings, which may hold SQL: places are the same in both.
+    Some(missing.of(changes_schema(&text[up])))
 }
 
-/// Where a method's name is, and its body; nothing when the body is cut off.
-fn method<'c>(code: &'c str, name: &str) -> Option<(usize, &'c str)> {
+/// Whether a way up changes more than rows.
+fn changes_schema(up: &str) -> bool {
+    static CALL: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(r"\bSchema\s*::\s*(?:connection\s*\([^)]*\)\s*->\s*)?(?:create|table|drop|rename)|->\s*(?:table|createTable|dropTable)\s*\(")
+            .expect("the pattern is tested")
+    });
+    CALL.is_match(up) || has_ddl(up)
+}
+
+/// Where a method's name is, and where its body is; nothing when the body is cut off.
+fn method(code: &str, name: &str) -> Option<(usize, Range<usize>)> {
     static METHOD: LazyLock<Regex> =
         LazyLock::new(|| Regex::new(r"\bfunction\s+(up|down|change)\s*(\()").expect("the pattern is tested"));
     let found = METHOD.captures_iter(code).find(|found| &found[1] == name)?;
     let parameters = closing(code, found.get(2)?.start())?;
     let open = parameters + code[parameters..].find('{')?;
     let close = closing(code, open)?;
-    Some((found.get(1)?.start(), &code[open + 1..close]))
+    Some((found.get(1)?.start(), open + 1..close))
 }
 
 fn does_nothing(body: &str) -> bool {
@@ -95,6 +106,24 @@ mod tests {
         check("    public function up(): void\n    {\n    }\n", None);
         check("    public function change(): void\n    {\n        $this->table('a')->create();\n    }\n", None);
         check("    public function change(): void\n    {\n        $this->execute('x');\n    }\n", Some(4));
+    }
+
+    #[test]
+    fn what_changes_rows_alone_is_worth_less() {
+        let check = |up: &str, severity: Severity| {
+            let text = format!(
+                "<?php\nreturn new class extends Migration\n{{\n    public function up()\n    {{\n        {up}\n    }}\n    public function down()\n    {{\n    }}\n}};\n"
+            );
+            sample::finds_in_file(&RULE, "database/migrations/2026_01_01_000000_a.php", &text, &[(8, severity)]);
+        };
+        check("DB::table('a')->update(['b' => 1]);", Severity::Medium);
+        check("Status::whereNull('a')->delete();", Severity::Medium);
+        check("if (Schema::hasTable('a')) { A::where('b', 1)->delete(); }", Severity::Medium);
+        check("Schema::table('a', function ($t) { $t->dropColumn('b'); });", Severity::High);
+        check("Schema::dropIfExists('a');", Severity::High);
+        check("DB::statement('ALTER TABLE a MODIFY b INT');", Severity::High);
+        check("$this->addSql('CREATE UNIQUE INDEX i ON a (b)');", Severity::High);
+        check("$this->table('a')->addColumn('b', 'string')->save();", Severity::High);
     }
 
     #[test]
