@@ -70,7 +70,8 @@ pub(crate) fn is_own_test(path: &str) -> bool {
     let called = |folder: &str| {
         ["_test", "_tests", "-test", "-tests"].iter().any(|end| folder.ends_with(end)) || FOLDERS.contains(&folder)
     };
-    if folders(&lower).any(called) || is_below_integration(&lower) {
+    // What Laravel makes rows for tests with.
+    if folders(&lower).any(called) || is_below_integration(&lower) || lower.contains("database/factories/") {
         return true;
     }
     let extension = extension(name);
@@ -189,6 +190,7 @@ mod tests {
             "a/testdata/k.pem",
             "app/src/UserTest.java",
             ".env.example",
+            "database/factories/KeyFactory.php",
             ".env.test",
             "config.sample.yml",
             "spec/models/user_spec.rb",
