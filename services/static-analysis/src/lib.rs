@@ -61,7 +61,7 @@ pub async fn run(process: Process, config: Config) -> anyhow::Result<()> {
     process.bus.serve(spec, judging, &process.shutdown).await
 }
 
-/// Bytes of a diff that is judged in less time than another thread takes to be woken and to answer.
+/// Bytes of a diff that is judged where it arrived: it takes a fraction of a millisecond, and waking another thread costs some of that.
 const JUDGED_AT_ONCE_BYTES: usize = 32 << 10;
 
 /// Judges deployments by one law.
