@@ -101,10 +101,10 @@ impl Handler for Judging {
 impl Judging {
     /// What the law says about the diff; a long one is read off this thread, so that the bus can go on telling that it is being worked on.
     async fn judge(&self, text: String) -> Result<Analysis, Failure> {
-        let law = Arc::clone(&self.law);
         let judged = if text.len() <= JUDGED_AT_ONCE_BYTES {
-            std::panic::catch_unwind(AssertUnwindSafe(|| judge(&law, &text))).map_err(drop)
+            std::panic::catch_unwind(AssertUnwindSafe(|| judge(&self.law, &text))).map_err(drop)
         } else {
+            let law = Arc::clone(&self.law);
             tokio::task::spawn_blocking(move || judge(&law, &text)).await.map_err(drop)
         };
         // What a panic says may quote the diff: it goes no further.

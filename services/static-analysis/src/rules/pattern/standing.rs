@@ -1,8 +1,6 @@
 //! How a keyword has to stand before its row looks at the line. Short keywords are parts of everyday words, and most places are told
 //! from the few bytes around them.
 
-use std::ops::Range;
-
 use super::needs::Needs;
 use super::{Form, Kind, Pattern, named};
 
@@ -36,7 +34,7 @@ impl Pattern {
             Standing::Inside => {
                 self.whole.get_or_init(|| Needs::of_whole(&self.form.needed())).are_met_around(text.as_bytes(), at)
             }
-            Standing::Word(bytes) => named::is_word(text, Range { start: at, end: at + bytes }),
+            Standing::Word(bytes) => named::is_word(text, at..at + bytes),
         }
     }
 }

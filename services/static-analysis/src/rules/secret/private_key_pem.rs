@@ -47,7 +47,7 @@ fn check(line: &AddedLine<'_>) -> Vec<Hit> {
         let Some(header) = captures.get(0) else { continue };
         let rest = &line.text[header.end()..];
         let below = line.below().take(LINES_BELOW_MAX).take_while(|below| !below.contains("-----END "));
-        let Some(body) = body(rest).or_else(|| below.into_iter().find_map(body_alone)) else {
+        let Some(body) = body(rest).or_else(|| below.into_iter().find_map(body_below)) else {
             hits.extend(stand_in(line, header.range()));
             continue;
         };
@@ -120,13 +120,13 @@ fn body(text: &str) -> Option<&str> {
     (entropy(body) >= 3.0 && !is_placeholder(body)).then_some(body)
 }
 
-/// The same on a line of its own: beside it stand a string's quotes and escapes, or a comment's sign, and no code.
-fn body_alone(line: &str) -> Option<&str> {
+/// The same on a line below the header: a long name in a program is all letters, and has code beside it.
+fn body_below(line: &str) -> Option<&str> {
     const BESIDE_MAX: usize = 4;
     let body = body(line)?;
     let letters = |text: &str| text.bytes().filter(u8::is_ascii_alphanumeric).count();
-    // Several lines in one, or the key alone.
-    (line.contains("\\n") || letters(line) - letters(body) <= BESIDE_MAX).then_some(body)
+    let is_name = body.bytes().all(|byte| byte.is_ascii_alphabetic());
+    (!is_name || letters(line) - letters(body) <= BESIDE_MAX).then_some(body)
 }
 
 #[cfg(test)]
@@ -149,6 +149,7 @@ mod tests {
             (format!("{}\n{BODY}\n", key("ENCRYPTED ")), Severity::Medium),
             (format!("  \"{}\\n\"\n  \"{BODY}\\n\"\n", key("EC ")), Severity::Critical),
             (format!("'{}',\n  // '{BODY}' +\n", key("EC ")), Severity::Critical),
+            (format!("text.append(\"{}\");\ntext.append(\"{BODY}\");\n", key("EC ")), Severity::Critical),
             (
                 format!("{}\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n\n{BODY}\n", key("RSA ")),
                 Severity::Medium,
