@@ -80,15 +80,23 @@ where
     })
 }
 
-/// With as many threads as half the cores, one at least: a service shares them with the other services and with the servers, and an event
-/// that stays on its thread costs less. `TOKIO_WORKER_THREADS` says otherwise.
+/// The variable that says how many threads there are, known from tokio, which would not say kindly what is wrong with it.
+const THREADS: &str = "TOKIO_WORKER_THREADS";
+
 fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
-    let mut runtime = tokio::runtime::Builder::new_multi_thread();
-    if std::env::var_os("TOKIO_WORKER_THREADS").is_none() {
+    let said = std::env::var_os(THREADS).map(|said| said.to_string_lossy().into_owned());
+    let threads = threads(said.as_deref()).map_err(std::io::Error::other)?;
+    tokio::runtime::Builder::new_multi_thread().worker_threads(threads.get()).enable_all().build()
+}
+
+/// As many as were asked for, or as half the cores, one at least: a service shares them with the other services and with the servers, and an
+/// event that stays on its thread costs less.
+fn threads(said: Option<&str>) -> Result<NonZero<usize>, String> {
+    let Some(said) = said else {
         let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
-        runtime.worker_threads((cores / 2).max(1));
-    }
-    runtime.enable_all().build()
+        return Ok(NonZero::new(cores / 2).unwrap_or(NonZero::<usize>::MIN));
+    };
+    said.parse().map_err(|_| format!("{THREADS} must be a number of threads, 1 or more, and is {said:?}"))
 }
 
 async fn run_until_signal<C, F>(
@@ -136,4 +144,23 @@ struct Arguments {
     /// Ask the running service how it is: exit 0 when it serves, 1 when not.
     #[arg(long)]
     check_health: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_number_of_threads_may_be_said() {
+        assert_eq!(threads(Some("3")).unwrap().get(), 3);
+        for wrong in ["0", "abc", "", "-1"] {
+            assert!(
+                threads(Some(wrong)).unwrap_err().contains(&format!("{THREADS} must be a number of threads")),
+                "{wrong}"
+            );
+        }
+        let cores = std::thread::available_parallelism().unwrap().get();
+        let own = threads(None).unwrap().get();
+        assert!(own == 1 || own == cores / 2, "{own} of {cores}");
+    }
 }
