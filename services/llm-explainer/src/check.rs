@@ -192,14 +192,14 @@ impl Checker<'_> {
         if self.template.sayings.assert_another(&text, self.verdict) {
             return Err(Fault::OtherVerdict);
         }
-        if self.said.contains(&text) {
+        if self.said.contains(&*text) {
             return Err(Fault::Repeated);
         }
         self.vocabulary.check(&text, &self.template.abbreviations)?;
         if names::bracketed_ids(&text).any(|id| !self.evidence.holds(id)) {
             return Err(Fault::UnknownEvidence);
         }
-        Ok(text)
+        Ok(text.into_owned())
     }
 
     fn claim(&mut self, claim: AnswerClaim) -> Result<Claim, Fault> {

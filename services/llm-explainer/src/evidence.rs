@@ -185,7 +185,7 @@ impl<'a> Evidence<'a> {
 #[must_use]
 pub fn place(finding: &Finding) -> String {
     let path = one_line(&finding.path, PATH_CHARS_MAX);
-    if finding.line == 0 { path } else { format!("{path}:{}", finding.line) }
+    if finding.line == 0 { path.into_owned() } else { format!("{path}:{}", finding.line) }
 }
 
 /// What log-odds do to the odds: `×1.9`, `×0.4`.
@@ -290,16 +290,16 @@ pub(crate) fn rests_on_risk(reason: &Reason) -> bool {
 }
 
 #[derive(Serialize)]
-struct ReasonLine {
-    policy_rule: String,
+struct ReasonLine<'a> {
+    policy_rule: Cow<'a, str>,
     asks_for: &'static str,
-    reason: String,
-    measured: String,
-    threshold: String,
+    reason: Cow<'a, str>,
+    measured: Cow<'a, str>,
+    threshold: Cow<'a, str>,
     rests_on: Vec<String>,
 }
 
-fn reason_line(reason: &Reason, reached: &Reached) -> ReasonLine {
+fn reason_line<'a>(reason: &'a Reason, reached: &Reached) -> ReasonLine<'a> {
     let mut ids: Vec<String> = findings(reached)
         .enumerate()
         .filter(|(_, finding)| rests_on(reason, finding))
@@ -320,18 +320,18 @@ fn reason_line(reason: &Reason, reached: &Reached) -> ReasonLine {
 }
 
 #[derive(Serialize)]
-struct FindingLine {
-    rule: String,
+struct FindingLine<'a> {
+    rule: Cow<'a, str>,
     severity: &'static str,
     confidence: &'static str,
     category: &'static str,
     place: String,
     what: String,
-    remediation: String,
-    excerpt: String,
+    remediation: Cow<'a, str>,
+    excerpt: Cow<'a, str>,
 }
 
-fn finding_line(finding: &Finding) -> FindingLine {
+fn finding_line(finding: &Finding) -> FindingLine<'_> {
     FindingLine {
         rule: one_line(&finding.rule_id, QUOTE_CHARS_MAX),
         severity: finding.severity.name(),
@@ -356,13 +356,13 @@ pub(crate) fn remediation(finding: &Finding) -> String {
 }
 
 #[derive(Serialize)]
-struct ContributionLine {
-    feature: String,
-    what: String,
+struct ContributionLine<'a> {
+    feature: Cow<'a, str>,
+    what: Cow<'a, str>,
     odds_of_failure: String,
 }
 
-fn contribution_line(contribution: &Contribution) -> ContributionLine {
+fn contribution_line(contribution: &Contribution) -> ContributionLine<'_> {
     ContributionLine {
         feature: one_line(&contribution.feature, QUOTE_CHARS_MAX),
         what: one_line(&contribution.words, SENTENCE_CHARS_MAX),
@@ -374,6 +374,9 @@ fn contribution_line(contribution: &Contribution) -> ContributionLine {
 /// control tokens), and no bracket before a capital letter (`[S1]`, `[INST]`).
 fn data<T: Serialize>(line: &T) -> String {
     let json = serde_json::to_string(line).expect("plain text and numbers become JSON");
+    if !json.contains(['<', '>', '[']) {
+        return json;
+    }
     let mut safe = String::with_capacity(json.len());
     let mut chars = json.chars().peekable();
     // Ids in `rests_on` are quoted (`["S1"]`), so that every bracket before a letter or a slash stands in a text.

@@ -2,12 +2,14 @@
 //!
 //! Pure. Knows nothing of deployments.
 
+use std::borrow::Cow;
+
 /// `text` on one line of at most `chars_max` characters: every run of white space is one space, and control, invisible
 /// and direction-changing characters are gone. What is cut off is marked by `…`.
 #[must_use]
-pub(crate) fn one_line(text: &str, chars_max: usize) -> String {
-    if is_plain(text) && text.len() <= chars_max {
-        return text.to_owned();
+pub(crate) fn one_line(text: &str, chars_max: usize) -> Cow<'_, str> {
+    if text.len() <= chars_max && is_plain(text) {
+        return Cow::Borrowed(text);
     }
     let mut line = String::with_capacity(text.len().min(chars_max * 2));
     let mut chars = 0;
@@ -19,7 +21,7 @@ pub(crate) fn one_line(text: &str, chars_max: usize) -> String {
             let needed = 1 + usize::from(space);
             if chars + needed > chars_max {
                 cut(&mut line, chars, chars_max);
-                return line;
+                return Cow::Owned(line);
             }
             if space {
                 line.push(' ');
@@ -29,16 +31,17 @@ pub(crate) fn one_line(text: &str, chars_max: usize) -> String {
             chars += needed;
         }
     }
-    line
+    Cow::Owned(line)
 }
 
 /// Whether it is one line already, as nearly all text is: visible ASCII with single spaces between.
 fn is_plain(text: &str) -> bool {
-    let bytes = text.as_bytes();
-    bytes.iter().all(|byte| matches!(byte, b' '..=b'~'))
-        && !bytes.starts_with(b" ")
-        && !bytes.ends_with(b" ")
-        && !bytes.windows(2).any(|two| two == b"  ")
+    let mut after_space = true;
+    text.bytes().all(|byte| {
+        let is_second = after_space && byte == b' ';
+        after_space = byte == b' ';
+        !is_second && matches!(byte, b' '..=b'~')
+    }) && !text.ends_with(' ')
 }
 
 /// Makes room for the mark that says that something is missing.

@@ -2,6 +2,7 @@
 //!
 //! Pure.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use domain::{Cause, Deployment, Provenance, Reached, Said, Severity};
@@ -89,7 +90,7 @@ pub(super) fn details(reached: &Reached) -> Vec<Detail> {
         let fact = format!("the model {model} {gives} of {}{provenance}{alike}{rank}", score.risk);
         details.push(detail(About::Risk, fact));
         if !score.unknown.is_empty() {
-            let names: Vec<String> = score.unknown.iter().map(|name| one_line(name, QUOTE_CHARS_MAX)).collect();
+            let names: Vec<_> = score.unknown.iter().map(|name| one_line(name, QUOTE_CHARS_MAX)).collect();
             details.push(detail(About::Unknown, format!("the model did not know {}", shortened(&names))));
         }
     }
@@ -108,7 +109,7 @@ fn detail(about: About, fact: String) -> Detail {
 
 fn of_deployment(deployment: &Deployment, details: &mut Vec<Detail>) {
     let quote = |fields: &[(&'static str, &str)]| -> BTreeMap<&'static str, String> {
-        let quoted = fields.iter().map(|(field, text)| (*field, one_line(text, QUOTE_CHARS_MAX)));
+        let quoted = fields.iter().map(|(field, text)| (*field, one_line(text, QUOTE_CHARS_MAX).into_owned()));
         quoted.filter(|(_, text)| !text.is_empty()).collect()
     };
     let Deployment { repository, pull_request, revision, .. } = deployment;
@@ -209,7 +210,7 @@ fn cause(reached: &Reached) -> Option<String> {
 }
 
 /// The names, the first few of them when there are many.
-fn shortened(names: &[String]) -> String {
+fn shortened(names: &[Cow<'_, str>]) -> String {
     if names.len() <= NAMES_MAX {
         return list(names);
     }

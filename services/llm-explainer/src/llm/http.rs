@@ -118,7 +118,7 @@ impl Http {
             said = said.replace(key.reveal(), "…");
         }
         let said = one_line(&said, SAID_CHARS_MAX);
-        if said.is_empty() { said } else { format!(": {said}") }
+        if said.is_empty() { String::new() } else { format!(": {said}") }
     }
 
     /// The body, as far as the limit allows.
@@ -152,7 +152,7 @@ fn certificate_fault(error: &reqwest::Error) -> Option<String> {
     let mut cause: Option<&(dyn Error + 'static)> = Some(error);
     while let Some(one) = cause {
         if let Some(rustls::Error::InvalidCertificate(fault)) = one.downcast_ref() {
-            return Some(one_line(&fault.to_string(), SAID_CHARS_MAX));
+            return Some(one_line(&fault.to_string(), SAID_CHARS_MAX).into_owned());
         }
         cause = match one.downcast_ref::<std::io::Error>() {
             // Its source is the source of what it holds, and not that itself.
@@ -165,7 +165,7 @@ fn certificate_fault(error: &reqwest::Error) -> Option<String> {
 
 /// A name or a digest that a server told, on one line and bounded.
 pub(super) fn told(text: &str) -> String {
-    one_line(text, SAID_CHARS_MAX)
+    one_line(text, SAID_CHARS_MAX).into_owned()
 }
 
 /// What a body says is wrong: Ollama, OpenAI, vLLM and what stands before them each have their own form.

@@ -79,7 +79,8 @@ fn guesses(evidence: &Evidence<'_>, sentences: &Sentences) -> Option<String> {
 
 fn unknown(reached: &Reached, sentences: &Sentences) -> Option<String> {
     let (score, _) = score(reached)?;
-    let names: Vec<String> = score.unknown.iter().map(|name| one_line(name, SENTENCE_CHARS_MAX)).collect();
+    let names = score.unknown.iter().map(|name| one_line(name, SENTENCE_CHARS_MAX).into_owned());
+    let names: Vec<String> = names.collect();
     let shown = match names.len() {
         0 => return None,
         number if number <= NAMES_MAX => sentences.list(&names),
