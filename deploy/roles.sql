@@ -25,7 +25,9 @@ GRANT SELECT ON _sqlx_migrations TO failsafe_service;
 GRANT SELECT, INSERT ON events, findings, policies, verdicts, shadow_verdicts, explanations, reviews, outcomes TO failsafe_service;
 
 -- The state that is derived from it, and the ends of the chains.
-GRANT SELECT, INSERT, UPDATE ON deployments, signals, outbox TO failsafe_service;
+GRANT SELECT, INSERT, UPDATE ON deployments, signals TO failsafe_service;
+-- What is published leaves the outbox; to lock a row in it asks for the right to update, and a replica of an older version does.
+GRANT SELECT, INSERT, UPDATE, DELETE ON outbox TO failsafe_service;
 GRANT SELECT, UPDATE ON chains TO failsafe_service;
 GRANT SELECT ON checkpoints TO failsafe_service;
 

@@ -35,9 +35,9 @@ enum Step {
     Join(Vec<Incoming>),
     /// Decides what is overdue, which is everything.
     Sweep,
-    /// Takes verdicts from the outbox, publishes them, and dies before it marks them.
+    /// Takes verdicts from the outbox, publishes them, and dies before it takes them out.
     Die,
-    /// The same, and marks them.
+    /// The same, and takes them out.
     Relay,
 }
 
@@ -116,7 +116,7 @@ async fn take(store: &Store, step: &Step) -> Result<Vec<Uuid>, sqlx::Error> {
         Step::Relay => {
             let waiting = store.take_waiting(4, Duration::ZERO).await?;
             let ids = published(&waiting);
-            waiting.mark_published(&ids).await.map(|()| ids)
+            waiting.take_out(&ids).await.map(|()| ids)
         }
     }
 }

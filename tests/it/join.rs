@@ -108,7 +108,7 @@ async fn the_deadline_decides_once_however_many_replicas_look() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_taken_from_the_outbox_and_not_marked_is_there_again() {
+async fn what_is_taken_from_the_outbox_and_not_taken_out_is_there_again() {
     let database = Database::start().await;
     let store = database.store(Duration::from_secs(600)).await;
     for number in 1..=3 {
@@ -117,10 +117,10 @@ async fn what_is_taken_from_the_outbox_and_not_marked_is_there_again() {
     let taken = store.take_waiting(2, Duration::ZERO).await.unwrap();
     let others = store.take_waiting(10, Duration::ZERO).await.unwrap();
     assert_eq!((taken.outgoing.len(), others.outgoing.len()), (2, 1), "no verdict is taken twice");
-    // The relay dies before it marks the first two.
+    // The relay dies before it takes out the first two.
     drop(taken);
     let published: Vec<_> = others.outgoing.iter().map(|(id, _)| *id).collect();
-    others.mark_published(&published).await.unwrap();
+    others.take_out(&published).await.unwrap();
     let again = harness::eventually("the two are there again", async || {
         let again = store.take_waiting(10, Duration::ZERO).await.unwrap();
         (again.outgoing.len() == 2).then_some(again)

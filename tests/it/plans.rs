@@ -123,7 +123,7 @@ async fn ask_everything(store: &Store) {
         let waiting = store.take_waiting(3, Duration::ZERO).await.unwrap();
         let published: Vec<_> = waiting.outgoing.iter().map(|(id, _)| *id).collect();
         assert_eq!(published.len(), 3);
-        waiting.mark_published(&published).await.unwrap();
+        waiting.take_out(&published).await.unwrap();
         store.make_months().await.unwrap();
     }
 }

@@ -154,7 +154,7 @@ async fn the_service_works_under_a_role_that_cannot_change_the_trail() {
     let waiting = store.take_waiting(10, Duration::ZERO).await.unwrap();
     let published: Vec<_> = waiting.outgoing.iter().map(|(id, _)| *id).collect();
     assert_eq!(published.len(), 3);
-    waiting.mark_published(&published).await.unwrap();
+    waiting.take_out(&published).await.unwrap();
     assert!(store.dossier(deployment(3).id).await.unwrap().is_some());
 
     let pool = PgPool::connect(&url).await.unwrap();
@@ -330,6 +330,50 @@ async fn verify_names_the_first_row_that_is_not_as_it_was_written() {
     }
 }
 
+/// No foreign key holds together what is written together.
+#[tokio::test(flavor = "multi_thread")]
+async fn verify_names_a_row_that_refers_to_nothing() {
+    let database = Database::start().await;
+    let store = database.store(LONG).await;
+    for number in 1..=3 {
+        store.join(&events(number)).await.unwrap();
+    }
+    store.join(&aftermath(1)).await.unwrap();
+    let url = database.postgres.url();
+    let broken = async |expected: String| {
+        let output = failsafe(url, &["verify"]).await;
+        let told = text(&output);
+        assert!(output.status.code() == Some(1) && told.contains(&expected), "{expected}: {told}");
+    };
+    // Only who may turn the triggers off gets this far.
+    let forger = PgPool::connect(&database.url_as("postgres")).await.unwrap();
+    let forge = async |sql: String| {
+        let sql = format!("SET session_replication_role = replica; {sql}; SET session_replication_role = origin");
+        execute(&forger, &sql).await.unwrap();
+    };
+    let nothing = "00000000-0000-0000-0000-000000000001";
+    for (table, column) in [
+        ("deployments", "accepted_event_id"),
+        ("outbox", "event_id"),
+        ("signals", "event_id"),
+        ("findings", "event_id"),
+        ("explanations", "event_id"),
+    ] {
+        let sql = format!("SELECT {column}::text FROM {table} ORDER BY 1 LIMIT 1");
+        let id: String = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&forger).await.unwrap();
+        let point = |from: &str, to: &str| format!("UPDATE {table} SET {column} = '{to}' WHERE {column} = '{from}'");
+        forge(point(&id, nothing)).await;
+        broken(format!("event {nothing}: a row of {table} refers to it, and it is not stored")).await;
+        forge(point(nothing, &id)).await;
+    }
+    let whole = failsafe(url, &["verify"]).await;
+    assert_eq!(whole.status.code(), Some(0), "{}", text(&whole));
+    forge("DELETE FROM deployments WHERE deployment_id = (SELECT deployment_id FROM events WHERE link = 7)".to_owned())
+        .await;
+    broken("BROKEN at link 6,".to_owned()).await;
+    broken("it is about a deployment of which there is no row".to_owned()).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_export_is_the_same_every_time_and_verifies_without_our_code() {
     let database = Database::start().await;
@@ -427,7 +471,7 @@ async fn a_month_goes_as_a_whole_and_only_on_a_signed_checkpoint() {
     refused(&["--key", &key, "--older-than", "0"], "still wait").await;
     let waiting = store.take_waiting(100, Duration::ZERO).await.unwrap();
     let published: Vec<_> = waiting.outgoing.iter().map(|(id, _)| *id).collect();
-    waiting.mark_published(&published).await.unwrap();
+    waiting.take_out(&published).await.unwrap();
     let (code, told) = drop(&["--key", &key, "--older-than", "0"]).await;
     assert!(code == Some(0) && told.contains("2025-01 is dropped"), "{told}");
 

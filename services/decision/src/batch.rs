@@ -152,7 +152,7 @@ async fn arrivals<'a, E: Event>(
 
 async fn arrived(bus: &Bus, delivery: Delivery, read: Read) -> Option<Arrived> {
     // A trace that nobody sees is passed on as it came: a span for each event would cost more than joining it.
-    let unseen = delivery.header(trace::TRACEPARENT).filter(|parent| !trace::may_be_seen(Some(parent)));
+    let unseen = delivery.unseen();
     let span = if unseen.is_some() { Span::none() } else { delivery.span(SERVICE) };
     match read(&delivery) {
         Ok(mut event) => {

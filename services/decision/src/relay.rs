@@ -87,7 +87,7 @@ pub(crate) async fn run(process: &Process, store: &Store, mut handed: Handed) ->
 /// Publishes what was just stored; gives how many.
 async fn relay(process: &Process, store: &Store, lot: Lot) -> anyhow::Result<usize> {
     let (published, failed) = publish(process, &lot).await;
-    store.mark_published(&published).await?;
+    store.take_out(&published).await?;
     failed.map_or(Ok(published.len()), Err)
 }
 
@@ -99,7 +99,7 @@ async fn relay_waiting(process: &Process, store: &Store, age: Duration) -> anyho
         return Ok(0);
     }
     let (published, failed) = publish(process, &outgoing).await;
-    waiting.mark_published(&published).await?;
+    waiting.take_out(&published).await?;
     failed.map_or(Ok(published.len()), Err)
 }
 

@@ -83,8 +83,8 @@ impl Audit {
         rows.iter().map(|row| Ok(Dropped { head: read_head(row)?, at: row.try_get("dropped_at")? })).collect()
     }
 
-    /// Walks the chain of `month` from its first event to its last, then holds its verdicts against their events; gives the
-    /// first fault. `statements` are earlier statements of this month's head, which the chain has to go through. `progress` is
+    /// Walks the chain of `month` from its first event to its last, then holds its verdicts against their events, and every other row
+    /// against the one that it refers to; gives the first fault. `statements` are earlier statements of this month's head, which the chain has to go through. `progress` is
     /// told how many events have been walked.
     ///
     /// # Errors
@@ -101,7 +101,10 @@ impl Audit {
         if let Some(fault) = walk(&mut transaction, month, statements, progress).await? {
             return Ok(Some(fault));
         }
-        verdicts(&mut transaction, month).await
+        match verdicts(&mut transaction, month).await? {
+            None => references(&mut transaction, month).await,
+            fault => Ok(fault),
+        }
     }
 }
 
@@ -238,6 +241,37 @@ async fn verdicts(connection: &mut PgConnection, month: Month) -> Result<Option<
         }
     }
     Ok(None)
+}
+
+/// Whether every row refers to one that is there.
+async fn references(connection: &mut PgConnection, month: Month) -> Result<Option<Fault>, sqlx::Error> {
+    let row = sqlx::query(
+        "WITH named (what, link, event_id, stands) AS (
+             SELECT 'it is about a deployment of which there is no row', e.link, e.event_id, d.deployment_id IS NOT NULL
+             FROM events e LEFT JOIN deployments d ON d.deployment_id = e.deployment_id AND d.month = e.month WHERE e.month = $1
+             UNION ALL
+             SELECT 'a row of ' || r.table_name || ' refers to it, and it is not stored', NULL, r.event_id, e.event_id IS NOT NULL
+             FROM (SELECT 'deployments' AS table_name, accepted_event_id AS event_id FROM deployments
+                       WHERE month = $1 AND accepted_event_id IS NOT NULL
+                   UNION ALL SELECT 'outbox', event_id FROM outbox WHERE month = $1
+                   UNION ALL SELECT 'signals', event_id FROM signals WHERE month = $1
+                   UNION ALL SELECT 'findings', event_id FROM findings WHERE month = $1
+                   UNION ALL SELECT 'explanations', event_id FROM explanations WHERE month = $1) r
+             LEFT JOIN events e ON e.event_id = r.event_id AND e.month = $1)
+         SELECT what, link, event_id FROM named WHERE NOT stands ORDER BY link, what, event_id LIMIT 1",
+    )
+    .bind(month.first_day())
+    .fetch_optional(connection)
+    .await?;
+    let fault = |row: PgRow| {
+        Ok(Fault {
+            month,
+            link: row.try_get("link")?,
+            event_id: Some(row.try_get("event_id")?),
+            what: row.try_get("what")?,
+        })
+    };
+    row.map(fault).transpose()
 }
 
 fn disagreement(row: &PgRow) -> Result<Option<&'static str>, sqlx::Error> {

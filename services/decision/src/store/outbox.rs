@@ -10,11 +10,11 @@ use uuid::Uuid;
 use super::Store;
 use super::statement::Statement;
 
-/// Marks them as published. A mark that a crash undoes costs another publish, which the stream drops: not worth waiting for the disk.
-const MARK: &str = "UPDATE outbox SET published_at = now()
-     WHERE event_id = ANY($1) AND set_config('synchronous_commit', 'off', true) = 'off'";
+/// Takes out what is published. What a crash puts back costs another publish, which the stream drops: not worth waiting for the disk.
+const TAKE_OUT: &str =
+    "DELETE FROM outbox WHERE event_id = ANY($1) AND set_config('synchronous_commit', 'off', true) = 'off'";
 
-/// Verdicts taken from the outbox. Until they are marked, or this is dropped, no other replica takes them.
+/// Verdicts that wait in the outbox. Until they are taken out, or this is dropped, no other replica publishes them.
 #[derive(Debug)]
 pub struct Waiting {
     transaction: PgTransaction<'static>,
@@ -32,6 +32,7 @@ impl Store {
         let rows = sqlx::query(
             "SELECT event_id, e.deployment_id, e.subject, e.traceparent, e.body
              FROM outbox JOIN events e USING (month, event_id)
+             -- A replica of an older version marks what is published.
              WHERE published_at IS NULL AND e.received_at <= now() - $2 * interval '1 millisecond' ORDER BY outbox.position LIMIT $1 FOR UPDATE OF outbox SKIP LOCKED",
         )
         .bind(limit)
@@ -54,25 +55,25 @@ impl Store {
         Ok(Waiting { transaction, outgoing })
     }
 
-    /// Marks verdicts that the stream has and that nobody took: they went there right after they were stored.
+    /// Takes out verdicts that the stream has and that nobody waits with: they went there right after they were stored.
     ///
     /// # Errors
     /// When PostgreSQL is away: they will be published again, which is harmless.
-    pub async fn mark_published(&self, published: &[Uuid]) -> Result<(), sqlx::Error> {
+    pub async fn take_out(&self, published: &[Uuid]) -> Result<(), sqlx::Error> {
         let mut connection = self.writing.take(&self.pool).await?;
-        sqlx::query(MARK).bind(published).execute(&mut *connection).named("UPDATE outbox").await?;
+        sqlx::query(TAKE_OUT).bind(published).execute(&mut *connection).named("DELETE outbox").await?;
         self.writing.give_back(connection);
         Ok(())
     }
 }
 
 impl Waiting {
-    /// Marks those that the stream has.
+    /// Takes out those that the stream has.
     ///
     /// # Errors
     /// When PostgreSQL is away: they will be published again, which is harmless.
-    pub async fn mark_published(mut self, published: &[Uuid]) -> Result<(), sqlx::Error> {
-        sqlx::query(MARK).bind(published).execute(&mut *self.transaction).named("UPDATE outbox").await?;
+    pub async fn take_out(mut self, published: &[Uuid]) -> Result<(), sqlx::Error> {
+        sqlx::query(TAKE_OUT).bind(published).execute(&mut *self.transaction).named("DELETE outbox").await?;
         self.transaction.commit().named("COMMIT").await
     }
 }
