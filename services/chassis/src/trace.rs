@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
-use domain::Deployment;
+use domain::{Deployment, DeploymentId};
 use opentelemetry::trace::{SpanContext, TraceContextExt};
 use opentelemetry::{Context, KeyValue, global};
 use tracing::Span;
@@ -47,6 +47,36 @@ pub fn may_be_seen(traceparent: Option<&str>) -> bool {
 fn is_recorded(traceparent: &str) -> bool {
     let last = traceparent.chars().last().and_then(|digit| digit.to_digit(16));
     last.is_none_or(|digit| digit % 2 == 1)
+}
+
+tokio::task_local! {
+    /// What the current task handles without a span.
+    pub(crate) static UNSEEN: Unseen;
+}
+
+/// An event of a trace that nobody sees, which is handled without a span: a span for each would cost more than much of the work. The log
+/// names it all the same, and what comes of it continues the trace.
+#[derive(Debug)]
+pub(crate) struct Unseen {
+    /// The service that handles it.
+    pub(crate) service: &'static str,
+    /// The trace.
+    pub(crate) traceparent: String,
+    /// The deployment, once it is known.
+    pub(crate) deployment: OnceLock<DeploymentId>,
+}
+
+/// Tells the current span, or the log, which deployment is being handled.
+pub(crate) fn tell_deployment(id: DeploymentId) {
+    if UNSEEN.try_with(|unseen| unseen.deployment.set(id)).is_err() {
+        Span::current().record("deployment.id", tracing::field::display(id));
+    }
+}
+
+/// The `traceparent` of what is being handled; `None` without a trace.
+pub(crate) fn current() -> Option<String> {
+    let unseen = UNSEEN.try_with(|unseen| unseen.traceparent.clone());
+    unseen.ok().or_else(|| parent_of(&Span::current()))
 }
 
 /// The `traceparent` of `span`; `None` without a trace.

@@ -56,6 +56,8 @@ pub(crate) struct Launch<'a> {
     pub(crate) program: &'a Path,
     /// Its arguments.
     pub(crate) arguments: Vec<OsString>,
+    /// What is added to its environment.
+    pub(crate) environment: Vec<(&'static str, String)>,
     /// The folder it works in.
     pub(crate) folder: &'a Path,
     /// Where its output goes.
@@ -79,7 +81,7 @@ pub(crate) struct Guarded {
 impl Guarded {
     /// Starts a server; it need not be ready yet.
     pub(crate) fn start(launch: Launch<'_>) -> Result<Self> {
-        let Launch { name, program, arguments, folder, log, user, polite_signal } = launch;
+        let Launch { name, program, arguments, environment, folder, log, user, polite_signal } = launch;
         let mut command = Command::new("/bin/sh");
         command
             .args(["-c", WATCHER, name, polite_signal, &PATIENCE.as_secs().to_string()])
@@ -87,6 +89,7 @@ impl Guarded {
             .args(arguments)
             .current_dir(folder)
             .env("LC_ALL", "C")
+            .envs(environment)
             // Ctrl-C in the terminal is for the owner alone, which stops the server when it no longer needs it.
             .process_group(0)
             .stdin(Stdio::piped())

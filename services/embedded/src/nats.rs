@@ -148,6 +148,7 @@ async fn launch(
         name: NAME,
         program,
         arguments: vec!["--config".into(), settings.into()],
+        environment: threads(),
         folder: &folder.path,
         log,
         user: None,
@@ -159,6 +160,14 @@ async fn launch(
     let info = info(port).with_context(|| format!("asking the new nats-server on port {port} who it is"))?;
     ensure!(info.jetstream, "nats-server {} started without JetStream", info.version);
     Ok((server, port, info))
+}
+
+/// The private server shares the machine with PostgreSQL and the services: as each of those, it runs Go on half as many threads as there are
+/// cores, unless it is told otherwise.
+fn threads() -> Vec<(&'static str, String)> {
+    const NAME: &str = "GOMAXPROCS";
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    if std::env::var_os(NAME).is_some() { Vec::new() } else { vec![(NAME, (cores / 2).max(1).to_string())] }
 }
 
 /// When the server writes to the disk what it acknowledges.

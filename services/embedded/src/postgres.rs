@@ -248,6 +248,7 @@ async fn launch(folder: &Folder, programs: &PostgresPrograms, user: Option<User>
         name: NAME,
         program: &programs.bin.join("postgres"),
         arguments,
+        environment: Vec::new(),
         folder: &folder.path,
         log,
         user,

@@ -117,7 +117,7 @@ impl Bus {
 
     async fn ask_within<Q: Question>(&self, question: &Q) -> Result<Q::Answer, Ask> {
         let mut headers = HeaderMap::new();
-        if let Some(parent) = trace::parent_of(&tracing::Span::current()) {
+        if let Some(parent) = trace::current() {
             headers.insert(trace::TRACEPARENT, parent);
         }
         let request = async_nats::Request::new()

@@ -45,6 +45,7 @@ impl Bus {
         // One dead letter per service and event, however often the burial is tried.
         let message_id = format!("dead:{}:{}", self.service, delivery.stream_sequence);
         let span = self.producing(&subject, &message_id, delivery.body().len());
+        trace::continue_from(&span, delivery.unseen());
         self.bury_within(delivery, subject, message_id, error, answer).instrument(span).await
     }
 

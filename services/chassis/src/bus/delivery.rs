@@ -86,22 +86,16 @@ impl Delivery {
         proto::decode(self.header(CONTENT_TYPE), self.body())
     }
 
-    /// The span in which `service` handles it: a child of the sender's. Of one that nobody will see only what the log tells.
+    /// The trace that it is part of, if nobody sees that: it is passed on as it came, without a span.
     #[must_use]
-    pub fn span(&self, service: &'static str) -> Span {
-        let parent = self.header(trace::TRACEPARENT);
-        let span = if trace::may_be_seen(parent) {
-            self.told_span(service)
-        } else {
-            tracing::info_span!("process", failsafe.service = service, deployment.id = tracing::field::Empty)
-        };
-        trace::continue_from(&span, parent);
-        span
+    pub fn unseen(&self) -> Option<&str> {
+        self.header(trace::TRACEPARENT).filter(|parent| !trace::may_be_seen(Some(parent)))
     }
 
-    /// As OpenTelemetry's messaging conventions describe it.
-    fn told_span(&self, service: &'static str) -> Span {
-        tracing::info_span!(
+    /// The span in which `service` handles it, a child of the sender's, as OpenTelemetry's messaging conventions describe it.
+    #[must_use]
+    pub fn span(&self, service: &'static str) -> Span {
+        let span = tracing::info_span!(
             "process",
             otel.name = format!("process {}", self.template),
             otel.kind = "consumer",
@@ -120,7 +114,9 @@ impl Delivery {
             messaging.nats.deliveries = self.deliveries,
             failsafe.service = service,
             deployment.id = tracing::field::Empty,
-        )
+        );
+        trace::continue_from(&span, self.header(trace::TRACEPARENT));
+        span
     }
 
     /// Says that it has been handled.

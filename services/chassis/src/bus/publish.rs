@@ -74,7 +74,7 @@ impl Bus {
         outgoing: &Outgoing,
         submitted_at: Option<OffsetDateTime>,
     ) -> anyhow::Result<()> {
-        let known = outgoing.traceparent.clone().or_else(|| trace::parent_of(&Span::current()));
+        let known = outgoing.traceparent.clone().or_else(trace::current);
         if known.is_some() && !trace::may_be_seen(known.as_deref()) {
             return self.publish_within(outgoing, submitted_at, known).await;
         }

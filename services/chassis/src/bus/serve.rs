@@ -1,7 +1,7 @@
 //! Serving: the loop that hands events to a handler and keeps the promises of the bus.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
@@ -15,6 +15,7 @@ use tracing::{Instrument, Span};
 use super::dead::Answer;
 use super::{Bus, ConsumerSpec, Delivery, Failure, Outgoing};
 use crate::Shutdown;
+use crate::trace::{self, UNSEEN, Unseen};
 
 /// What a service does with one kind of event.
 pub trait Handler: Send + Sync + 'static {
@@ -144,9 +145,9 @@ async fn pull_round<H: Handler>(
     let mut since = Instant::now();
     let mut free = free_hands(permits, worker.spec.in_flight_max, busy).await?;
     let mut messages = if busy {
-        consumer.fetch().max_messages(free.len()).messages().await?
+        consumer.fetch().max_messages(free.num_permits()).messages().await?
     } else {
-        consumer.batch().max_messages(free.len()).expires(PULL_EXPIRES).messages().await?
+        consumer.batch().max_messages(free.num_permits()).expires(PULL_EXPIRES).messages().await?
     };
     let patience = if busy { FETCH_MAX } else { 2 * PULL_EXPIRES };
     let mut taken = 0;
@@ -157,11 +158,20 @@ async fn pull_round<H: Handler>(
         }
         taken += 1;
         let delivery = Delivery::new(message.map_err(|error| anyhow!("{error}"))?)?;
-        let permit = free.pop();
+        let permit = free.split(1);
         let worker = Arc::clone(worker);
         tokio::spawn(async move {
-            let span = delivery.span(worker.bus.service);
-            worker.work(delivery).instrument(span).await;
+            let service = worker.bus.service;
+            match delivery.unseen().map(str::to_owned) {
+                Some(traceparent) => {
+                    let unseen = Unseen { service, traceparent, deployment: OnceLock::new() };
+                    UNSEEN.scope(unseen, worker.work(delivery)).await;
+                }
+                None => {
+                    let span = delivery.span(service);
+                    worker.work(delivery).instrument(span).await;
+                }
+            }
             drop(permit);
         });
     }
@@ -169,15 +179,17 @@ async fn pull_round<H: Handler>(
 }
 
 /// All hands that are free, of `most` in all: at least one.
-async fn free_hands(permits: &Arc<Semaphore>, most: usize, busy: bool) -> anyhow::Result<Vec<OwnedSemaphorePermit>> {
-    let mut free = vec![Arc::clone(permits).acquire_owned().await?];
+async fn free_hands(permits: &Arc<Semaphore>, most: usize, busy: bool) -> anyhow::Result<OwnedSemaphorePermit> {
+    let mut free = Arc::clone(permits).acquire_owned().await?;
     if busy {
         tokio::time::sleep(FETCH_EVERY).await;
     } else if permits.available_permits() + 1 < most {
         tokio::time::sleep(GATHER).await;
     }
-    while let Ok(permit) = Arc::clone(permits).try_acquire_owned() {
-        free.push(permit);
+    let others = u32::try_from(permits.available_permits())?;
+    // Nobody else takes any.
+    if let Ok(others) = Arc::clone(permits).try_acquire_many_owned(others) {
+        free.merge(others);
     }
     Ok(free)
 }
@@ -198,7 +210,7 @@ impl<H: Handler> Worker<H> {
             }
         };
         if let Some(id) = event.deployment_id() {
-            Span::current().record("deployment.id", tracing::field::display(id));
+            trace::tell_deployment(id);
         }
         let outcome = tokio::select! {
             outcome = self.handle_and_publish(event, &delivery) => outcome,

@@ -18,6 +18,8 @@ use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
 use tracing_subscriber::fmt::{FmtContext, FormattedFields};
 use tracing_subscriber::registry::LookupSpan;
 
+use crate::trace::{self, UNSEEN};
+
 /// What every line tells of the spans that it stands in, and under which name.
 const OF_SPANS: [(&str, &str); 2] = [("failsafe.service", "service"), ("deployment.id", "deployment.id")];
 /// Ends each field that is kept of a span: no name and no id holds it.
@@ -86,7 +88,8 @@ where
     }
 }
 
-/// Tells what the spans around the event say, the innermost first; of one that was recorded again the latest word first.
+/// Tells what the spans around the event say, the innermost first; of one that was recorded again the latest word first. Without a span
+/// it is what is handled without one.
 fn of_spans<S>(context: &FmtContext<'_, S, OfSpans>, mut tell: impl FnMut(&'static str, &str))
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
@@ -98,6 +101,11 @@ where
             OF_SPANS.iter().filter(|(_, known)| *known == name).for_each(|(_, name)| tell(name, value));
         }
     }
+    // An error: nothing is.
+    let _ = UNSEEN.try_with(|unseen| {
+        tell("service", unseen.service);
+        unseen.deployment.get().iter().for_each(|id| tell("deployment.id", &id.to_string()));
+    });
 }
 
 fn json<S>(
@@ -121,6 +129,8 @@ where
     if span.is_valid() {
         object.add("trace_id", &span.trace_id().to_string());
         object.add("span_id", &span.span_id().to_string());
+    } else if let Some(id) = trace::current().as_deref().and_then(trace::id_in) {
+        object.add("trace_id", id);
     }
     object.add("target", metadata.target());
     writeln!(writer, "{}", object.ended())
@@ -258,8 +268,9 @@ impl Visit for Fields {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
+    use std::sync::{Arc, OnceLock};
 
+    use domain::DeploymentId;
     use tracing_subscriber::layer::SubscriberExt;
     use tracing_subscriber::{Registry, fmt};
 
@@ -297,6 +308,22 @@ mod tests {
         let line = logged(Line::ForPeople, within_spans);
         assert!(line.ends_with("WARN  ingest: a  [31mred line deployment.id=2390b58a files=2\n"), "{line:?}");
         assert!(!line.contains('\u{1b}'), "{line:?}");
+    }
+
+    #[test]
+    fn a_line_of_json_names_what_is_handled_without_a_span() {
+        let id = "2390b58a-c653-5a88-a9a1-c2e65e719444";
+        let traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00".to_owned();
+        let unseen = trace::Unseen { service: "ingest", traceparent, deployment: OnceLock::new() };
+        let act = || {
+            UNSEEN.sync_scope(unseen, || {
+                trace::tell_deployment(DeploymentId::parse(id).unwrap());
+                tracing::info!("said");
+            });
+        };
+        let line: Value = serde_json::from_str(&logged(Line::Json, act)).unwrap();
+        assert_eq!((&line["service"], &line["deployment.id"]), (&"ingest".into(), &id.into()));
+        assert_eq!(line["trace_id"], "4bf92f3577b34da6a3ce929d0e0e4736");
     }
 
     #[test]
