@@ -19,8 +19,8 @@ const LARGE: f32 = 1_000.0;
 /// PostgreSQL thinks a statement over anew that often before it settles on one plan.
 const TIMES: usize = 7;
 
-/// Twenty thousand decided deployments of fifty repositories over two months, and fifty that wait. Their bodies are those of one
-/// that was joined.
+/// Twenty thousand decided deployments over two months, and fifty that wait: eight thousand of one repository, the others of thirty. Their
+/// bodies are those of one that was joined.
 const FILL: &str = "
     SET session_replication_role = replica;
     SELECT make_month('2026-01-01');
@@ -32,11 +32,11 @@ const FILL: &str = "
     UPDATE made SET month = CASE WHEN n % 2 = 0 THEN this_month ELSE '2026-01-01' END;
     INSERT INTO deployments (deployment_id, month, received_at, deadline_at, accepted_event_id, accepted_at, repository, pull_request,
             revision, title, author, environment, facts, risk, verdict, verdict_number)
-        SELECT id, made.month, at, at, accepted, at, 'acme/repo-' || n % 50, n / 150 + 1, md5(n::text), '',
+        SELECT id, made.month, at, at, accepted, at, CASE WHEN n % 50 < 30 THEN 'acme/repo-' || n % 50 ELSE one.repository END, n / 150 + 1, md5(n::text), '',
             CASE WHEN n % 500 = 0 THEN 'eve' ELSE 'ada' END, 'production', facts, CASE WHEN n % 400 = 0 THEN 0.6 ELSE 0.1 END,
             CASE WHEN n <= 50 THEN NULL WHEN n % 10 = 0 THEN 'BLOCK' WHEN n % 3 = 0 THEN 'REVIEW' ELSE 'ALLOW' END,
             CASE WHEN n <= 50 THEN 0 ELSE 1 END
-        FROM made, (SELECT facts FROM deployments WHERE facts IS NOT NULL LIMIT 1) AS one;
+        FROM made, (SELECT repository, facts FROM deployments WHERE facts IS NOT NULL LIMIT 1) AS one;
     UPDATE deployments SET against_verdict = 'BLOCK' WHERE verdict = 'BLOCK' AND received_at < '2026-01-10';
     INSERT INTO events (month, link, event_id, deployment_id, kind, subject, received_at, body, previous, hash)
         SELECT made.month, 1000 + n * 10 + place, one.event_id, id, e.kind, e.subject, at, e.body, e.previous, e.hash
