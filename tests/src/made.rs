@@ -11,6 +11,8 @@ const REPOSITORIES: u32 = 50;
 const AUTHORS: u32 = 200;
 /// How long a diff becomes, about, in bytes.
 const DIFF_BYTES: usize = 4_000;
+/// One of so many holds something that static analysis finds.
+const ONE_FOUND_OF: u32 = 16;
 const WORDS: [&str; 16] = [
     "order", "basket", "invoice", "customer", "address", "payment", "stock", "parcel", "refund", "coupon", "session",
     "report", "export", "mailer", "search", "ledger",
@@ -114,6 +116,16 @@ fn diff(rng: &mut Rng) -> String {
         (0..context).for_each(|_| put(' ', rng));
         (0..removed).for_each(|_| put('-', rng));
         (0..added).for_each(|_| put('+', rng));
+    }
+    if rng.u32(..ONE_FOUND_OF) == 0 {
+        let name = word(rng);
+        write!(
+            text,
+            "diff --git a/{name}/Dockerfile b/{name}/Dockerfile\n--- a/{name}/Dockerfile\n+++ b/{name}/Dockerfile\n"
+        )
+        .expect("a string takes every write");
+        write!(text, "@@ -1,2 +1,2 @@\n-FROM {name}:{}\n+FROM {name}:latest\n WORKDIR /{name}\n", rng.u16(..))
+            .expect("a string takes every write");
     }
     text
 }

@@ -19,7 +19,7 @@ pub use bus::{
     Progress, Refusal, RefusalCode, Seen, Stored,
 };
 pub use health::{Health, State};
-pub use process::{Process, main, table_of};
+pub use process::{Process, main, runtime, table_of};
 pub use settings::Settings;
 pub use shutdown::Shutdown;
 pub use telemetry::Telemetry;

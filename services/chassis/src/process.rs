@@ -56,7 +56,7 @@ where
 {
     let command = Arguments::command().name(service).version(env!("CARGO_PKG_VERSION"));
     let arguments = Arguments::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit());
-    let runtime = match runtime() {
+    let runtime = match runtime(half_the_cores()) {
         Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("{service}: cannot start the runtime: {error}");
@@ -83,20 +83,24 @@ where
 /// The variable that says how many threads there are, known from tokio, which would not say kindly what is wrong with it.
 const THREADS: &str = "TOKIO_WORKER_THREADS";
 
-fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+/// A runtime on as many threads as TOKIO_WORKER_THREADS says, or on so many.
+///
+/// # Errors
+/// When that is no number of threads, or the system gives no threads.
+pub fn runtime(unless_said: NonZero<usize>) -> std::io::Result<tokio::runtime::Runtime> {
     let said = std::env::var_os(THREADS).map(|said| said.to_string_lossy().into_owned());
-    let threads = threads(said.as_deref()).map_err(std::io::Error::other)?;
+    let threads = said.map_or(Ok(unless_said), |said| threads(&said)).map_err(std::io::Error::other)?;
     tokio::runtime::Builder::new_multi_thread().worker_threads(threads.get()).enable_all().build()
 }
 
-/// As many as were asked for, or as half the cores, one at least: a service shares them with the other services and with the servers, and an
-/// event that stays on its thread costs less.
-fn threads(said: Option<&str>) -> Result<NonZero<usize>, String> {
-    let Some(said) = said else {
-        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
-        return Ok(NonZero::new(cores / 2).unwrap_or(NonZero::<usize>::MIN));
-    };
+fn threads(said: &str) -> Result<NonZero<usize>, String> {
     said.parse().map_err(|_| format!("{THREADS} must be a number of threads, 1 or more, and is {said:?}"))
+}
+
+/// A service shares the cores with the other services and with the servers, and an event that stays on its thread costs less.
+fn half_the_cores() -> NonZero<usize> {
+    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+    NonZero::new(cores / 2).unwrap_or(NonZero::<usize>::MIN)
 }
 
 async fn run_until_signal<C, F>(
@@ -152,15 +156,12 @@ mod tests {
 
     #[test]
     fn the_number_of_threads_may_be_said() {
-        assert_eq!(threads(Some("3")).unwrap().get(), 3);
+        assert_eq!(threads("3").unwrap().get(), 3);
         for wrong in ["0", "abc", "", "-1"] {
-            assert!(
-                threads(Some(wrong)).unwrap_err().contains(&format!("{THREADS} must be a number of threads")),
-                "{wrong}"
-            );
+            assert!(threads(wrong).unwrap_err().contains(&format!("{THREADS} must be a number of threads")), "{wrong}");
         }
         let cores = std::thread::available_parallelism().unwrap().get();
-        let own = threads(None).unwrap().get();
+        let own = half_the_cores().get();
         assert!(own == 1 || own == cores / 2, "{own} of {cores}");
     }
 }

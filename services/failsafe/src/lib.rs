@@ -36,6 +36,7 @@ mod up;
 mod verdict;
 mod voice;
 
+use std::num::NonZero;
 use std::process::ExitCode;
 
 use chassis::Telemetry;
@@ -72,19 +73,20 @@ pub fn main() -> ExitCode {
             return if is_wrong { ExitCode::from(on_failure) } else { ExitCode::SUCCESS };
         }
     };
-    let runtime = match tokio::runtime::Runtime::new() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            eprintln!("failsafe: cannot start the runtime: {error}");
-            return ExitCode::FAILURE;
-        }
-    };
     let on_failure = match &cli.command {
         Command::Scan(_) | Command::Rules(_) | Command::Audit(_) | Command::Policy(_) | Command::Verdict(_) => {
             SCAN_TROUBLE
         }
         command if command.is_question() => TROUBLE,
         _ => 1,
+    };
+    let cores = std::thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN);
+    let runtime = match chassis::runtime(cores) {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("failsafe: cannot start the runtime: {error}");
+            return ExitCode::from(on_failure);
+        }
     };
     let ended = runtime.block_on(run(cli.command));
     // Whatever did not end in its time must not keep the program.

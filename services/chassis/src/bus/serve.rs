@@ -69,20 +69,23 @@ impl Bus {
         let consumer = self.consumer::<H::In>(&spec).await?;
         let worker = Arc::new(Worker { bus: self.clone(), handler, spec });
         let permits = Arc::new(Semaphore::new(worker.spec.in_flight_max));
-        let mut busy = false;
+        let mut pace = Pace::Quiet;
         while !shutdown.is_called() {
             let pulled = tokio::select! {
                 () = shutdown.called() => break,
-                pulled = pull_round(&consumer, &permits, &worker, busy) => pulled,
+                pulled = pull_round(&consumer, &permits, &worker, pace) => pulled,
             };
-            busy = matches!(pulled, Ok(true));
-            if let Err(error) = pulled {
-                tracing::warn!(service = self.service, "cannot pull events, trying again: {error:#}");
-                tokio::select! {
-                    () = shutdown.called() => break,
-                    () = tokio::time::sleep(Duration::from_secs(1)) => {}
+            pace = match pulled {
+                Ok(pace) => pace,
+                Err(error) => {
+                    tracing::warn!(service = self.service, "cannot pull events, trying again: {error:#}");
+                    tokio::select! {
+                        () = shutdown.called() => break,
+                        () = tokio::time::sleep(Duration::from_secs(1)) => {}
+                    }
+                    Pace::Quiet
                 }
-            }
+            };
         }
         let all = u32::try_from(worker.spec.in_flight_max).unwrap_or(u32::MAX);
         if tokio::time::timeout(DRAIN_MAX, permits.acquire_many(all)).await.is_err() {
@@ -134,26 +137,39 @@ impl Bus {
     }
 }
 
-/// Asks for as many events as there are free hands, so that none waits in this process while its time runs: when `busy` for those that
-/// are there, and else until they come. Says whether there is much to do.
+/// How much there is to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pace {
+    /// Events come one by one.
+    Quiet,
+    /// Many come, and are fetched together.
+    Busy,
+    /// More wait than the last fetch asked for.
+    Behind,
+}
+
+/// Asks for as many events as there are free hands, so that none waits in this process while its time runs: at a quiet pace until they come,
+/// and else for those that are there. Gives the pace from then on.
 async fn pull_round<H: Handler>(
     consumer: &PullConsumer,
     permits: &Arc<Semaphore>,
     worker: &Arc<Worker<H>>,
-    busy: bool,
-) -> anyhow::Result<bool> {
+    pace: Pace,
+) -> anyhow::Result<Pace> {
     let mut since = Instant::now();
-    let mut free = free_hands(permits, worker.spec.in_flight_max, busy).await?;
-    let mut messages = if busy {
-        consumer.fetch().max_messages(free.num_permits()).messages().await?
+    let mut free = free_hands(permits, worker.spec.in_flight_max, pace).await?;
+    let asked = free.num_permits();
+    let quiet = pace == Pace::Quiet;
+    let mut messages = if quiet {
+        consumer.batch().max_messages(asked).expires(PULL_EXPIRES).messages().await?
     } else {
-        consumer.batch().max_messages(free.num_permits()).expires(PULL_EXPIRES).messages().await?
+        consumer.fetch().max_messages(asked).messages().await?
     };
-    let patience = if busy { FETCH_MAX } else { 2 * PULL_EXPIRES };
+    let patience = if quiet { 2 * PULL_EXPIRES } else { FETCH_MAX };
     let mut taken = 0;
     // A server that was restarted, or is not the leader any more, never answers a fetch.
     while let Ok(Some(message)) = tokio::time::timeout(patience, messages.next()).await {
-        if taken == 0 && !busy {
+        if taken == 0 && quiet {
             since = Instant::now();
         }
         taken += 1;
@@ -175,13 +191,17 @@ async fn pull_round<H: Handler>(
             drop(permit);
         });
     }
-    Ok(taken > FEW && taken as f64 >= BUSY_PER_SECOND * since.elapsed().as_secs_f64())
+    Ok(match taken > FEW && taken as f64 >= BUSY_PER_SECOND * since.elapsed().as_secs_f64() {
+        false => Pace::Quiet,
+        true if quiet || taken < asked => Pace::Busy,
+        true => Pace::Behind,
+    })
 }
 
 /// All hands that are free, of `most` in all: at least one.
-async fn free_hands(permits: &Arc<Semaphore>, most: usize, busy: bool) -> anyhow::Result<OwnedSemaphorePermit> {
+async fn free_hands(permits: &Arc<Semaphore>, most: usize, pace: Pace) -> anyhow::Result<OwnedSemaphorePermit> {
     let mut free = Arc::clone(permits).acquire_owned().await?;
-    if busy {
+    if pace == Pace::Busy {
         tokio::time::sleep(FETCH_EVERY).await;
     } else if permits.available_permits() + 1 < most {
         tokio::time::sleep(GATHER).await;

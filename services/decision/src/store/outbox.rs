@@ -12,7 +12,7 @@ use super::statement::Statement;
 
 /// Takes out what is published. What a crash puts back costs another publish, which the stream drops: not worth waiting for the disk.
 const TAKE_OUT: &str =
-    "DELETE FROM outbox WHERE event_id = ANY($1) AND set_config('synchronous_commit', 'off', true) = 'off'";
+    "DELETE FROM outbox WHERE event_id = ANY($1) AND (SELECT set_config('synchronous_commit', 'off', true)) = 'off'";
 
 /// Verdicts that wait in the outbox. Until they are taken out, or this is dropped, no other replica publishes them.
 #[derive(Debug)]
