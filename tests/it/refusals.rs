@@ -97,8 +97,13 @@ async fn what_is_wrong_on_the_subject_becomes_a_dead_letter_that_says_why() {
     let dead = jetstream.get_stream("FAILSAFE_DEAD").await.unwrap();
     let config = pull::Config { filter_subject: "failsafe.dead.ingest".to_owned(), ..Default::default() };
     let mut letters = dead.create_consumer(config).await.unwrap().messages().await.unwrap();
+    // Nobody sees this trace, and whoever takes a letter up again goes on in it.
+    let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
     for (body, part) in cases {
-        let stored = jetstream.publish("failsafe.v1.deployment.submitted", body.clone().into()).await.unwrap();
+        let mut headers = async_nats::HeaderMap::new();
+        headers.insert("traceparent", format!("00-{trace}-00f067aa0ba902b7-00"));
+        let subject = "failsafe.v1.deployment.submitted";
+        let stored = jetstream.publish_with_headers(subject, headers, body.clone().into()).await.unwrap();
         stored.await.unwrap();
         let letter = letters.next().await.unwrap().unwrap();
         letter.ack().await.unwrap();
@@ -106,6 +111,7 @@ async fn what_is_wrong_on_the_subject_becomes_a_dead_letter_that_says_why() {
         let header = |name: &str| headers.get(name).unwrap().to_string();
         assert_eq!((header("Failsafe-Service").as_str(), letter.payload.to_vec()), ("ingest", body));
         assert!(header("Failsafe-Error").contains(part), "expected {part:?} in {:?}", header("Failsafe-Error"));
+        assert_eq!(header("traceparent").split('-').nth(1), Some(trace), "{}", header("traceparent"));
     }
     // The next good one goes through.
     let good = json(serde_json::json!({"repository": "acme/shop", "pull_request": 7, "diff": diff}));
