@@ -1,6 +1,6 @@
 -- A row and what it refers to are written by one transaction, which holds the deployment's row; nobody can delete an event. PostgreSQL
--- looked up each of some fifteen references for each deployment all the same, and wrote a lock into the row that it found: a third of its
--- work. `failsafe audit verify` holds them together instead. What is written seldom (reviews, outcomes, policies) keeps its references.
+-- looked up each of some fifteen references for each deployment all the same, and wrote a lock into the row that it found: a quarter of
+-- its work or more. `failsafe audit verify` holds them together instead. What is written seldom (reviews, outcomes, policies) keeps its references.
 
 -- What is published leaves the outbox from now on.
 DELETE FROM outbox WHERE published_at IS NOT NULL;

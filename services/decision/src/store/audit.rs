@@ -84,8 +84,8 @@ impl Audit {
     }
 
     /// Walks the chain of `month` from its first event to its last, then holds its verdicts against their events, and every other row
-    /// against the one that it refers to; gives the first fault. `statements` are earlier statements of this month's head, which the chain has to go through. `progress` is
-    /// told how many events have been walked.
+    /// against the one that it refers to; gives the first fault. `statements` are earlier statements of this month's head, which
+    /// the chain has to go through. `progress` is told how many events have been walked.
     ///
     /// # Errors
     /// When PostgreSQL is away.
