@@ -164,7 +164,7 @@ pub(crate) fn events(number: u32) -> Vec<Incoming> {
         signal(&deployment, Source::MlScoring, "model-1", 30, gave_up),
         signal(&deployment, Source::MlScoring, "model-1", 20, risk(if number.is_multiple_of(2) { 0.2 } else { 0.01 })),
     ];
-    let mut all = vec![incoming(deployment, |event| Content::Accepted(Box::new(event)))];
+    let mut all = vec![incoming(deployment, Content::accepted)];
     all.extend(signals.map(|signal| incoming(signal, Content::Signal)));
     all
 }

@@ -64,8 +64,7 @@ fn story(number: u32) -> impl Strategy<Value = Story> {
 
 impl Story {
     fn events(&self) -> Vec<Incoming> {
-        let accepted =
-            self.accepted.then(|| incoming(deployment(self.number), |event| Content::Accepted(Box::new(event))));
+        let accepted = self.accepted.then(|| incoming(deployment(self.number), Content::accepted));
         let signals = self.signals.iter().cloned().map(|signal| incoming(signal, Content::Signal));
         accepted.into_iter().chain(signals).collect()
     }

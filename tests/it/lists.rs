@@ -18,7 +18,7 @@ async fn joined(store: &Store, number: u32) {
     let author = if number <= 2 { "ada" } else { "bob" };
     let mut all = events(number);
     let by = Deployment { author: author.to_owned(), ..deployment(number) };
-    all[0] = incoming(by, |event| Content::Accepted(Box::new(event)));
+    all[0] = incoming(by, Content::accepted);
     store.join(&all).await.unwrap();
 }
 

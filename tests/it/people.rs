@@ -13,7 +13,7 @@ use time::OffsetDateTime;
 use crate::cases::{Database, deployment, found, incoming, risk, signal};
 
 fn accepted(deployment: &Deployment) -> Incoming {
-    incoming(deployment.clone(), |event| Content::Accepted(Box::new(event)))
+    incoming(deployment.clone(), Content::accepted)
 }
 
 fn signals(deployment: &Deployment, severities: &[Severity], probability: f64) -> [Incoming; 2] {

@@ -85,12 +85,19 @@ const THREADS: &str = "TOKIO_WORKER_THREADS";
 
 /// A runtime on as many threads as TOKIO_WORKER_THREADS says, or on so many.
 ///
+/// On one thread all that is ready runs before the connections do: what it sends goes out together. With more, each event's answer is
+/// written by itself, for tokio runs whom a task has woken right after that task.
+///
 /// # Errors
 /// When that is no number of threads, or the system gives no threads.
 pub fn runtime(unless_said: NonZero<usize>) -> std::io::Result<tokio::runtime::Runtime> {
     let said = std::env::var_os(THREADS).map(|said| said.to_string_lossy().into_owned());
     let threads = said.map_or(Ok(unless_said), |said| threads(&said)).map_err(std::io::Error::other)?;
-    tokio::runtime::Builder::new_multi_thread().worker_threads(threads.get()).enable_all().build()
+    let mut builder = match threads.get() {
+        1 => tokio::runtime::Builder::new_current_thread(),
+        _ => tokio::runtime::Builder::new_multi_thread(),
+    };
+    builder.worker_threads(threads.get()).enable_all().build()
 }
 
 fn threads(said: &str) -> Result<NonZero<usize>, String> {

@@ -198,11 +198,7 @@ fn events(number: u32) -> [Incoming; 3] {
     };
     let law = signal(&deployment, Source::StaticAnalysis, Said::Findings(Analysis { findings, ..Analysis::default() }));
     let risk = signal(&deployment, Source::MlScoring, Said::Risk(score));
-    [
-        incoming(deployment, |event| Content::Accepted(Box::new(event))),
-        incoming(law, Content::Signal),
-        incoming(risk, Content::Signal),
-    ]
+    [incoming(deployment, Content::accepted), incoming(law, Content::Signal), incoming(risk, Content::Signal)]
 }
 
 fn finding(number: u32, ordinal: usize) -> Finding {

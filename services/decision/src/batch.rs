@@ -59,10 +59,7 @@ type Arrivals<'a> = Pin<Box<dyn Stream<Item = Arrived> + Send + 'a>>;
 pub(crate) async fn run(process: &Process, store: &Store, config: &Config, fresh: Fresh) -> anyhow::Result<()> {
     let (bus, most) = (&process.bus, config.batch_max);
     let sources = [
-        arrivals::<Deployment>(bus, most, "decision-accepted", |d| {
-            Incoming::read(d, |e: Deployment| Content::Accepted(Box::new(e.without_diff())))
-        })
-        .await?,
+        arrivals::<Deployment>(bus, most, "decision-accepted", |d| Incoming::read(d, Content::accepted)).await?,
         arrivals::<Signal>(bus, most, "decision-signal", |d| Incoming::read(d, Content::Signal)).await?,
         arrivals::<Explanation>(bus, most, "decision-explanation", |d| Incoming::read(d, Content::Explanation)).await?,
         arrivals::<Review>(bus, most, "decision-review", |d| Incoming::read(d, Content::Review)).await?,

@@ -47,6 +47,14 @@ pub enum Content {
     Outcome(Outcome),
 }
 
+impl Content {
+    /// What an acceptance says.
+    #[must_use]
+    pub fn accepted(deployment: Deployment) -> Self {
+        Self::Accepted(Box::new(deployment.without_diff()))
+    }
+}
+
 impl Incoming {
     /// Reads `delivery` as an event of kind `E`.
     ///

@@ -90,7 +90,7 @@ impl Ingest {
             }
             DraftChange::Git(reference) => {
                 let _place = self.comparisons.acquire().await.map_err(Failure::retry)?;
-                match git::diff(&reference, &self.config).await {
+                match Box::pin(git::diff(&reference, &self.config)).await {
                     Ok(text) => Ok(Some(text)),
                     Err(Unresolved::Refused(violation)) => Err(reject(&[violation])),
                     Err(Unresolved::Unreachable(error)) => Err(Failure::Retry(error)),
@@ -126,7 +126,7 @@ impl Ingest {
             return Ok(outgoing);
         }
         if let Some(DiffReference::Inline(text)) = &deployment.change.diff {
-            let object = self.bus.store_diff(text).await?;
+            let object = Box::pin(self.bus.store_diff(text)).await?;
             deployment.change.diff = Some(DiffReference::Stored { object });
         }
         let outgoing = Outgoing::new(&deployment);

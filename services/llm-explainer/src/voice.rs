@@ -152,7 +152,8 @@ impl Voice {
         if self.rest.is_on(time) {
             return Err(too_slow(time));
         }
-        let Ok(asked) = timeout(time, question::ask(model, prompt, reached, evidence, &self.template)).await else {
+        let Ok(asked) = timeout(time, Box::pin(question::ask(model, prompt, reached, evidence, &self.template))).await
+        else {
             self.rest.begin(time);
             return Err(too_slow(time));
         };
@@ -175,7 +176,7 @@ impl Voice {
         let prompt = self.prompt(reached.judgement.verdict, evidence)?;
         let _turn = self.turn(reached.judgement.verdict, request.requested_at, now).await?;
         let time = self.whole_time();
-        let asked = timeout(time, question::ask(&model, prompt, reached, evidence, &self.template)).await;
+        let asked = timeout(time, Box::pin(question::ask(&model, prompt, reached, evidence, &self.template))).await;
         asked.unwrap_or_else(|_| Err(too_slow(time)))
     }
 

@@ -30,6 +30,8 @@ const SAVE_EVERY: Duration = Duration::from_secs(300);
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// Most outcomes that wait for their deployments' acceptances.
 const EARLY_MAX: usize = 10_000;
+/// Most deployments whose features are kept until they are scored here; another replica scores some of them.
+const SEEN_MAX: usize = 1_000;
 /// After how many events of the stream it is looked whether too many changes are remembered. By the stream's count, so that all replicas
 /// forget at the same event.
 const FORGET_EVERY: u64 = 1_000;
@@ -51,6 +53,8 @@ pub(crate) struct Histories {
     owners: Arc<RwLock<HashMap<DeploymentId, Arc<str>>>>,
     /// What came of deployments whose acceptance was not seen yet.
     early: Arc<Mutex<HashMap<DeploymentId, Option<i64>>>>,
+    /// The features of the latest deployments, as they were when they were taken in, until somebody looks.
+    seen: Arc<Mutex<HashMap<DeploymentId, Features>>>,
     caught_up: Arc<watch::Sender<bool>>,
 }
 
@@ -113,6 +117,7 @@ impl Histories {
             repositories: Arc::default(),
             owners: Arc::default(),
             early: Arc::default(),
+            seen: Arc::default(),
             caught_up: Arc::new(watch::Sender::new(false)),
         }
     }
@@ -123,8 +128,8 @@ impl Histories {
         let _ = self.caught_up.subscribe().wait_for(|caught_up| *caught_up).await;
     }
 
-    /// The features of `deployment` with what is known of its repository now, and the repository's latest other deployments as `model`
-    /// sees them.
+    /// The features of `deployment` with what was known of its repository when it was accepted (or is now, where that was not kept), and
+    /// the repository's latest other deployments as `model` sees them.
     pub(crate) fn look(&self, deployment: &Deployment, model: &Arc<Model>) -> (Features, Option<Peers>) {
         let Some(entry) = self.entry(deployment.repository.as_str()) else {
             return (features(deployment, &Repository::default(), self.utc_offset), None);
@@ -137,7 +142,8 @@ impl Histories {
         }
         let peers = standings.peers(&own);
         drop(standings);
-        (features(deployment, &repository, self.utc_offset), peers)
+        let seen = lock(&self.seen).remove(&deployment.id);
+        (seen.unwrap_or_else(|| features(deployment, &repository, self.utc_offset)), peers)
     }
 
     /// What came of all deployments, by now (seconds of Unix time); see [`recorded`].
@@ -232,24 +238,30 @@ impl Histories {
     }
 
     /// Takes in an accepted deployment, and gives the repository's name if that changes its history.
-    fn accept(&self, seen: &Seen, through: Position) -> Option<String> {
-        let deployment: Deployment = match seen.decode() {
+    fn accept(&self, event: &Seen, through: Position) -> Option<String> {
+        let deployment: Deployment = match event.decode() {
             Ok(deployment) => deployment,
             Err(malformed) => {
-                tracing::warn!(sequence = seen.stream_sequence, "an acceptance cannot be read: {malformed}");
+                tracing::warn!(sequence = event.stream_sequence, "an acceptance cannot be read: {malformed}");
                 return None;
             }
         };
         let name = deployment.repository.as_str().to_owned();
         let entry = self.entry_or_new(&name);
         let mut at = lock(&entry.through);
-        if at.stream == through.stream && seen.stream_sequence <= at.accepted {
+        if at.stream == through.stream && event.stream_sequence <= at.accepted {
             return None;
         }
-        *at = Position { accepted: seen.stream_sequence, stream: through.stream, ..*at };
+        *at = Position { accepted: event.stream_sequence, stream: through.stream, ..*at };
         write(&self.owners).insert(deployment.id, Arc::clone(&entry.name));
         let features = features(&deployment, &read(&entry.repository), self.utc_offset);
         let mut change = change(&deployment, &features);
+        let mut seen = lock(&self.seen);
+        if seen.len() == SEEN_MAX {
+            seen.clear();
+        }
+        seen.insert(deployment.id, features);
+        drop(seen);
         change.failed_at = lock(&self.early).remove(&deployment.id).flatten();
         let mut repository = write(&entry.repository);
         lock(&entry.standings).note(&change);

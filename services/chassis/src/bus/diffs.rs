@@ -28,7 +28,7 @@ impl Bus {
     pub async fn load_diff(&self, diff: &DiffReference, digest: &DiffDigest) -> Result<String, Failure> {
         let text = match diff {
             DiffReference::Inline(text) => text.clone(),
-            DiffReference::Stored { object } => self.read_object(object, digest.bytes).await?,
+            DiffReference::Stored { object } => Box::pin(self.read_object(object, digest.bytes)).await?,
         };
         if DiffDigest::of(&text) == *digest {
             Ok(text)

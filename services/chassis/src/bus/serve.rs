@@ -221,12 +221,13 @@ struct Worker<H> {
 }
 
 impl<H: Handler> Worker<H> {
+    /// Its room is copied when its task begins and ends, so what is seldom gone through has room of its own.
     async fn work(&self, delivery: Delivery) {
         let event: H::In = match delivery.decode() {
             Ok(event) => event,
             Err(malformed) => {
                 fail_span("reject", &malformed.to_string());
-                return delivery.reject(&self.bus, &malformed.to_string()).await;
+                return Box::pin(delivery.reject(&self.bus, &malformed.to_string())).await;
             }
         };
         if let Some(id) = event.deployment_id() {
@@ -251,7 +252,7 @@ impl<H: Handler> Worker<H> {
                     );
                     return delivery.put_off(wait).await;
                 }
-                self.give_up(&delivery, &failure.to_string(), wait).await;
+                Box::pin(self.give_up(&delivery, &failure.to_string(), wait)).await;
             }
         }
     }

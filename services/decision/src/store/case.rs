@@ -91,7 +91,7 @@ impl Heard<'_> {
             (*source, (event.event_id.uuid(), (*signal).clone(), event.traceparent.clone()))
         });
         Case {
-            accepted: self.accepted.map(|(event, deployment)| (event, deployment.clone().without_diff())),
+            accepted: self.accepted.map(|(event, deployment)| (event, deployment.clone())),
             signals: signals.collect(),
             ..Case::begun(self.traceparent.map(str::to_owned))
         }

@@ -90,11 +90,6 @@ pub(super) async fn insert_contents(
     if outcomes.is_empty() { Ok(Vec::new()) } else { insert_outcomes(connection, &outcomes).await }
 }
 
-/// The accepted deployment as its row keeps it.
-pub(super) fn facts(deployment: &Deployment) -> Vec<u8> {
-    deployment.clone().without_diff().encode()
-}
-
 /// The digest of what it does to the lines of its files.
 pub(super) fn lines_done(deployment: &Deployment) -> Option<&str> {
     deployment.change.lines.as_ref().map(|lines| lines.done.as_str())
@@ -126,7 +121,7 @@ async fn update_accepted(connection: &mut PgConnection, accepted: &[(Place, &Dep
     .bind(accepted.iter().map(|(_, d)| d.title.as_str()).collect::<Vec<_>>())
     .bind(accepted.iter().map(|(_, d)| d.author.as_str()).collect::<Vec<_>>())
     .bind(accepted.iter().map(|(_, d)| d.environment.as_str()).collect::<Vec<_>>())
-    .bind(accepted.iter().map(|(_, d)| facts(d)).collect::<Vec<_>>())
+    .bind(accepted.iter().map(|(_, d)| d.encode()).collect::<Vec<_>>())
     .bind(accepted.iter().map(|(_, d)| lines_done(d)).collect::<Vec<_>>())
     .bind(accepted.iter().map(|(_, d)| lines_undone(d)).collect::<Vec<_>>())
     .execute(connection)

@@ -7,13 +7,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chassis::Outgoing;
 use domain::{Deployment, DeploymentId};
+use proto::Event;
 use sqlx::postgres::PgRow;
 use sqlx::{Connection, PgConnection, Row};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::Store;
-use super::contents::{Filed, facts, insert_contents, lines_done, lines_undone};
+use super::contents::{Filed, insert_contents, lines_done, lines_undone};
 use super::decide::{Decided, insert_verdicts};
 use super::ledger::Ledger;
 use super::statement::Statement;
@@ -262,7 +263,7 @@ async fn make_deployments(
     .bind(texts(|d| d.title.as_str()))
     .bind(texts(|d| d.author.as_str()))
     .bind(texts(|d| d.environment.as_str()))
-    .bind(deployments().map(|one| one.map(facts)).collect::<Vec<_>>())
+    .bind(deployments().map(|one| one.map(Deployment::encode)).collect::<Vec<_>>())
     .bind(deployments().map(|one| one.and_then(lines_done)).collect::<Vec<_>>())
     .bind(deployments().map(|one| one.and_then(lines_undone)).collect::<Vec<_>>())
     .bind(verdicts().map(|one| one.map(|one| one.judgement.verdict.name())).collect::<Vec<_>>())

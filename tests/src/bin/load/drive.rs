@@ -102,7 +102,8 @@ impl<'a> Drive<'a> {
         let mut beat = tokio::time::interval(LOOK);
         loop {
             beat.tick().await;
-            let usage = meter.read();
+            // Backends of PostgreSQL come as they are needed.
+            let usage = if told.elapsed() > TELL { meter.read() } else { meter.look() };
             let (decided, explained) = (count(&self.seen.decided), count(&self.seen.explained));
             for (name, memory) in &usage.memory {
                 let most = peak.memory.entry(name.clone()).or_default();

@@ -37,20 +37,36 @@ impl Meter {
         self.begun.elapsed()
     }
 
-    /// Asks the system now. A server's children count as the server.
+    /// Asks the system about all processes, which takes as long as several deployments. A server's children count as the server.
     pub(crate) fn read(&mut self) -> Usage {
+        self.refresh(ProcessesToUpdate::All)
+    }
+
+    /// Asks about those alone that were there when it was asked about all.
+    pub(crate) fn look(&mut self) -> Usage {
+        let known: Vec<Pid> =
+            self.system.processes().keys().filter(|pid| self.root(**pid).is_some()).copied().collect();
+        self.refresh(ProcessesToUpdate::Some(&known))
+    }
+
+    fn refresh(&mut self, which: ProcessesToUpdate<'_>) -> Usage {
         let what = ProcessRefreshKind::nothing().with_cpu().with_memory().without_tasks();
-        self.system.refresh_processes_specifics(ProcessesToUpdate::All, true, what);
+        self.system.refresh_processes_specifics(which, true, what);
         let mut usage = Usage::default();
         for (pid, process) in self.system.processes() {
-            let of = self.roots.get(pid).or_else(|| process.parent().and_then(|parent| self.roots.get(&parent)));
-            let Some(service) = of else { continue };
+            let Some(service) = self.root(*pid) else { continue };
             #[expect(clippy::cast_precision_loss, reason = "seconds and megabytes")]
             let (cpu, memory) = (process.accumulated_cpu_time() as f64 / 1e3, process.memory() as f64 / 1e6);
-            *usage.cpu.entry((*service).to_owned()).or_default() += cpu;
-            *usage.memory.entry((*service).to_owned()).or_default() += memory;
+            *usage.cpu.entry(service.to_owned()).or_default() += cpu;
+            *usage.memory.entry(service.to_owned()).or_default() += memory;
         }
         usage
+    }
+
+    /// The service or server that a process belongs to.
+    fn root(&self, pid: Pid) -> Option<&'static str> {
+        let parent = || self.system.process(pid)?.parent();
+        self.roots.get(&pid).or_else(|| self.roots.get(&parent()?)).copied()
     }
 }
 
