@@ -10,6 +10,7 @@ use harness::{Fleet, made};
 use prost::Message;
 use proto::v1::deployment_service_client::DeploymentServiceClient;
 use serde::Serialize;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::Code;
 use tonic::transport::Channel;
@@ -176,16 +177,13 @@ impl<'a> Drive<'a> {
         let channels: Vec<_> = (0..CHANNELS).map(|_| self.fleet.client()).collect();
         async move {
             let begun = Instant::now();
+            let mut beats = rate.map(|rate| beats(begun, rate, count));
             let mut sent = tokio::task::JoinSet::new();
             for number in 0..count {
                 let made = made::deployment(number);
                 // At a rate, the time counts from when it was due, whether or not it could be sent then.
-                let (due, permit) = match rate {
-                    Some(rate) => {
-                        let due = begun + Duration::from_secs_f64(f64::from(number) / rate);
-                        tokio::time::sleep_until(due.into()).await;
-                        (due, None)
-                    }
+                let (due, permit) = match &mut beats {
+                    Some(beats) => (beats.recv().await.expect("a beat for each"), None),
                     None => {
                         let permit = Arc::clone(&room).acquire_owned().await.expect("it is never closed");
                         (Instant::now(), Some(permit))
@@ -213,6 +211,21 @@ impl<'a> Drive<'a> {
             begun.elapsed().as_secs_f64()
         }
     }
+}
+
+/// The moment at which each is due, told at that moment. By a thread of its own: tokio's clock ticks in whole milliseconds.
+fn beats(begun: Instant, rate: f64, count: u32) -> UnboundedReceiver<Instant> {
+    let (tell, beats) = unbounded_channel();
+    std::thread::spawn(move || {
+        for number in 0..count {
+            let due = begun + Duration::from_secs_f64(f64::from(number) / rate);
+            std::thread::sleep(due.saturating_duration_since(Instant::now()));
+            if tell.send(due).is_err() {
+                return;
+            }
+        }
+    });
+    beats
 }
 
 /// Submits until the gateway takes it; when it has too much to do, again after the time that it tells.
