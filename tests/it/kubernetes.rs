@@ -24,6 +24,17 @@ fn of_kind<'a>(documents: &'a [Value], kind: &str) -> &'a Value {
 }
 
 #[test]
+fn every_service_grows_by_replicas_and_not_by_threads() {
+    let kustomization = &documents("kustomization.yaml")[0];
+    let patch = &kustomization["patches"][0];
+    assert_eq!(patch["target"], json!({ "kind": "Deployment" }));
+    let operations: Value = serde_yaml_ng::from_str(patch["patch"].as_str().unwrap()).unwrap();
+    let value = json!({ "name": "TOKIO_WORKER_THREADS", "value": "1" });
+    let path = "/spec/template/spec/containers/0/env/-";
+    assert_eq!(operations, json!([{ "op": "add", "path": path, "value": value }]));
+}
+
+#[test]
 fn every_service_has_a_deployment_that_can_be_rolled_probed_and_disrupted() {
     for service in SERVICES {
         let documents = documents(&format!("{service}.yaml"));

@@ -237,25 +237,29 @@ impl Histories {
         Ok(through)
     }
 
-    /// Takes in an accepted deployment, and gives the repository's name if that changes its history.
+    /// Takes in an acceptance, and gives the repository's name if that changes its history.
     fn accept(&self, event: &Seen, through: Position) -> Option<String> {
-        let deployment: Deployment = match event.decode() {
-            Ok(deployment) => deployment,
+        match event.decode() {
+            Ok(deployment) => self.take_in(&deployment, event.stream_sequence, through),
             Err(malformed) => {
                 tracing::warn!(sequence = event.stream_sequence, "an acceptance cannot be read: {malformed}");
-                return None;
+                None
             }
-        };
+        }
+    }
+
+    /// The same for a deployment that was accepted at that place of the stream.
+    fn take_in(&self, deployment: &Deployment, sequence: u64, through: Position) -> Option<String> {
         let name = deployment.repository.as_str().to_owned();
         let entry = self.entry_or_new(&name);
         let mut at = lock(&entry.through);
-        if at.stream == through.stream && event.stream_sequence <= at.accepted {
+        if at.stream == through.stream && sequence <= at.accepted {
             return None;
         }
-        *at = Position { accepted: event.stream_sequence, stream: through.stream, ..*at };
+        *at = Position { accepted: sequence, stream: through.stream, ..*at };
         write(&self.owners).insert(deployment.id, Arc::clone(&entry.name));
-        let features = features(&deployment, &read(&entry.repository), self.utc_offset);
-        let mut change = change(&deployment, &features);
+        let features = features(deployment, &read(&entry.repository), self.utc_offset);
+        let mut change = change(deployment, &features);
         let mut seen = lock(&self.seen);
         if seen.len() == SEEN_MAX {
             seen.clear();
@@ -481,40 +485,4 @@ fn lock<T>(lock: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 #[cfg(test)]
-mod tests {
-    use time::macros::offset;
-
-    use super::*;
-    use crate::samples;
-
-    #[test]
-    fn who_has_few_keeps_them() {
-        assert_eq!(share(vec![10, 10, 500, 90], 200), 90);
-        assert_eq!(share(vec![300, 20, 300], 200), 90);
-        assert_eq!(share(vec![100], 200), 200);
-        assert_eq!(share(Vec::new(), 200), 200);
-    }
-
-    #[test]
-    fn the_oldest_of_the_largest_repositories_are_forgotten_when_all_are_too_many() {
-        let histories = Histories::new(offset!(UTC), 100);
-        let sample = samples::deployment(Vec::new());
-        let features = Features::of(&Measures::default());
-        let commit = |name: &str, at: usize| Change {
-            key: Key::Commit(format!("{name}{at}")),
-            at: i64::try_from(at).unwrap(),
-            ..change(&sample, &features)
-        };
-        for (name, changes) in [("a/small", 20), ("b/large", 100), ("c/large", 60)] {
-            let changes = (0..changes).map(|at| commit(name, at)).collect();
-            histories.put(name, Repository::new(changes, None), Position::default());
-        }
-        histories.forget();
-        let held = |name| read(&histories.entry(name).unwrap().repository).len();
-        assert_eq!((held("a/small"), held("b/large"), held("c/large")), (20, 40, 40));
-        let latest = read(&histories.entry("b/large").unwrap().repository).changes().next().unwrap().at;
-        assert_eq!(latest, 60);
-        histories.forget();
-        assert_eq!(held("b/large"), 40, "100 are not too many");
-    }
-}
+mod tests;

@@ -18,9 +18,11 @@ const ROWS_IN_BATCH: usize = 100;
 const CONNECTIONS: usize = 4;
 /// As many as a deployment takes: submitted, accepted, signal, verdict, explanation.
 const HOPS: usize = 5;
+/// How many are sent when no rate is asked for, and how often.
 const PIPELINE_MESSAGES: u32 = 500;
-/// How often one is sent when no rate is asked for.
 const PIPELINE_RATE: f64 = 50.0;
+/// The most that are sent at a rate: of as many as there are deployments the 99th percentile says as much, or as little.
+const PIPELINE_MESSAGES_MAX: u32 = 3_000;
 const COMMITS: usize = 200;
 
 /// What the servers do alone.
@@ -39,10 +41,14 @@ pub(crate) struct Floors {
 }
 
 impl Floors {
-    pub(crate) async fn measure(fleet: &Fleet, rate: Option<f64>) -> Self {
+    pub(crate) async fn measure(fleet: &Fleet, rate: Option<f64>, count: u32) -> Self {
         let jetstream = fleet.jetstream().await;
         let publishes_per_second = publishes(&jetstream).await;
-        let (pipeline_p50_ms, pipeline_p99_ms) = pipeline(&jetstream, rate.unwrap_or(PIPELINE_RATE)).await;
+        let (rate, messages) = match rate {
+            Some(rate) => (rate, count.clamp(PIPELINE_MESSAGES, PIPELINE_MESSAGES_MAX)),
+            None => (PIPELINE_RATE, PIPELINE_MESSAGES),
+        };
+        let (pipeline_p50_ms, pipeline_p99_ms) = pipeline(&jetstream, rate, messages).await;
         let (rows_per_second, commit_p99_ms) = rows(&fleet.database().await).await;
         Self { publishes_per_second, rows_per_second, commit_p99_ms, pipeline_p50_ms, pipeline_p99_ms }
     }
@@ -85,7 +91,7 @@ async fn publishes(jetstream: &jetstream::Context) -> f64 {
 
 /// Median and 99th percentile, in milliseconds, of five hops: each message is pulled, published anew with an acknowledgement, and
 /// acknowledged, as the services do.
-async fn pipeline(jetstream: &jetstream::Context, rate: f64) -> (f64, f64) {
+async fn pipeline(jetstream: &jetstream::Context, rate: f64, messages: u32) -> (f64, f64) {
     let stream = scratch(jetstream, "floor_hops").await;
     let mut hops = JoinSet::new();
     for hop in 0..HOPS - 1 {
@@ -94,11 +100,11 @@ async fn pipeline(jetstream: &jetstream::Context, rate: f64) -> (f64, f64) {
             filter_subject: format!("floor_hops.{hop}"),
             ..pull::Config::default()
         };
-        let mut messages =
+        let mut arriving =
             stream.create_consumer(config).await.expect("a consumer").messages().await.expect("messages");
         let jetstream = jetstream.clone();
         hops.spawn(async move {
-            while let Some(Ok(message)) = messages.next().await {
+            while let Some(Ok(message)) = arriving.next().await {
                 let jetstream = jetstream.clone();
                 tokio::spawn(async move {
                     let next = format!("floor_hops.{}", hop + 1);
@@ -115,7 +121,7 @@ async fn pipeline(jetstream: &jetstream::Context, rate: f64) -> (f64, f64) {
         let jetstream = jetstream.clone();
         async move {
             let mut beat = tokio::time::interval(Duration::from_secs_f64(1.0 / rate));
-            for _ in 0..PIPELINE_MESSAGES {
+            for _ in 0..messages {
                 beat.tick().await;
                 let mut body = vec![b'x'; BYTES];
                 body[..16].copy_from_slice(&origin.elapsed().as_nanos().to_be_bytes());
@@ -124,7 +130,7 @@ async fn pipeline(jetstream: &jetstream::Context, rate: f64) -> (f64, f64) {
         }
     });
     let mut took = Vec::new();
-    while took.len() < PIPELINE_MESSAGES as usize {
+    while took.len() < messages as usize {
         let message = last.next().await.expect("the last hop");
         let sent = u128::from_be_bytes(message.payload[..16].try_into().expect("sixteen bytes"));
         #[expect(clippy::cast_precision_loss, reason = "milliseconds")]

@@ -87,7 +87,7 @@ async fn measure(arguments: &Arguments, count: u32) -> Run {
     settings.extend(arguments.settings.iter().map(|(name, value)| (name.as_str(), value.as_str())));
     let mut fleet = Fleet::servers(&settings).await;
     eprintln!("measuring what the servers do alone");
-    let floors = Floors::measure(&fleet, arguments.rate).await;
+    let floors = Floors::measure(&fleet, arguments.rate, count).await;
     for service in SERVICES {
         fleet.spawn(service);
     }
