@@ -122,6 +122,11 @@ pub fn parse_own(text: &str) -> Result<Vec<Loaded>, String> {
 fn read(text: &str, origin: Origin) -> Result<Vec<Loaded>, String> {
     let file: File = toml::from_str(text).map_err(|error| error.to_string().trim_end().to_owned())?;
     let everywhere = file.allowlist.into_lists();
+    // A team's file may speak of rules that it extends.
+    let unknown = |id: &&String| origin == Origin::FailSafe && file.rules.iter().all(|row| row.id != **id);
+    if let Some(id) = everywhere.iter().flat_map(|list| &list.target_rules).find(unknown) {
+        return Err(format!("allowlists: there is no rule {id:?}"));
+    }
     file.rules.into_iter().filter(|row| !row.skip_report).map(|row| row.load(&everywhere, origin)).collect()
 }
 

@@ -191,6 +191,8 @@ fn a_wrong_row_is_named_with_what_is_wrong() {
         assert!(error.contains(expected), "{error}");
     }
     assert!(parse("rules = 3").err().unwrap().contains("line 1"));
+    let misnamed = "rules = []\n[[allowlists]]\ntargetRules = ['acme.kez']\nregexes = ['x']";
+    assert_eq!(parse(misnamed).err().unwrap(), "allowlists: there is no rule \"acme.kez\"");
 }
 
 #[test]
