@@ -29,6 +29,8 @@ GRANT SELECT, INSERT, UPDATE ON deployments, signals TO failsafe_service;
 -- What is published leaves the outbox; to lock a row in it asks for the right to update, and a replica of an older version does.
 GRANT SELECT, INSERT, UPDATE, DELETE ON outbox TO failsafe_service;
 GRANT SELECT, UPDATE ON chains TO failsafe_service;
+-- Triggers write it, with the owner's rights.
+GRANT SELECT ON known_findings TO failsafe_service;
 GRANT SELECT ON checkpoints TO failsafe_service;
 
 -- The part for the next month is made by a function that runs with the owner's rights.

@@ -183,9 +183,13 @@ pub(crate) fn judged(accepted: bool, signals: &[Signal]) -> Judgement {
 
 /// What happens at `when` in production.
 pub(crate) fn outcome_at(number: u32, when: OffsetDateTime) -> Incoming {
+    outcome_of(number, OutcomeKind::Failed, when)
+}
+
+pub(crate) fn outcome_of(number: u32, kind: OutcomeKind, when: OffsetDateTime) -> Incoming {
     let outcome = Outcome {
         deployment_id: deployment(number).id,
-        kind: OutcomeKind::Failed,
+        kind,
         detail: "it broke".to_owned(),
         reporter: "pager".to_owned(),
         occurred_at: when,

@@ -5,7 +5,8 @@ use std::time::Duration;
 use decision::incoming::{Content, Incoming};
 use decision::store::Store;
 use domain::{
-    Deployment, DeploymentId, LinesDigest, ListQuery, Outcome, OutcomeKind, Review, ReviewDecision, Severity, Source,
+    Deployment, DeploymentId, LinesDigest, ListQuery, Outcome, OutcomeKind, Repository, Review, ReviewDecision,
+    Severity, Source,
 };
 use sqlx::{PgPool, Row};
 use time::OffsetDateTime;
@@ -138,6 +139,34 @@ async fn what_an_earlier_deployment_brought_to_production_is_known_and_does_not_
     store.join(&[outcome(&first, OutcomeKind::RolledBack), accepted(&fourth)]).await.unwrap();
     store.join(&signals(&fourth, &[Severity::High], 0.01)).await.unwrap();
     assert_eq!(verdicts(&pool, &store, fourth.id).await, ["BLOCK complete -"]);
+    database.verify().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_whatever_order_it_is_told_what_came_to_production_is_known() {
+    let database = Database::start().await;
+    let (pool, store) = (database.pool().await, database.store(Duration::from_secs(600)).await);
+    for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
+        let repository = Repository::parse(&format!("acme/{}{}{}", order[0], order[1], order[2])).unwrap();
+        let of_its_own = |number| {
+            let one = deployment(number);
+            let id = DeploymentId::derive(&repository, one.pull_request, &one.revision);
+            Deployment { id, repository: repository.clone(), ..one }
+        };
+        let (first, second) = (of_its_own(1), of_its_own(2));
+        let words = [
+            vec![accepted(&first)],
+            signals(&first, &[Severity::High], 0.01).to_vec(),
+            vec![outcome(&first, OutcomeKind::Succeeded)],
+        ];
+        for word in order {
+            store.join(&words[word]).await.unwrap();
+        }
+        store.join(&[accepted(&second)]).await.unwrap();
+        store.join(&signals(&second, &[Severity::High], 0.01)).await.unwrap();
+        assert_eq!(verdicts(&pool, &store, second.id).await, ["ALLOW complete -"], "{order:?}");
+    }
+    database.verify().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -20,7 +20,7 @@ const LARGE: f32 = 1_000.0;
 const TIMES: usize = 7;
 
 /// Twenty thousand decided deployments over two months, and fifty that wait: eight thousand of one repository, the others of thirty. Their
-/// bodies are those of one that was joined.
+/// bodies are those of one that was joined. The same was found in all of them; it came to production in the thirty repositories alone.
 const FILL: &str = "
     SET session_replication_role = replica;
     SELECT make_month('2026-01-01');
@@ -48,7 +48,8 @@ const FILL: &str = "
         SELECT id, month, source, CASE source WHEN 'ml-scoring' THEN risk ELSE law END, true, '', '', at, 1
         FROM made, (VALUES ('ml-scoring'), ('static-analysis')) AS s (source);
     INSERT INTO findings (month, event_id, ordinal, deployment_id, rule_id, category, severity, confidence, path, line, message, fingerprint)
-        SELECT month, law, 1, id, CASE WHEN n % 600 = 0 THEN 'rare' ELSE 'common' END, 'code', 'low', 'low', 'p', 1, 'm', 'f' FROM made;
+        SELECT month, law, 1, id, CASE WHEN n % 600 = 0 THEN 'rare' ELSE 'common' END, 'code', 'low', 'low', 'p', 1, 'm', fingerprint
+        FROM made, (SELECT fingerprint FROM findings LIMIT 1) AS one;
     INSERT INTO verdicts (month, deployment_id, number, event_id, verdict, cause, policy_digest, inputs, judgement, missing, reached_at)
         SELECT made.month, id, 1, made.verdict, v.verdict, v.cause, v.policy_digest, ARRAY[law, risk], v.judgement, v.missing, at
         FROM made, (SELECT * FROM verdicts LIMIT 1) AS v WHERE n > 50;
@@ -58,7 +59,8 @@ const FILL: &str = "
     INSERT INTO reviews (month, event_id, deployment_id, verdict_number, decision, reviewer, why, reviewed_at)
         SELECT month, md5('w' || n)::uuid, id, 1, 'approved', 'bob', 'fine', at FROM made;
     INSERT INTO outcomes (month, event_id, deployment_id, kind, detail, reporter, occurred_at, against_verdict)
-        SELECT month, outcome, id, 'succeeded', '', 'bob', at, NULL FROM made;
+        SELECT month, outcome, id, CASE WHEN n % 50 < 30 THEN 'succeeded' ELSE 'failed' END, '', 'bob', at, NULL FROM made;
+    INSERT INTO known_findings SELECT * FROM brought_to_production(ARRAY(SELECT id FROM made));
     SET session_replication_role = origin;
 ";
 

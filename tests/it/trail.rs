@@ -9,13 +9,14 @@ use decision::checkpoint::{Checkpoint, Statement};
 use decision::config::DatabaseSettings;
 use decision::policy::Policy;
 use decision::store::{Audit, Store};
+use domain::OutcomeKind;
 use harness::binary;
 use sqlx::migrate::Migrator;
 use sqlx::{AssertSqlSafe, PgPool, Row};
 use time::OffsetDateTime;
 use tokio::process::Command;
 
-use crate::cases::{Database, aftermath, deployment, events, outcome_at};
+use crate::cases::{Database, aftermath, deployment, events, outcome_at, outcome_of};
 
 const LONG: Duration = Duration::from_secs(600);
 
@@ -185,6 +186,8 @@ async fn the_service_works_under_a_role_that_cannot_change_the_trail() {
         "INSERT INTO checkpoints (month, events, head, statement) SELECT month, events, head, '' FROM chains",
         "SELECT drop_month('2031-05-01')",
         "CREATE TABLE events (a int)",
+        "INSERT INTO known_findings SELECT repository, '', deployment_id, month FROM deployments",
+        "DELETE FROM known_findings",
     ] {
         let error = execute(&pool, statement).await.unwrap_err().to_string();
         assert!(error.contains("permission denied"), "{statement}: {error}");
@@ -339,6 +342,7 @@ async fn verify_names_a_row_that_refers_to_nothing() {
         store.join(&events(number)).await.unwrap();
     }
     store.join(&aftermath(1)).await.unwrap();
+    store.join(&aftermath(3)).await.unwrap();
     let url = database.postgres.url();
     let broken = async |expected: String| {
         let output = failsafe(url, &["verify"]).await;
@@ -365,6 +369,18 @@ async fn verify_names_a_row_that_refers_to_nothing() {
         forge(point(&id, nothing)).await;
         broken(format!("event {nothing}: a row of {table} refers to it, and it is not stored")).await;
         forge(point(nothing, &id)).await;
+    }
+    // What an outcome made known, and what none did.
+    for (forgery, back) in [
+        (
+            "INSERT INTO known_findings SELECT 'acme/shop', fingerprint, deployment_id, month FROM findings LIMIT 1",
+            "DELETE FROM known_findings",
+        ),
+        ("UPDATE outcomes SET kind = 'succeeded'", "UPDATE outcomes SET kind = 'failed'"),
+    ] {
+        forge(forgery.to_owned()).await;
+        broken("a known finding of the deployment".to_owned()).await;
+        forge(back.to_owned()).await;
     }
     let whole = failsafe(url, &["verify"]).await;
     assert_eq!(whole.status.code(), Some(0), "{}", text(&whole));
@@ -427,6 +443,8 @@ async fn a_month_goes_as_a_whole_and_only_on_a_signed_checkpoint() {
         store.join(&events(number)).await.unwrap();
     }
     store.join(&events(5)[..1]).await.unwrap();
+    store.join(&[outcome_of(3, OutcomeKind::Succeeded, OffsetDateTime::UNIX_EPOCH)]).await.unwrap();
+    assert_eq!(count(&pool, "known_findings").await, 1);
     execute(
         &pool,
         "ALTER TABLE deployments ALTER COLUMN month SET DEFAULT date_trunc('month', now() AT TIME ZONE 'UTC')::date",
@@ -478,6 +496,7 @@ async fn a_month_goes_as_a_whole_and_only_on_a_signed_checkpoint() {
     assert!(store.dossier(deployment(1).id).await.unwrap().is_none());
     assert!(store.dossier(deployment(6).id).await.unwrap().is_some());
     assert_eq!((count(&pool, "deployments").await, count(&pool, "verdicts").await), (1, 1));
+    assert_eq!(count(&pool, "known_findings").await, 0);
     let verified = failsafe(url, &["verify", "--checkpoint", &checkpoint, "--key", &key]).await;
     assert_eq!(verified.status.code(), Some(0), "{}", text(&verified));
     assert!(text(&verified).contains("2025-01  dropped on "), "{}", text(&verified));

@@ -1,10 +1,10 @@
 //! How many deployments are scored in a second on one core, how long the features of one take with a long history behind it, and
-//! how long a training takes. `just bench`.
+//! how long forgetting and a training take. `just bench`.
 
 use std::hint::black_box;
 use std::sync::Arc;
 
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use domain::FileChangeKind;
 use ml_scoring::features::{Measures, Seen};
 use ml_scoring::history::{Asked, Change, Import, Key, Remembered, Repository, Touched};
@@ -91,6 +91,10 @@ fn history(criterion: &mut Criterion) {
             let peers = standings.peers(&Key::PullRequest(CHANGES));
             score(&model, &measure(), peers.as_ref()).contributions.len()
         });
+    });
+    group.bench_function("all but the latest two thirds forgotten", |bencher| {
+        let forget = |mut all: Repository| all.forget_beyond(CHANGES as usize * 2 / 3).len();
+        bencher.iter_batched(|| repository.clone(), forget, BatchSize::PerIteration);
     });
     group.finish();
 }

@@ -45,7 +45,7 @@ const POSITION: &str = "position";
 pub(crate) struct Histories {
     /// The services' own clock.
     utc_offset: UtcOffset,
-    /// How many settled changes are remembered; when a quarter more are, those beyond are forgotten: what is left is counted anew
+    /// How many settled changes are remembered; when half as many again are, those beyond are forgotten: what is left is counted anew
     /// then.
     changes_max: usize,
     repositories: Arc<RwLock<HashMap<String, Arc<Entry>>>>,
@@ -283,7 +283,7 @@ impl Histories {
     fn forget(&self) {
         let entries: Vec<Arc<Entry>> = read(&self.repositories).values().cloned().collect();
         let settled: Vec<usize> = entries.iter().map(|entry| read(&entry.repository).settled()).collect();
-        if settled.iter().sum::<usize>() <= self.changes_max + self.changes_max / 4 {
+        if settled.iter().sum::<usize>() <= self.changes_max + self.changes_max / 2 {
             return;
         }
         let each = share(settled, self.changes_max);

@@ -243,7 +243,7 @@ async fn verdicts(connection: &mut PgConnection, month: Month) -> Result<Option<
     Ok(None)
 }
 
-/// Whether every row refers to one that is there.
+/// Whether every row refers to one that is there, and known findings are those that the trail tells of.
 async fn references(connection: &mut PgConnection, month: Month) -> Result<Option<Fault>, sqlx::Error> {
     let row = sqlx::query(
         "WITH named (what, link, event_id, stands) AS (
@@ -257,19 +257,20 @@ async fn references(connection: &mut PgConnection, month: Month) -> Result<Optio
                    UNION ALL SELECT 'signals', event_id FROM signals WHERE month = $1
                    UNION ALL SELECT 'findings', event_id FROM findings WHERE month = $1
                    UNION ALL SELECT 'explanations', event_id FROM explanations WHERE month = $1) r
-             LEFT JOIN events e ON e.event_id = r.event_id AND e.month = $1)
+             LEFT JOIN events e ON e.event_id = r.event_id AND e.month = $1
+             UNION ALL
+             SELECT 'a known finding of the deployment ' || deployment_id || ' is not as the trail tells', NULL, NULL, false
+             FROM (SELECT * FROM known_findings WHERE month = $1) AS noted
+             FULL JOIN brought_to_production(ARRAY(SELECT deployment_id FROM outcomes WHERE month = $1)) AS told
+                 USING (repository, fingerprint, deployment_id, month)
+             WHERE noted IS NULL OR told IS NULL)
          SELECT what, link, event_id FROM named WHERE NOT stands ORDER BY link, what, event_id LIMIT 1",
     )
     .bind(month.first_day())
     .fetch_optional(connection)
     .await?;
     let fault = |row: PgRow| {
-        Ok(Fault {
-            month,
-            link: row.try_get("link")?,
-            event_id: Some(row.try_get("event_id")?),
-            what: row.try_get("what")?,
-        })
+        Ok(Fault { month, link: row.try_get("link")?, event_id: row.try_get("event_id")?, what: row.try_get("what")? })
     };
     row.map(fault).transpose()
 }

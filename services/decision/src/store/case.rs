@@ -266,14 +266,9 @@ async fn load_known_findings(
     }
     let rows = sqlx::query(
         "SELECT DISTINCT mine.deployment_id, mine.fingerprint
-         FROM unnest($1::uuid[], $2::text[], $3::text[]) AS mine (deployment_id, repository, fingerprint),
-             LATERAL (SELECT FROM findings f
-                 WHERE f.fingerprint = mine.fingerprint AND f.deployment_id <> mine.deployment_id
-                     -- Joined, a plan that was made for empty tables goes over all deployments of the repository.
-                     AND (SELECT d.repository FROM deployments d WHERE d.deployment_id = f.deployment_id) = mine.repository
-                     AND (SELECT bool_and(o.kind = 'succeeded') FROM outcomes o
-                         WHERE o.month = f.month AND o.deployment_id = f.deployment_id)
-                 LIMIT 1) AS one
+         FROM unnest($1::uuid[], $2::text[], $3::text[]) AS mine (deployment_id, repository, fingerprint)
+         WHERE (SELECT true FROM known_findings k WHERE k.repository = mine.repository AND k.fingerprint = mine.fingerprint
+             AND k.deployment_id <> mine.deployment_id LIMIT 1)
          ORDER BY mine.deployment_id, mine.fingerprint",
     )
     .bind(wanted.iter().map(|one| one.0).collect::<Vec<_>>())

@@ -156,7 +156,7 @@ impl Repository {
         }
         let kept = self.settled.split_off(self.settled.len() - changes_max);
         let forgotten = std::mem::replace(&mut self.settled, kept);
-        self.past = Past::of(&self.settled);
+        self.past.recount(&self.settled);
         self.open.changes().for_each(|change| self.past.meet(&change.author));
         if let Some(import) = &mut self.imported {
             // It no longer reaches to the beginning.

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use domain::{FileChangeKind, History};
+use smallvec::SmallVec;
 
 use super::change::{Change, Key, Touched};
 use super::open::{Open, Place};
@@ -62,8 +63,8 @@ struct FilePast {
     failures: u32,
     /// When it last changed, and by which of the changes.
     last: Option<(i64, u64)>,
-    /// Who changed it: places in [`Past::authors`].
-    authors: Vec<u32>,
+    /// Who changed it: places in [`Past::authors`]. Few, as a rule.
+    authors: SmallVec<[u32; 4]>,
     /// Lines, as far as they are known: from its beginning on.
     lines: Option<i64>,
 }
@@ -90,6 +91,15 @@ pub struct Asked<'a> {
     pub files: &'a [Touched],
 }
 
+/// The files for which a change is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Files {
+    /// All that it touches.
+    All,
+    /// Those that are here.
+    Here,
+}
+
 /// How far the changes reach that a history is read from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reach {
@@ -105,11 +115,13 @@ impl Past {
         self.failures
     }
 
-    /// What these changes come to.
-    pub(super) fn of(changes: &[Change]) -> Self {
-        let mut past = Self::default();
-        changes.iter().for_each(|change| past.add(change));
-        past
+    /// Counts these changes alone, in the room that it has.
+    pub(super) fn recount(&mut self, changes: &[Change]) {
+        let mut files = std::mem::take(self).files;
+        files.clear();
+        *self = Self { files, ..Self::default() };
+        changes.iter().for_each(|change| self.add(change));
+        self.files.shrink_to(4 * self.files.len());
     }
 
     /// Has the change share the names that are kept here.
@@ -135,13 +147,8 @@ impl Past {
     /// Takes a change in.
     pub(super) fn add(&mut self, change: &Change) {
         self.meet(&change.author);
-        for file in &change.files {
-            if !self.files.contains_key(&file.path) {
-                self.files.insert(Arc::clone(&file.path), FilePast::default());
-            }
-        }
         let author = self.author(&change.author);
-        count_files(&mut self.files, change, author, self.changes as u64);
+        count_files(&mut self.files, change, author, self.changes as u64, Files::All);
         if let Some(author) = author {
             self.authors[author as usize].add(change);
         }
@@ -205,7 +212,8 @@ impl Past {
             }
         }
         for ((_, number), change) in further {
-            count_files(&mut files, change, self.author(&change.author), self.changes as u64 + u64::from(number));
+            let ordinal = self.changes as u64 + u64::from(number);
+            count_files(&mut files, change, self.author(&change.author), ordinal, Files::Here);
         }
         let mut author = AuthorPast::default();
         if !asked.author.is_empty() {
@@ -305,8 +313,8 @@ impl Part<'_> {
     }
 }
 
-/// Counts a change of that author for the files that are here.
-fn count_files(files: &mut Named<FilePast>, change: &Change, author: Option<u32>, ordinal: u64) {
+/// Counts a change of that author for these files.
+fn count_files(files: &mut Named<FilePast>, change: &Change, author: Option<u32>, ordinal: u64, which: Files) {
     for file in &change.files {
         // A name without a past takes none from the other.
         let old = file.renamed_from().and_then(|old| files.get(old)).filter(|past| past.changes > 0);
@@ -315,6 +323,10 @@ fn count_files(files: &mut Named<FilePast>, change: &Change, author: Option<u32>
         }
         if let Some(past) = files.get_mut(&file.path) {
             past.add(change.at, file, author, ordinal);
+        } else if which == Files::All {
+            let mut past = FilePast::default();
+            past.add(change.at, file, author, ordinal);
+            files.insert(Arc::clone(&file.path), past);
         }
     }
     if change.failed_at.is_some() {
