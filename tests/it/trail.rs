@@ -203,6 +203,14 @@ async fn a_service_that_may_not_migrate_says_what_is_missing() {
     assert!(format!("{error:#}").contains("failsafe audit migrate"), "{error:#}");
 }
 
+#[tokio::test]
+async fn where_nobody_listens_it_says_so() {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let output = failsafe(&format!("postgres://failsafe@{free}/failsafe"), &["verify"]).await;
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output));
+    assert!(text(&output).to_lowercase().contains("connection refused"), "{}", text(&output));
+}
+
 /// What even the owner is refused, unless the triggers are turned off first.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_table_of_the_trail_is_changed_or_emptied() {

@@ -278,6 +278,14 @@ impl Fleet {
     pub async fn database(&self) -> PgPool {
         PgPool::connect(self.postgres.url()).await.expect("PostgreSQL answers")
     }
+
+    /// Has PostgreSQL make a checkpoint, after which it writes its log over files of what went before.
+    pub async fn checkpoint(&self) {
+        // The superuser's password is the owner's.
+        let url = self.postgres.url().replacen("//failsafe:", "//postgres:", 1);
+        let superuser = PgPool::connect(&url).await.expect("PostgreSQL answers");
+        sqlx::query("CHECKPOINT").execute(&superuser).await.expect("a checkpoint");
+    }
 }
 
 impl Drop for Fleet {

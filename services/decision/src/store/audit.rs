@@ -1,7 +1,5 @@
 //! The audit trail as an auditor reads it: its months, and whether their chains are whole.
 
-use std::time::Duration;
-
 use anyhow::Context;
 use domain::Reached;
 use futures::TryStreamExt;
@@ -11,6 +9,7 @@ use sqlx::{PgConnection, PgPool, Row};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::connections::reach;
 use super::ledger::read_hash;
 use crate::chain::{Entry, Head, Month};
 use crate::checkpoint::Statement;
@@ -52,13 +51,14 @@ impl Audit {
     /// # Errors
     /// When the database cannot be reached, or is no audit trail of this version.
     pub async fn connect(url: &str) -> anyhow::Result<Self> {
-        let patience = Duration::from_secs(5);
-        let pool = PgPoolOptions::new().max_connections(2).acquire_timeout(patience).connect(url).await.context(
+        let pool = reach(PgPoolOptions::new().max_connections(2), url).await.context(
             "cannot reach the audit trail in PostgreSQL: --database-url names it, or database.url in --config FILE",
         )?;
-        let known: Option<String> = sqlx::query_scalar("SELECT to_regclass('chains')::text").fetch_one(&pool).await?;
+        // The youngest table.
+        let sql = "SELECT to_regclass('known_findings')::text";
+        let youngest: Option<String> = sqlx::query_scalar(sql).fetch_one(&pool).await?;
         anyhow::ensure!(
-            known.is_some(),
+            youngest.is_some(),
             "this database holds no audit trail, or one of an older version: start the decision service, or run `failsafe audit migrate`"
         );
         Ok(Self { pool })

@@ -1,10 +1,11 @@
-//! Connections that are kept at hand by those who ask all the time.
+//! Connections: how the server is reached, and those that are kept at hand by those who ask all the time.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use sqlx::pool::PoolConnection;
-use sqlx::{Connection, PgPool, Postgres};
+use sqlx::postgres::PgPoolOptions;
+use sqlx::{Connection, PgConnection, PgPool, Postgres};
 
 /// As many as write at once: the join, the relay and the sweep.
 pub(super) const WRITERS: usize = 3;
@@ -12,6 +13,22 @@ pub(super) const WRITERS: usize = 3;
 pub(super) const READERS: usize = 2;
 /// Unused for so long, a connection may have been lost unseen.
 const FRESH: Duration = Duration::from_secs(1);
+/// How long a connection is tried for,
+const PATIENCE: Duration = Duration::from_secs(5);
+/// and once more, to be told why not.
+const LAST_WORD: Duration = Duration::from_secs(1);
+
+/// A pool that has reached the server. Until its time is over it tries again whatever may pass, and then it knows nothing else; so the server
+/// is asked once more for its reason.
+pub(super) async fn reach(options: PgPoolOptions, url: &str) -> Result<PgPool, sqlx::Error> {
+    match options.acquire_timeout(PATIENCE).connect(url).await {
+        Err(sqlx::Error::PoolTimedOut) => {
+            let asked = tokio::time::timeout(LAST_WORD, PgConnection::connect(url)).await;
+            Err(asked.ok().and_then(Result::err).unwrap_or(sqlx::Error::PoolTimedOut))
+        }
+        reached => reached,
+    }
+}
 
 /// Connections that are used again at once: the pool asks the server about each that is handed back, and again when it is taken, which
 /// is a third of all questions when there is little to do.

@@ -28,7 +28,7 @@ use sqlx::{Executor, PgConnection, PgPool};
 
 use crate::config::DatabaseSettings;
 use crate::policy::Policy;
-use connections::{Kept, READERS, WRITERS};
+use connections::{Kept, READERS, WRITERS, reach};
 
 pub use audit::{Audit, Dropped, Fault};
 pub use inspect::{Inspection, Tables, inspect};
@@ -69,13 +69,10 @@ impl Store {
     /// # Errors
     /// When the database cannot be reached or its tables cannot be brought up to date.
     pub async fn open(settings: &DatabaseSettings, policy: Policy, deadline: Duration) -> anyhow::Result<Self> {
-        let pool = PgPoolOptions::new()
+        let options = PgPoolOptions::new()
             .max_connections(settings.connections_max)
-            .acquire_timeout(Duration::from_secs(5))
-            .after_connect(|connection, _| Box::pin(prepare(connection)))
-            .connect(&settings.url)
-            .await
-            .context("cannot reach PostgreSQL")?;
+            .after_connect(|connection, _| Box::pin(prepare(connection)));
+        let pool = reach(options, &settings.url).await.context("cannot reach PostgreSQL")?;
         if settings.migrate {
             MIGRATIONS.run(&pool).await.context("cannot bring the tables up to date")?;
         } else {
@@ -164,7 +161,7 @@ impl Store {
 /// # Errors
 /// When the database cannot be reached, or the role may not.
 pub async fn migrate(url: &str) -> anyhow::Result<()> {
-    let pool = PgPoolOptions::new().max_connections(1).connect(url).await.context("cannot reach PostgreSQL")?;
+    let pool = reach(PgPoolOptions::new().max_connections(1), url).await.context("cannot reach PostgreSQL")?;
     MIGRATIONS.run(&pool).await.context("cannot bring the tables up to date")
 }
 
