@@ -36,8 +36,7 @@ impl Database {
 
     /// The address for another role.
     pub(crate) fn url_as(&self, role: &str) -> String {
-        // The superuser's password is the owner's.
-        self.postgres.url().replacen("//failsafe:", &format!("//{role}:"), 1)
+        harness::url_as(&self.postgres, role)
     }
 
     /// What PostgreSQL has logged.

@@ -24,6 +24,7 @@ mod join;
 mod kubernetes;
 mod layers;
 mod lists;
+mod migrations;
 mod model;
 mod nats_users;
 mod operator;

@@ -281,9 +281,7 @@ impl Fleet {
 
     /// Has PostgreSQL make a checkpoint, after which it writes its log over files of what went before.
     pub async fn checkpoint(&self) {
-        // The superuser's password is the owner's.
-        let url = self.postgres.url().replacen("//failsafe:", "//postgres:", 1);
-        let superuser = PgPool::connect(&url).await.expect("PostgreSQL answers");
+        let superuser = PgPool::connect(&url_as(&self.postgres, "postgres")).await.expect("PostgreSQL answers");
         sqlx::query("CHECKPOINT").execute(&superuser).await.expect("a checkpoint");
     }
 }
@@ -296,6 +294,12 @@ impl Drop for Fleet {
             }
         }
     }
+}
+
+/// The address of `postgres` for another role than the owner: the superuser's password is the owner's.
+#[must_use]
+pub fn url_as(postgres: &Postgres, role: &str) -> String {
+    postgres.url().replacen("//failsafe:", &format!("//{role}:"), 1)
 }
 
 /// The nats-server that the tests run on, where it is not the one that is installed.

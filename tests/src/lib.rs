@@ -10,7 +10,7 @@ mod proxy;
 mod receiver;
 mod wait;
 
-pub use fleet::{Fleet, SERVICES, binary, free_address, nats_password};
+pub use fleet::{Fleet, SERVICES, binary, free_address, nats_password, url_as};
 pub use http::http;
 pub use proxy::Proxy;
 pub use receiver::{Receiver, Span};

@@ -22,7 +22,8 @@ use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use anyhow::Context;
-use sqlx::migrate::Migrator;
+use sqlx::error::DatabaseError;
+use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::PgPoolOptions;
 use sqlx::{Executor, PgConnection, PgPool};
 
@@ -74,7 +75,7 @@ impl Store {
             .after_connect(|connection, _| Box::pin(prepare(connection)));
         let pool = reach(options, &settings.url).await.context("cannot reach PostgreSQL")?;
         if settings.migrate {
-            MIGRATIONS.run(&pool).await.context("cannot bring the tables up to date")?;
+            migrate(&settings.url).await?;
         } else {
             check_migrated(&pool).await?;
         }
@@ -158,11 +159,28 @@ impl Store {
 
 /// Brings the tables of the database at `url` up to date, as the role that owns them.
 ///
+/// Where a migration and a replica of the version before wait for each other, PostgreSQL may end the migration, which has then left
+/// nothing behind: it is run again.
+///
 /// # Errors
 /// When the database cannot be reached, or the role may not.
 pub async fn migrate(url: &str) -> anyhow::Result<()> {
-    let pool = reach(PgPoolOptions::new().max_connections(1), url).await.context("cannot reach PostgreSQL")?;
-    MIGRATIONS.run(&pool).await.context("cannot bring the tables up to date")
+    loop {
+        // Of its own each time: where the migrator fails, its connection keeps the lock by which one service alone migrates.
+        let pool = reach(PgPoolOptions::new().max_connections(1), url).await.context("cannot reach PostgreSQL")?;
+        let ended = MIGRATIONS.run(&pool).await;
+        pool.close().await;
+        match ended {
+            Err(MigrateError::ExecuteMigration(error, version)) if is_deadlock(&error) => {
+                tracing::warn!(version, "a migration and a writer waited for each other; it is run again");
+            }
+            ended => return ended.context("cannot bring the tables up to date"),
+        }
+    }
+}
+
+fn is_deadlock(error: &sqlx::Error) -> bool {
+    error.as_database_error().and_then(DatabaseError::code).as_deref() == Some("40P01")
 }
 
 /// How this service's statements are planned, and how what they store is compressed.
