@@ -23,3 +23,8 @@ pub use process::{Process, main, runtime, table_of};
 pub use settings::Settings;
 pub use shutdown::Shutdown;
 pub use telemetry::Telemetry;
+
+/// Of every program that has this crate in it. Events come and go by the thousand, in pieces of all lengths, beside what is remembered for
+/// long: that is where the system's own allocator is slow.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

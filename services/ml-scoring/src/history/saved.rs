@@ -3,7 +3,7 @@
 //! Only the changes are written; what they come to is counted again on reading.
 
 use std::collections::HashMap;
-use std::io::Read;
+use std::io::{BufWriter, Read};
 use std::sync::Arc;
 
 use anyhow::{Context, ensure};
@@ -95,9 +95,11 @@ impl Repository {
         let changes = self.changes().map(|change| saved(change, &mut names)).collect();
         let features = FEATURES.iter().map(|feature| feature.name.to_owned()).collect();
         let saved = Saved { format: FORMAT, imported: self.imported.clone(), features, names: names.names, changes };
-        let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
-        serde_json::to_writer(&mut packed, &saved).expect("a history holds nothing that JSON cannot");
-        packed.finish().expect("memory can be written to")
+        // JSON comes in pieces of a few bytes.
+        let mut text = BufWriter::new(GzEncoder::new(Vec::new(), Compression::fast()));
+        serde_json::to_writer(&mut text, &saved).expect("a history holds nothing that JSON cannot");
+        let packed = text.into_inner().map_err(std::io::IntoInnerError::into_error);
+        packed.and_then(GzEncoder::finish).expect("memory can be written to")
     }
 
     /// Reads what [`Repository::save`] wrote.
