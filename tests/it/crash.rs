@@ -104,3 +104,31 @@ async fn verdicts_go_on_after_both_servers_were_killed_and_came_back() {
         assert_eq!(fleet.terminate(service).await, Some(0), "{service}: {}", fleet.logged(service));
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_decision_whose_migration_ends_with_the_server_waits_for_it() {
+    let mut fleet = Fleet::servers(&[]).await;
+    let pool = fleet.database().await;
+    // The migrator reads this table before all else.
+    let migrations = "CREATE TABLE _sqlx_migrations (version BIGINT PRIMARY KEY, description TEXT NOT NULL,
+        installed_on TIMESTAMPTZ NOT NULL DEFAULT now(), success BOOLEAN NOT NULL, checksum BYTEA NOT NULL,
+        execution_time BIGINT NOT NULL)";
+    sqlx::raw_sql(migrations).execute(&pool).await.unwrap();
+    let mut held = pool.begin().await.unwrap();
+    sqlx::raw_sql("LOCK TABLE _sqlx_migrations").execute(&mut *held).await.unwrap();
+    fleet.spawn("decision");
+    eventually("the migration waits", async || {
+        let waits = "SELECT count(*) FROM pg_locks WHERE relation = '_sqlx_migrations'::regclass AND NOT granted";
+        let waiting: i64 = sqlx::query_scalar(waits).fetch_one(&pool).await.unwrap();
+        (waiting == 1).then_some(())
+    })
+    .await;
+    fleet.postgres.kill().await.unwrap();
+    drop(held);
+    eventually("decision says that it waits", async || {
+        fleet.logged("decision").contains("waiting for PostgreSQL").then_some(())
+    })
+    .await;
+    fleet.postgres.restart().await.unwrap();
+    fleet.serving("decision").await;
+}

@@ -60,7 +60,17 @@ fn check(span: &Span, kind: i32, attributes: &[(&str, &str)]) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_trace_runs_from_the_call_through_every_service_to_the_explanation() {
-    let (receiver, fleet) = traced(&[]).await;
+    a_trace_is_whole(&[]).await;
+}
+
+/// Libraries ask then whether something would be logged, which is not, and the subscriber must not take that for what comes next.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_trace_is_the_same_while_more_is_logged() {
+    a_trace_is_whole(&[("RUST_LOG", "info,decision=debug")]).await;
+}
+
+async fn a_trace_is_whole(settings: &[(&str, &str)]) {
+    let (receiver, fleet) = traced(settings).await;
     let mut request = Request::new(v1::SubmitDeploymentRequest {
         repository: "acme/shop".to_owned(),
         pull_request: 7,

@@ -279,10 +279,13 @@ impl Fleet {
         PgPool::connect(self.postgres.url()).await.expect("PostgreSQL answers")
     }
 
-    /// Has PostgreSQL make a checkpoint, after which it writes its log over files of what went before.
-    pub async fn checkpoint(&self) {
+    /// Has PostgreSQL do what it would do within minutes: look through all tables, and write everything, after which its log goes over files of
+    /// what went before.
+    pub async fn settle(&self) {
         let superuser = PgPool::connect(&url_as(&self.postgres, "postgres")).await.expect("PostgreSQL answers");
-        sqlx::query("CHECKPOINT").execute(&superuser).await.expect("a checkpoint");
+        for statement in ["VACUUM (ANALYZE)", "CHECKPOINT"] {
+            sqlx::query(statement).execute(&superuser).await.expect(statement);
+        }
     }
 }
 

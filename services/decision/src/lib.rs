@@ -79,7 +79,7 @@ async fn open(process: &Process, config: &Config, policy: &Policy) -> anyhow::Re
         let opened = Store::open(&settings, policy.clone(), Duration::from_millis(config.deadline_ms)).await;
         let error = match opened {
             Ok(store) => return Ok(Some(store)),
-            Err(error) if error.downcast_ref::<sqlx::Error>().is_some_and(store::is_passing) => error,
+            Err(error) if error.chain().any(|cause| cause.downcast_ref().is_some_and(store::is_passing)) => error,
             Err(error) => return Err(error),
         };
         process.health.set(State::NotServing(format!("{error:#}")));

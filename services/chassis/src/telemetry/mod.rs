@@ -4,6 +4,7 @@
 //!
 //! `OTEL_TRACES_SAMPLER` and the other standard variables are followed; `OTEL_SDK_DISABLED=true` leaves only the logs.
 
+mod anew;
 mod level;
 mod line;
 mod willing;
@@ -25,6 +26,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, fmt, reload};
 
+use anew::Anew;
 pub use level::Level;
 use line::Line;
 use willing::Willing;
@@ -84,7 +86,7 @@ pub fn start(wanted: Wanted<'_>) -> anyhow::Result<Telemetry> {
         .with_target(false)
         .with_tracer(traces.tracer(wanted.service));
     let layer = (!disabled).then(|| layer.with_filter(ours));
-    tracing_subscriber::registry().with(logs.with_filter(filter)).with(layer).try_init()?;
+    tracing_subscriber::registry().with(logs.with_filter(Anew(filter))).with(layer).try_init()?;
     global::set_text_map_propagator(TraceContextPropagator::new());
     Ok(Telemetry { traces, metrics, registry, level: Arc::new(Level::new(handle)) })
 }

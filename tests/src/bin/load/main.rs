@@ -89,7 +89,7 @@ async fn measure(arguments: &Arguments, count: u32) -> Run {
     eprintln!("measuring what the servers do alone");
     let floors = Floors::measure(&fleet, arguments.rate, count).await;
     // As in a database that has run for a while: at 50 a second, one deployment in 300 would wait 10 ms for a new file of the log.
-    fleet.checkpoint().await;
+    fleet.settle().await;
     for service in SERVICES {
         fleet.spawn(service);
     }
@@ -97,6 +97,8 @@ async fn measure(arguments: &Arguments, count: u32) -> Run {
         fleet.serving(service).await;
     }
     let driven = Drive::new(&fleet, arguments, count).run().await;
+    let lookups_at_once = lookups::measure(&fleet, count).await;
+    fleet.settle().await;
     let lookups = lookups::measure(&fleet, count).await;
-    Run { count, nats: fleet.nats.version().to_owned(), floors, driven, lookups }
+    Run { count, nats: fleet.nats.version().to_owned(), floors, driven, lookups_at_once, lookups }
 }
