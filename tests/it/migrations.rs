@@ -41,6 +41,11 @@ const FIRST: [(&str, &str); 10] = [
     ("outcomes", "event_id, deployment_id, kind, detail, reporter, occurred_at"),
 ];
 
+/// The address of the database `earlier` on the same server.
+fn earlier_of(url: &str) -> String {
+    url.strip_suffix("failsafe").unwrap().to_owned() + "earlier"
+}
+
 /// Runs the first migration alone, and fills its tables with what `from` holds.
 async fn fill_as_at_first(pool: &PgPool, from: &PgPool) {
     let folder = tempfile::tempdir().unwrap();
@@ -75,7 +80,7 @@ async fn a_trail_from_before_the_chain_is_taken_over_whole() {
     // Of a deployment of which nothing else is known.
     store.join(&[outcome_at(77, OffsetDateTime::UNIX_EPOCH)]).await.unwrap();
     execute(&now, "CREATE DATABASE earlier").await.unwrap();
-    let url = database.postgres.url().strip_suffix("failsafe").unwrap().to_owned() + "earlier";
+    let url = earlier_of(database.postgres.url());
     let earlier = PgPool::connect(&url).await.unwrap();
     fill_as_at_first(&earlier, &now).await;
     // Some of it is from months ago.
@@ -124,9 +129,8 @@ async fn a_migration_that_waits_for_a_writer_which_waits_for_it_is_run_again() {
     execute(&now, "CREATE DATABASE earlier").await.unwrap();
     let mut superuser = PgConnection::connect(&database.url_as("postgres")).await.unwrap();
     sqlx::raw_sql("ALTER DATABASE earlier SET deadlock_timeout = '3s'").execute(&mut superuser).await.unwrap();
-    let earlier = |url: String| url.strip_suffix("failsafe").unwrap().to_owned() + "earlier";
-    let mut writer = PgConnection::connect(&earlier(database.url_as("postgres"))).await.unwrap();
-    let url = earlier(database.postgres.url().to_owned());
+    let mut writer = PgConnection::connect(&earlier_of(&database.url_as("postgres"))).await.unwrap();
+    let url = earlier_of(database.postgres.url());
     let migrations = Migrator::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("../migrations")).await.unwrap();
     let beside = PgPool::connect(&url).await.unwrap();
     migrations.run_to(9, &beside).await.unwrap();

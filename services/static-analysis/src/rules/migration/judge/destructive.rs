@@ -126,7 +126,7 @@ static REVERT: Rule = Rule {
     id: "migration.rails.revert",
     title: "Earlier migration reverted",
     severity: Severity::Low,
-    hazard: "destroy.revert",
+    hazard: "other",
     remediation: "Look at what the reverted migration added: its tables and columns are dropped with all that is in them by now.",
     references: &["https://guides.rubyonrails.org/active_record_migrations.html#reverting-previous-migrations"],
     aliases: &["revert"],
