@@ -279,10 +279,15 @@ impl Fleet {
         PgPool::connect(self.postgres.url()).await.expect("PostgreSQL answers")
     }
 
+    /// The same, for the superuser.
+    pub async fn superuser(&self) -> PgPool {
+        PgPool::connect(&url_as(&self.postgres, "postgres")).await.expect("PostgreSQL answers")
+    }
+
     /// Has PostgreSQL do what it would do within minutes: look through all tables, and write everything, after which its log goes over files of
     /// what went before.
     pub async fn settle(&self) {
-        let superuser = PgPool::connect(&url_as(&self.postgres, "postgres")).await.expect("PostgreSQL answers");
+        let superuser = self.superuser().await;
         for statement in ["VACUUM (ANALYZE)", "CHECKPOINT"] {
             sqlx::query(statement).execute(&superuser).await.expect(statement);
         }

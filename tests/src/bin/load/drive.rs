@@ -10,6 +10,7 @@ use harness::{Fleet, made};
 use prost::Message;
 use proto::v1::deployment_service_client::DeploymentServiceClient;
 use serde::Serialize;
+use time::OffsetDateTime;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::Code;
@@ -51,6 +52,9 @@ pub(crate) struct Driven {
     pub(crate) explained_s: f64,
     /// Milliseconds from the submission to the verdict in the stream, which follows its commit: median, 99 %, 99.9 %.
     pub(crate) latency_ms: [f64; 3],
+    /// When each was to be submitted.
+    #[serde(skip)]
+    pub(crate) due: HashMap<Uuid, OffsetDateTime>,
     /// CPU seconds for 1,000 deployments, explanations included, by process.
     pub(crate) cpu_s_per_1000: BTreeMap<String, f64>,
     /// The most memory of each process, in megabytes.
@@ -73,7 +77,8 @@ pub(crate) struct Drive<'a> {
 #[derive(Default)]
 struct Seen {
     pending: Mutex<HashMap<Uuid, (Instant, Option<OwnedSemaphorePermit>)>>,
-    latencies: Mutex<Vec<f64>>,
+    /// When each was due, and when its verdict came.
+    decided_at: Mutex<Vec<(Uuid, Instant, Instant)>>,
     submitted: AtomicU32,
     refused: AtomicU32,
     decided: AtomicU32,
@@ -95,7 +100,7 @@ impl<'a> Drive<'a> {
         ];
         let mut meter = Meter::new(self.fleet);
         let before = meter.read();
-        let begun = Instant::now();
+        let (begun, begun_at) = (Instant::now(), OffsetDateTime::now_utc());
         let submitting = tokio::spawn(self.submit().await);
         let mut peak = Usage::default();
         let mut course = Vec::new();
@@ -134,8 +139,8 @@ impl<'a> Drive<'a> {
         let submitted_s = submitting.await.expect("the submissions");
         watching.iter().for_each(tokio::task::JoinHandle::abort);
         let after = meter.read();
-        let mut latencies = std::mem::take(&mut *self.seen.latencies.lock().unwrap_or_else(PoisonError::into_inner));
-        latencies.sort_by(f64::total_cmp);
+        let decided_at = std::mem::take(&mut *self.seen.decided_at.lock().unwrap_or_else(PoisonError::into_inner));
+        let latencies = decided_at.iter().map(|(_, due, came)| came.duration_since(*due).as_secs_f64() * 1e3);
         let done = f64::from(count(&self.seen.decided));
         Driven {
             refused: count(&self.seen.refused),
@@ -144,7 +149,8 @@ impl<'a> Drive<'a> {
             verdicts_again: count(&self.seen.again),
             decided_s,
             explained_s,
-            latency_ms: [0.5, 0.99, 0.999].map(|share| percentile(&latencies, share)),
+            latency_ms: percentiles(latencies.collect()),
+            due: decided_at.iter().map(|(id, due, _)| (*id, begun_at + due.duration_since(begun))).collect(),
             cpu_s_per_1000: after.since(&before).into_iter().map(|(name, cpu)| (name, cpu * 1e3 / done)).collect(),
             memory_peak_mb: peak.memory,
             course,
@@ -247,6 +253,12 @@ async fn call(
     }
 }
 
+/// The median, 99 % and 99.9 % of `values`.
+pub(crate) fn percentiles(mut values: Vec<f64>) -> [f64; 3] {
+    values.sort_by(f64::total_cmp);
+    [0.5, 0.99, 0.999].map(|share| percentile(&values, share))
+}
+
 fn count(of: &AtomicU32) -> u32 {
     of.load(Ordering::Relaxed)
 }
@@ -258,9 +270,9 @@ impl Seen {
             self.again.fetch_add(1, Ordering::Relaxed);
             return;
         };
-        let took = since.elapsed().as_secs_f64() * 1e3;
-        self.latencies.lock().unwrap_or_else(PoisonError::into_inner).push(took);
-        *self.last_verdict.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        let now = Instant::now();
+        self.decided_at.lock().unwrap_or_else(PoisonError::into_inner).push((id, since, now));
+        *self.last_verdict.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
         self.decided.fetch_add(1, Ordering::Relaxed);
     }
 
