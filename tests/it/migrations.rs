@@ -134,6 +134,8 @@ async fn a_migration_that_waits_for_a_writer_which_waits_for_it_is_run_again() {
     let migrations = Migrator::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("../migrations")).await.unwrap();
     let beside = PgPool::connect(&url).await.unwrap();
     migrations.run_to(9, &beside).await.unwrap();
+    let behind = Audit::connect(&url).await.unwrap_err().to_string();
+    assert!(behind.contains("older version") && behind.contains("failsafe audit migrate"), "{behind}");
 
     sqlx::raw_sql("SET deadlock_timeout = '1h'; BEGIN; LOCK TABLE deployments IN ROW EXCLUSIVE MODE")
         .execute(&mut writer)
