@@ -15,16 +15,15 @@ use crate::usage::own;
 pub(crate) struct Run {
     /// How many deployments.
     pub(crate) count: u32,
-    /// Submissions a second that were asked for; otherwise as many as were decided.
-    pub(crate) rate: Option<f64>,
     /// The version of nats-server.
     pub(crate) nats: String,
     /// What the servers did alone.
     pub(crate) floors: Floors,
     /// What became of the deployments.
     pub(crate) driven: Driven,
-    /// Milliseconds from the submission to the commit of the verdict: median, 99 %, 99.9 %.
-    pub(crate) stored_ms: [f64; 3],
+    /// Milliseconds from the submission to the confirmed commit of the verdict: median, 99 %, 99.9 %. Only at a rate: where as many wait as
+    /// may, it is their number that sets how long.
+    pub(crate) stored_ms: Option<[f64; 3]>,
     /// How quickly questions were answered right after the last verdict, while PostgreSQL still had to write.
     pub(crate) lookups_at_once: Lookups,
     /// Likewise, once it had written everything and looked through its tables.
@@ -76,20 +75,21 @@ pub(crate) fn print(run: &Run) {
 
 /// How long the verdicts took, beside what the servers need for as many hops.
 fn print_latencies(run: &Run) {
-    let Run { rate, floors, driven, stored_ms, .. } = run;
-    for (when, [p50, p99, p999]) in [("stored", stored_ms), ("told", &driven.latency_ms)] {
-        println!(
-            "  {when:<12}  {p50:>8.1} ms   p99 {p99:.1} ms, p99.9 {p999:.1} ms from the submission to the verdict"
-        );
+    let Run { floors, driven, stored_ms, .. } = run;
+    for (when, took) in [("stored", *stored_ms), ("told", Some(driven.latency_ms))] {
+        if let Some([p50, p99, p999]) = took {
+            println!(
+                "  {when:<12}  {p50:>8.1} ms   p99 {p99:.1} ms, p99.9 {p999:.1} ms from the submission to the verdict"
+            );
+        }
     }
     println!(
         "  empty hops    {:>8.1} ms   p99 {:.1} ms for five; a commit p99 {:.1} ms",
         floors.pipeline_p50_ms, floors.pipeline_p99_ms, floors.commit_p99_ms
     );
-    // Where as many wait as may, it is their number that sets how long.
-    if rate.is_some() {
+    if let Some([_, p99, _]) = stored_ms {
         let allowed = 2.5 * floors.pipeline_p99_ms + floors.commit_p99_ms;
-        println!("  stored p99    {:>8.2}      of 2.5 times the hops' p99 and one commit's", stored_ms[1] / allowed);
+        println!("  stored p99    {:>8.2}      of 2.5 times the hops' p99 and one commit's", p99 / allowed);
     }
 }
 

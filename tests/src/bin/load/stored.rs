@@ -1,26 +1,35 @@
-//! When each verdict was stored: at its commit, whose time PostgreSQL writes down where it is told to.
+//! When each verdict was stored. decision logs it as soon as PostgreSQL has confirmed the commit. (The time of a commit that PostgreSQL itself
+//! can write down is that of its record, before it is on the disk.)
 
 use std::collections::HashMap;
 
 use harness::Fleet;
+use serde::Deserialize;
 use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 use uuid::Uuid;
 
 use crate::drive::percentiles;
 
-/// Has PostgreSQL write down the time of every commit from now on, by the clock of this machine, in microseconds.
-pub(crate) async fn note_commits(fleet: &mut Fleet) {
-    let superuser = fleet.superuser().await;
-    let statement = "ALTER SYSTEM SET track_commit_timestamp = on";
-    sqlx::query(statement).execute(&superuser).await.expect("a setting");
-    superuser.close().await;
-    fleet.postgres.restart().await.expect("PostgreSQL starts again");
+/// What a line of the log that tells a verdict has, and no other.
+#[derive(Deserialize)]
+struct Told {
+    timestamp: String,
+    #[serde(rename = "deployment.id")]
+    deployment: Uuid,
+    #[serde(rename = "verdict.number")]
+    number: u32,
 }
 
-/// Milliseconds from when each was to be submitted to the commit of its first verdict: median, 99 %, 99.9 %.
-pub(crate) async fn latency_ms(fleet: &Fleet, due: &HashMap<Uuid, OffsetDateTime>) -> [f64; 3] {
-    let stored = "SELECT deployment_id, pg_xact_commit_timestamp(xmin) FROM verdicts WHERE number = 1";
-    let stored: Vec<(Uuid, OffsetDateTime)> =
-        sqlx::query_as(stored).fetch_all(&fleet.database().await).await.expect("the verdicts");
-    percentiles(stored.into_iter().map(|(id, at)| (at - due[&id]).as_seconds_f64() * 1e3).collect())
+/// Milliseconds from when each was to be submitted to the confirmed commit of its first verdict: median, 99 %, 99.9 %.
+pub(crate) fn latency_ms(fleet: &Fleet, due: &HashMap<Uuid, OffsetDateTime>) -> [f64; 3] {
+    let log = fleet.logged("decision");
+    let told = log.lines().filter_map(|line| serde_json::from_str::<Told>(line).ok());
+    let took = told.filter(|told| told.number == 1).map(|told| {
+        let at = OffsetDateTime::parse(&told.timestamp, &Rfc3339).expect("a log's time is of RFC 3339");
+        (at - due[&told.deployment]).as_seconds_f64() * 1e3
+    });
+    let took: Vec<f64> = took.collect();
+    assert_eq!(took.len(), due.len(), "every first verdict is in the log");
+    percentiles(took)
 }
