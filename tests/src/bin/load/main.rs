@@ -12,7 +12,8 @@ mod usage;
 
 use std::path::PathBuf;
 
-use clap::{Parser, ValueEnum};
+use clap::builder::RangedU64ValueParser;
+use clap::{Parser, ValueEnum, value_parser};
 use harness::{Fleet, SERVICES};
 
 use crate::drive::Drive;
@@ -27,13 +28,13 @@ use crate::report::Run;
 #[command(max_term_width = 100)]
 pub(crate) struct Arguments {
     /// How many deployments; several numbers, each with fresh servers, show whether time grows with them.
-    #[arg(long, value_name = "COUNT", value_delimiter = ',', default_value = "10000")]
+    #[arg(long, value_name = "COUNT", value_delimiter = ',', default_value = "10000", value_parser = value_parser!(u32).range(1..))]
     deployments: Vec<u32>,
     /// Submissions a second; without it, as many as are decided.
-    #[arg(long, value_name = "PER-SECOND")]
+    #[arg(long, value_name = "PER-SECOND", value_parser = rate)]
     rate: Option<f64>,
     /// The most deployments that wait for their verdict at a time.
-    #[arg(long, value_name = "COUNT", default_value_t = 2_000)]
+    #[arg(long, value_name = "COUNT", default_value_t = 2_000, value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
     in_flight: usize,
     /// How they are submitted.
     #[arg(long, value_enum, default_value_t = By::Jetstream)]
@@ -56,6 +57,12 @@ pub(crate) enum By {
     Jetstream,
     /// By calls to the gateway.
     Grpc,
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    let rate: f64 = text.parse().map_err(|error| format!("{error}"))?;
+    // Slower, a run would last for days, and no clock counts to infinity.
+    if rate.is_finite() && rate >= 0.001 { Ok(rate) } else { Err("at least 0.001 a second".to_owned()) }
 }
 
 fn setting(text: &str) -> Result<(String, String), String> {
